@@ -1,0 +1,80 @@
+# midden: a managed heap that moves. `make run` shows it, `make test` checks it; both install what they need.
+#
+#   all  run  test  bench  deps  install  uninstall  clean  lint
+#   check-asan  check-tsan  check-valgrind  check-bugs     V=1 shows the commands
+#
+# Everything built goes to $(B). Variants are the same rules with another B: make B=build/clang CC=clang
+
+B        ?= build
+CC       ?= gcc
+ifeq ($(origin CC),default)
+CC       := gcc
+endif
+PREFIX   ?= /usr/local
+DESTDIR  ?=
+VERSION  := $(shell awk '/define MID_VERSION_STRING/ {gsub(/"/, "", $$3); print $$3}' include/midden/version.h)
+MAJOR    := $(firstword $(subst ., ,$(VERSION)))
+
+OPT      ?= -O2
+SANITIZE ?=
+WARN     := -Wall -Wextra -Werror
+CFLAGS   ?= -g
+BASE     := -std=gnu11 $(WARN) -Iinclude -I. $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-omit-frame-pointer -O1,$(OPT)) $(DEFINES)
+LIBFLAGS := $(BASE) -fPIC -fvisibility=hidden -D_GNU_SOURCE
+LINK     := $(if $(SANITIZE),-fsanitize=$(SANITIZE))
+
+V        ?= 0
+Q        := $(if $(filter 1,$(V)),,@)
+say       = $(if $(filter 1,$(V)),,@printf '  %-7s %s\n' $(1) $(2);)
+
+CORE_SRC   := $(wildcard alloc/*.c gc/*.c)
+DAEMON_SRC := $(wildcard daemon/*.c)
+CORE_OBJ   := $(CORE_SRC:%.c=$(B)/obj/%.o)
+DAEMON_OBJ := $(DAEMON_SRC:%.c=$(B)/obj/%.o)
+LIB        := $(B)/lib/libmidden.a
+DLIB       := $(B)/lib/libmidden-daemon.a
+SO         := $(B)/lib/libmidden.so.$(VERSION)
+DSO        := $(B)/lib/libmidden-daemon.so.$(VERSION)
+EVENT_LIBS := -levent_core -levent_pthreads
+
+PACKAGES := gcc libc6-dev pkg-config libgc-dev libevent-dev libcmocka-dev libmimalloc-dev libjemalloc-dev \
+            libjansson-dev gnuplot-nox valgrind python3-minimal
+
+# A machine that lacks a package gets it before anything is compiled, whatever target was asked for.
+all: deps
+	$(Q)$(MAKE) --no-print-directory build
+
+build: libs programs
+
+libs: $(LIB) $(DLIB) $(SO) $(DSO)
+programs:
+.PHONY: all build libs programs run test bench deps install uninstall clean lint check check-asan check-tsan check-valgrind check-bugs
+
+$(B)/obj/%.o: %.c
+	@mkdir -p $(@D)
+	$(call say,CC,$<)$(CC) $(LIBFLAGS) $(CFLAGS) -MMD -MP -c $< -o $@
+
+$(LIB): $(CORE_OBJ)
+$(DLIB): $(DAEMON_OBJ)
+$(LIB) $(DLIB):
+	@mkdir -p $(@D)
+	$(call say,AR,$@)rm -f $@ && ar rcs $@ $^
+
+$(SO): $(CORE_OBJ)
+	@mkdir -p $(@D)
+	$(call say,LD,$@)$(CC) -shared $(LINK) -Wl,-soname,libmidden.so.$(MAJOR) -o $@ $^ -lpthread
+	$(Q)ln -sf $(@F) $(@D)/libmidden.so.$(MAJOR) && ln -sf $(@F) $(@D)/libmidden.so
+$(DSO): $(DAEMON_OBJ) $(SO)
+	$(call say,LD,$@)$(CC) -shared $(LINK) -Wl,-soname,libmidden-daemon.so.$(MAJOR) -o $@ $(DAEMON_OBJ) -L$(B)/lib -lmidden $(EVENT_LIBS) -lpthread
+	$(Q)ln -sf $(@F) $(@D)/libmidden-daemon.so.$(MAJOR) && ln -sf $(@F) $(@D)/libmidden-daemon.so
+
+# Each folder of tests/ brings its own rules: unit and stress tests, the benchmark, the recorder.
+include $(wildcard tests/*/rules.mk)
+
+deps:
+	$(Q)tests/deps.sh $(PACKAGES)
+
+clean:
+	rm -rf $(B)
+
+-include $(CORE_OBJ:.o=.d) $(DAEMON_OBJ:.o=.d)

@@ -1,0 +1,212 @@
+/* alloc/alloc.h: memory for the layer above, in three shapes.
+ *
+ *   pools     64 KiB of equal slots, for sizes up to 32 KiB (pool.c, sizeclass.c)
+ *   large     page runs up to 1 MiB, mappings of their own above (run.c, mapping.c, large.c)
+ *   metadata  growable arrays for the heap's own structures (account.c)
+ *
+ * This layer knows no objects. A slot or a large block carries a *name*, 32 bits that mean something to the layer
+ * above (an index into its table) and let it find who lives there. Free slots of a pool are on a list of names whose
+ * links the layer above keeps; here only its head is stored (mid_pool.chain).
+ *
+ * Nothing here locks: one mid_alloc is used by one thread at a time (the mutator, or whoever has stopped it).
+ * Every byte is charged to one of the kinds below before it is obtained, and the hard limit is checked there. */
+#ifndef MID_ALLOC_H
+#define MID_ALLOC_H
+
+#include <assert.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "midden/os.h"
+#include "midden/status.h"
+#include "alloc/sizeclass.h"
+
+#define MID_PAGE 4096u
+#define MID_POOL_SIZE 65536u
+#define MID_ARENA_SIZE ((size_t)16 << 20)
+#define MID_REGION_SIZE ((size_t)4 << 20)
+#define MID_UNITS_PER_ARENA (MID_ARENA_SIZE / MID_POOL_SIZE)
+#define MID_RUN_MAX ((size_t)1 << 20)   /* largest page run */
+#define MID_MAPPINGS_MAX 1000u          /* mappings of their own; the kernel's map count is finite */
+#define MID_NAMES_INLINE 6u
+
+enum mid_kind { MID_IN_POOLS, MID_IN_EMPTY, MID_IN_RUNS, MID_IN_MAPPINGS, MID_IN_TABLE, MID_IN_META, MID_KINDS };
+
+/* Where a pool is. 0-7: partly used, by eighths of its slots, on that list of its class; allocation takes from the
+ * highest list first. */
+enum {
+    MID_POOL_FULL = 8,
+    MID_POOL_OWNED = 9,   /* a thread allocates from it */
+    MID_POOL_EMPTY = 10,  /* no live slot, memory kept; slots may still be named */
+    MID_POOL_LISTS = 11,
+    MID_UNIT_FREE = 11,   /* no memory behind it */
+    MID_UNIT_REGION = 12, /* part of a region of page runs */
+    MID_UNIT_SPAN = 13    /* part of a large block that found no mapping */
+};
+
+/* Descriptor of a 64 KiB unit of an arena; they stand in the arena's first unit, 64 bytes each. */
+typedef struct mid_pool {
+    uint32_t chain;      /* names of free slots: head of a list that the layer above links */
+    uint16_t live;       /* slots handed out */
+    uint16_t low;        /* live below this: call mid_pool_fell */
+    uint16_t bound;      /* slots that have a name; the rest was never used */
+    uint16_t slots;
+    uint8_t size_class;
+    uint8_t state;
+    uint16_t pins;       /* pinned objects in it */
+    struct mid_pool *next, *prev;
+    uint32_t inline_names[MID_NAMES_INLINE]; /* back index of pools with few slots; a span's name and length */
+    uint64_t reserved_;
+} mid_pool;
+_Static_assert(sizeof(mid_pool) == 64, "descriptors are found by a shift");
+_Static_assert(MID_UNITS_PER_ARENA * sizeof(mid_pool) <= MID_POOL_SIZE, "descriptors fit in one unit");
+
+typedef struct mid_class {
+    uint32_t slot_size, slots;
+    uint32_t first;      /* offset of slot 0 in a pool */
+    uint32_t inverse;    /* ceil(2^32 / slot_size): slot index without a division */
+    uint64_t pools;      /* with at least one live slot, or owned */
+    uint64_t handed, freed; /* slots, ever; live = handed - freed (- what a thread's cache still holds) */
+    mid_pool *list[MID_POOL_LISTS];
+} mid_class;
+
+typedef struct mid_mapping {
+    void *at;
+    size_t size;
+    uint32_t name;
+} mid_mapping;
+
+typedef struct mid_arena {
+    char *base;
+    uint32_t free_units;
+    uint64_t free[MID_UNITS_PER_ARENA / 64];
+} mid_arena;
+
+/* A growable array obtained from the system, zero beyond what was written. */
+typedef struct mid_array {
+    void *data;
+    size_t bytes;
+} mid_array;
+
+typedef struct mid_alloc {
+    mid_os os;
+    uint64_t limit;                /* 0: none */
+    uint64_t bytes[MID_KINDS];
+    uint64_t committed, peak, returned;
+    uint64_t reserve, spare_percent;
+    mid_class classes[MID_CLASSES];
+    uint64_t empty_pools, used_pools;
+    mid_array arenas;              /* mid_arena[] */
+    uint32_t arena_count, arena_hint;
+    uint32_t arenas_released;      /* changes when descriptors have gone */
+    struct mid_region *regions;
+    mid_array mappings;            /* mid_mapping[] */
+    uint32_t mapping_count;
+    uint64_t large_live;           /* bytes of live runs, mappings and spans */
+    uint64_t dirty_pages;          /* free pages in regions that still have memory */
+    /* Take the names off a pool that is about to change class or lose its memory. */
+    void (*unbind)(void *owner, mid_pool *pool);
+    /* Memory came (bytes > 0) or went. May be null. */
+    void (*moved)(void *owner, int64_t bytes);
+    void *owner;
+} mid_alloc;
+
+void mid_alloc_init(mid_alloc *a, const mid_os *os, uint64_t limit, uint64_t reserve, uint64_t spare_percent);
+void mid_alloc_finish(mid_alloc *a); /* everything back to the system */
+/* Every structure consistent? Null, or what is wrong. */
+const char *mid_alloc_check(mid_alloc *a);
+
+/* --- account.c: charging, metadata --------------------------------------------------------------------------- */
+
+extern const mid_os mid_os_default;
+uint64_t mid_clock_micros(void);        /* monotonic */
+uint64_t mid_thread_cpu_nanos(void);
+
+/* Charge before obtaining; MID_ELIMIT when the hard limit would be passed even after empty pools were given back. */
+mid_status mid_charge(mid_alloc *a, enum mid_kind kind, size_t bytes);
+void mid_uncharge(mid_alloc *a, enum mid_kind kind, size_t bytes);
+/* Room for at least `need` bytes; contents kept, may move. MID_ENOMEM, MID_ELIMIT: unchanged. */
+mid_status mid_array_grow(mid_alloc *a, mid_array *array, size_t need);
+void mid_array_free(mid_alloc *a, mid_array *array);
+
+/* --- arena.c: units -------------------------------------------------------------------------------------------- */
+
+/* `count` adjacent units, the first at a multiple of `align` units, without memory behind them. Null: *status. */
+mid_pool *mid_units_take(mid_alloc *a, unsigned count, unsigned align, mid_status *status);
+void mid_units_give(mid_alloc *a, mid_pool *first, unsigned count);
+const char *mid_arenas_check(mid_alloc *a);
+
+static inline char *mid_arena_of(const void *at)
+{
+    return (char *)((uintptr_t)at & ~(uintptr_t)(MID_ARENA_SIZE - 1));
+}
+static inline mid_pool *mid_pool_of(const void *at)
+{
+    return (mid_pool *)mid_arena_of(at) + (((uintptr_t)at / MID_POOL_SIZE) & (MID_UNITS_PER_ARENA - 1));
+}
+static inline char *mid_pool_base(const mid_pool *pool)
+{
+    char *arena = mid_arena_of(pool);
+    return arena + (size_t)(pool - (mid_pool *)arena) * MID_POOL_SIZE;
+}
+
+/* --- pool.c ------------------------------------------------------------------------------------------------------ */
+
+/* A pool of the class for a thread to allocate from: the fullest partly used one, else an empty one, else a new one.
+ * Its state is then MID_POOL_OWNED. Null: *status is MID_ENOMEM or MID_ELIMIT. */
+mid_pool *mid_pool_take(mid_alloc *a, unsigned size_class, mid_status *status);
+/* An owned pool goes back to the list its live count asks for. */
+void mid_pool_put(mid_alloc *a, mid_pool *pool);
+/* live fell below low: move to the right list; an empty pool beyond reserve and spare goes back to the system. */
+void mid_pool_fell(mid_alloc *a, mid_pool *pool);
+/* The same after live rose (a pool that receives evacuated objects). */
+void mid_pool_rose(mid_alloc *a, mid_pool *pool);
+/* Give one empty pool back, most recently emptied last. False: there is none. */
+bool mid_pool_return_one(mid_alloc *a);
+const char *mid_pools_check(mid_alloc *a);
+
+static inline uint32_t *mid_pool_names(mid_pool *pool)
+{
+    return pool->slots <= MID_NAMES_INLINE ? pool->inline_names : (uint32_t *)mid_pool_base(pool);
+}
+static inline char *mid_slot_at(const mid_class *c, char *base, unsigned slot)
+{
+    return base + c->first + (size_t)slot * c->slot_size;
+}
+static inline unsigned mid_slot_of(const mid_class *c, const char *base, const char *at)
+{
+    return (unsigned)(((uint64_t)(uint32_t)(at - base - c->first) * c->inverse) >> 32);
+}
+
+/* --- large.c, run.c, mapping.c: blocks above MID_POOLED_MAX bytes --------------------------------------------------- */
+
+/* A block of `size` bytes, zero-filled, 4 KiB-aligned. Its size decides its shape, so it is given again later. */
+void *mid_large_new(mid_alloc *a, size_t size, uint32_t name, mid_status *status);
+void mid_large_free(mid_alloc *a, void *at, size_t size, uint32_t name);
+/* Another size, both above MID_POOLED_MAX; bytes beyond the old size are zero. May move unless `stay`.
+ * Null: *status (MID_EPINNED: it would have to move), the block is unchanged. */
+void *mid_large_resize(mid_alloc *a, void *at, size_t old_size, size_t new_size, uint32_t name, bool stay,
+                       mid_status *status);
+/* Bytes the block really takes. */
+size_t mid_large_bytes(size_t size);
+/* Give memory behind free pages of runs back; at most `pages`, 0: all. Returns bytes. */
+size_t mid_runs_trim(mid_alloc *a, size_t pages);
+
+void *mid_run_new(mid_alloc *a, size_t size, uint32_t name, mid_status *status);
+void mid_run_free(mid_alloc *a, void *at, size_t size);
+bool mid_run_resize_in_place(mid_alloc *a, void *at, size_t old_size, size_t new_size);
+void mid_runs_finish(mid_alloc *a);
+const char *mid_runs_check(mid_alloc *a);
+
+void *mid_mapping_new(mid_alloc *a, size_t size, uint32_t name, mid_status *status);
+void mid_mapping_free(mid_alloc *a, void *at, uint32_t name);
+void *mid_mapping_resize(mid_alloc *a, void *at, size_t new_size, uint32_t name, bool stay, mid_status *status);
+void mid_mappings_finish(mid_alloc *a);
+const char *mid_mappings_check(mid_alloc *a);
+
+static inline size_t mid_round(size_t n, size_t to)
+{
+    return (n + to - 1) / to * to;
+}
+
+#endif

@@ -1,0 +1,135 @@
+/* alloc/arena.c: 16 MiB of address space at a time, handed out in units of 64 KiB, lowest first.
+ *
+ * An arena's first unit holds the descriptors of all its units. Memory behind units is charged and committed by who
+ * takes them. */
+#include <string.h>
+
+#include "alloc/alloc.h"
+
+static mid_arena *arena_at(mid_alloc *a, uint32_t i)
+{
+    return (mid_arena *)a->arenas.data + i;
+}
+
+static bool unit_is_free(const mid_arena *arena, unsigned unit)
+{
+    return arena->free[unit / 64] >> (unit % 64) & 1;
+}
+
+static mid_arena *arena_new(mid_alloc *a, mid_status *status)
+{
+    *status = mid_array_grow(a, &a->arenas, (a->arena_count + 1) * sizeof(mid_arena));
+    if (*status != MID_OK)
+        return NULL;
+    const size_t header = MID_UNITS_PER_ARENA * sizeof(mid_pool);
+    *status = mid_charge(a, MID_IN_META, header);
+    if (*status != MID_OK)
+        return NULL;
+    *status = MID_ENOMEM;
+    char *base = a->os.reserve(a->os.ctx, MID_ARENA_SIZE, MID_ARENA_SIZE);
+    if (base != NULL && !a->os.commit(a->os.ctx, base, MID_POOL_SIZE)) {
+        a->os.release(a->os.ctx, base, MID_ARENA_SIZE);
+        base = NULL;
+    }
+    if (base == NULL) {
+        mid_uncharge(a, MID_IN_META, header);
+        return NULL;
+    }
+    *status = MID_OK;
+    mid_arena *arena = arena_at(a, a->arena_count++);
+    arena->base = base;
+    arena->free_units = MID_UNITS_PER_ARENA - 1;
+    memset(arena->free, 0xff, sizeof arena->free);
+    arena->free[0] &= ~(uint64_t)1;
+    for (unsigned i = 0; i < MID_UNITS_PER_ARENA; i++)
+        ((mid_pool *)base)[i].state = MID_UNIT_FREE;
+    return arena;
+}
+
+/* First unit of `count` free ones at a multiple of `align`; 0: none (unit 0 is never free). */
+static unsigned arena_find(const mid_arena *arena, unsigned count, unsigned align)
+{
+    if (count == 1) {
+        for (unsigned w = 0; w < MID_UNITS_PER_ARENA / 64; w++)
+            if (arena->free[w] != 0)
+                return w * 64 + (unsigned)__builtin_ctzll(arena->free[w]);
+        return 0;
+    }
+    for (unsigned at = align; at + count <= MID_UNITS_PER_ARENA; at += align) {
+        unsigned n = 0;
+        while (n < count && unit_is_free(arena, at + n))
+            n++;
+        if (n == count)
+            return at;
+    }
+    return 0;
+}
+
+mid_pool *mid_units_take(mid_alloc *a, unsigned count, unsigned align, mid_status *status)
+{
+    mid_arena *arena = NULL;
+    unsigned at = 0;
+    if (count == 1) /* nothing below the hint has a free unit */
+        while (a->arena_hint < a->arena_count && arena_at(a, a->arena_hint)->free_units == 0)
+            a->arena_hint++;
+    for (uint32_t i = a->arena_hint; i < a->arena_count && at == 0; i++) {
+        arena = arena_at(a, i);
+        if (arena->free_units >= count)
+            at = arena_find(arena, count, align);
+    }
+    if (at == 0) {
+        arena = arena_new(a, status);
+        if (arena == NULL)
+            return NULL;
+        at = arena_find(arena, count, align);
+        assert(at != 0);
+    }
+    for (unsigned i = at; i < at + count; i++)
+        arena->free[i / 64] &= ~((uint64_t)1 << (i % 64));
+    arena->free_units -= count;
+    *status = MID_OK;
+    return (mid_pool *)arena->base + at;
+}
+
+void mid_units_give(mid_alloc *a, mid_pool *first, unsigned count)
+{
+    char *base = mid_arena_of(first);
+    unsigned at = (unsigned)(first - (mid_pool *)base);
+    uint32_t i = 0;
+    while (arena_at(a, i)->base != base)
+        i++;
+    mid_arena *arena = arena_at(a, i);
+    for (unsigned u = at; u < at + count; u++) {
+        arena->free[u / 64] |= (uint64_t)1 << (u % 64);
+        ((mid_pool *)base)[u].state = MID_UNIT_FREE;
+    }
+    arena->free_units += count;
+    if (i < a->arena_hint)
+        a->arena_hint = i;
+    if (arena->free_units == MID_UNITS_PER_ARENA - 1 && a->arena_count > 1) {
+        a->os.release(a->os.ctx, base, MID_ARENA_SIZE);
+        mid_uncharge(a, MID_IN_META, MID_UNITS_PER_ARENA * sizeof(mid_pool));
+        *arena = *arena_at(a, --a->arena_count);
+        a->arena_hint = 0;
+        a->arenas_released++;
+    }
+}
+
+const char *mid_arenas_check(mid_alloc *a)
+{
+    for (uint32_t i = 0; i < a->arena_count; i++) {
+        mid_arena *arena = arena_at(a, i);
+        uint32_t free_units = 0;
+        for (unsigned u = 1; u < MID_UNITS_PER_ARENA; u++) {
+            bool is_free = unit_is_free(arena, u);
+            free_units += is_free;
+            if (is_free != (((mid_pool *)arena->base)[u].state == MID_UNIT_FREE))
+                return "an arena's map of free units contradicts a descriptor";
+        }
+        if (free_units != arena->free_units)
+            return "an arena's number of free units is wrong";
+        if (i < a->arena_hint && free_units != 0)
+            return "an arena below the hint has free units";
+    }
+    return NULL;
+}

@@ -1,0 +1,67 @@
+/* alloc/large.c: blocks above 32 KiB, whatever their shape. The size alone decides between a page run and a mapping. */
+#include <string.h>
+
+#include "alloc/alloc.h"
+
+size_t mid_large_bytes(size_t size)
+{
+    return mid_round(size, MID_PAGE);
+}
+
+void *mid_large_new(mid_alloc *a, size_t size, uint32_t name, mid_status *status)
+{
+    void *at = size <= MID_RUN_MAX ? mid_run_new(a, size, name, status) : mid_mapping_new(a, size, name, status);
+    if (at != NULL)
+        a->large_live += mid_large_bytes(size);
+    return at;
+}
+
+void mid_large_free(mid_alloc *a, void *at, size_t size, uint32_t name)
+{
+    a->large_live -= mid_large_bytes(size);
+    if (size <= MID_RUN_MAX)
+        mid_run_free(a, at, size);
+    else
+        mid_mapping_free(a, at, name);
+}
+
+static void *resize_in_place(mid_alloc *a, void *at, size_t old_size, size_t new_size, uint32_t name, bool stay,
+                             mid_status *status)
+{
+    *status = MID_EPINNED;
+    if (old_size <= MID_RUN_MAX && new_size <= MID_RUN_MAX) {
+        if (!mid_run_resize_in_place(a, at, old_size, new_size))
+            return NULL;
+        *status = MID_OK;
+        return at;
+    }
+    if (old_size > MID_RUN_MAX && new_size > MID_RUN_MAX)
+        return mid_mapping_resize(a, at, new_size, name, stay, status);
+    return NULL;
+}
+
+void *mid_large_resize(mid_alloc *a, void *at, size_t old_size, size_t new_size, uint32_t name, bool stay,
+                       mid_status *status)
+{
+    size_t kept = old_size < new_size ? old_size : new_size;
+    size_t page_end = mid_round(kept, MID_PAGE);
+    void *to = resize_in_place(a, at, old_size, new_size, name, stay, status);
+    if (to != NULL) {
+        a->large_live += mid_large_bytes(new_size) - mid_large_bytes(old_size);
+    } else {
+        if (stay || *status == MID_ENOMEM || *status == MID_ELIMIT) {
+            if (stay)
+                *status = MID_EPINNED;
+            return NULL;
+        }
+        to = mid_large_new(a, new_size, name, status);
+        if (to == NULL)
+            return NULL;
+        memcpy(to, at, kept);
+        mid_large_free(a, at, old_size, name);
+        return to;
+    }
+    /* Pages that stay keep what stood behind the old end; a later growth must find zeros there. */
+    memset((char *)to + kept, 0, page_end - kept);
+    return to;
+}

@@ -1,0 +1,90 @@
+/* alloc/os.c: the system calls of the library, and nothing else. The default mid_os, and the clocks. */
+#include <sys/mman.h>
+#include <time.h>
+
+#include "alloc/alloc.h"
+
+static void *sys_reserve(void *ctx, size_t size, size_t align)
+{
+    (void)ctx;
+    if (size > SIZE_MAX - align)
+        return NULL;
+    size_t span = size + align - MID_PAGE;
+    char *at = mmap(NULL, span, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (at == MAP_FAILED)
+        return NULL;
+    char *start = (char *)(((uintptr_t)at + align - 1) & ~(uintptr_t)(align - 1));
+    if (start > at)
+        munmap(at, (size_t)(start - at));
+    if (at + span > start + size)
+        munmap(start + size, (size_t)(at + span - (start + size)));
+    return start;
+}
+
+static bool sys_commit(void *ctx, void *at, size_t size)
+{
+    (void)ctx;
+    return mprotect(at, size, PROT_READ | PROT_WRITE) == 0;
+}
+
+/* MADV_DONTNEED and not MADV_FREE: memory that has gone should be seen to have gone (Go's scavenger turned back from
+ * the latter for that reason). The range stays accessible, so that neighbouring ranges stay one area of the kernel's. */
+static void sys_decommit(void *ctx, void *at, size_t size)
+{
+    (void)ctx;
+    madvise(at, size, MADV_DONTNEED);
+}
+
+static void sys_release(void *ctx, void *at, size_t size)
+{
+    (void)ctx;
+    munmap(at, size);
+}
+
+static void *sys_map(void *ctx, size_t size)
+{
+    (void)ctx;
+    void *at = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    return at == MAP_FAILED ? NULL : at;
+}
+
+static void *sys_remap(void *ctx, void *at, size_t old_size, size_t new_size)
+{
+    (void)ctx;
+    void *to = mremap(at, old_size, new_size, MREMAP_MAYMOVE);
+    return to == MAP_FAILED ? NULL : to;
+}
+
+static void sys_huge(void *ctx, void *at, size_t size)
+{
+    (void)ctx;
+    madvise(at, size, MADV_HUGEPAGE);
+}
+
+const mid_os mid_os_default = {
+    .reserve = sys_reserve,
+    .commit = sys_commit,
+    .decommit = sys_decommit,
+    .release = sys_release,
+    .map = sys_map,
+    .remap = sys_remap,
+    .unmap = sys_release,
+    .advise_huge = sys_huge,
+};
+
+static uint64_t nanos(clockid_t clock)
+{
+    struct timespec now;
+    clock_gettime(clock, &now);
+    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+uint64_t mid_clock_micros(void)
+{
+    return nanos(CLOCK_MONOTONIC) / 1000;
+}
+
+uint64_t mid_thread_cpu_nanos(void)
+{
+    return nanos(CLOCK_THREAD_CPUTIME_ID);
+}

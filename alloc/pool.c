@@ -1,0 +1,222 @@
+/* alloc/pool.c: pools of equal slots, allocated from fullest first.
+ *
+ * Taking from the fullest pool lets the emptiest drain and become free (Evan Jones, "Improving Python's memory
+ * allocator", 2005; CPython's arenas). "Fullest" is by eighths: a pool moves between lists only when its live count
+ * crosses one, which `low` tells with one comparison on the free path. Empty pools are kept, up to
+ * max(reserve, spare % of the pools in use), and then returned one for each that empties. */
+#include "alloc/alloc.h"
+
+static void list_add(mid_alloc *a, mid_pool *pool, unsigned list)
+{
+    mid_pool **head = &a->classes[pool->size_class].list[list];
+    pool->prev = NULL;
+    pool->next = *head;
+    if (*head != NULL)
+        (*head)->prev = pool;
+    *head = pool;
+    pool->state = (uint8_t)list;
+}
+
+static void list_remove(mid_alloc *a, mid_pool *pool)
+{
+    if (pool->prev != NULL)
+        pool->prev->next = pool->next;
+    else
+        a->classes[pool->size_class].list[pool->state] = pool->next;
+    if (pool->next != NULL)
+        pool->next->prev = pool->prev;
+}
+
+static unsigned list_for(const mid_pool *pool)
+{
+    if (pool->live == pool->slots)
+        return MID_POOL_FULL;
+    return pool->live == 0 ? MID_POOL_EMPTY : pool->live * 8u / pool->slots;
+}
+
+/* live falling below this leaves the list. */
+static uint16_t low_for(const mid_pool *pool, unsigned list)
+{
+    if (list == MID_POOL_FULL)
+        return pool->slots;
+    return list == 0 ? 1 : (uint16_t)((list * pool->slots + 7) / 8);
+}
+
+static void count_empty(mid_alloc *a, mid_pool *pool, bool becomes_empty)
+{
+    enum mid_kind from = becomes_empty ? MID_IN_POOLS : MID_IN_EMPTY;
+    enum mid_kind to = becomes_empty ? MID_IN_EMPTY : MID_IN_POOLS;
+    int64_t one = becomes_empty ? 1 : -1;
+    a->bytes[from] -= MID_POOL_SIZE;
+    a->bytes[to] += MID_POOL_SIZE;
+    a->empty_pools += (uint64_t)one;
+    a->used_pools -= (uint64_t)one;
+    a->classes[pool->size_class].pools -= (uint64_t)one;
+}
+
+static void return_pool(mid_alloc *a, mid_pool *pool)
+{
+    list_remove(a, pool);
+    a->unbind(a->owner, pool);
+    a->os.decommit(a->os.ctx, mid_pool_base(pool), MID_POOL_SIZE);
+    a->empty_pools--;
+    a->returned += MID_POOL_SIZE;
+    mid_uncharge(a, MID_IN_EMPTY, MID_POOL_SIZE);
+    mid_units_give(a, pool, 1);
+    if (a->moved != NULL)
+        a->moved(a->owner, -(int64_t)MID_POOL_SIZE);
+}
+
+static void file_pool(mid_alloc *a, mid_pool *pool)
+{
+    unsigned list = list_for(pool);
+    if (list != MID_POOL_EMPTY) {
+        list_add(a, pool, list);
+        pool->low = low_for(pool, list);
+        return;
+    }
+    list_add(a, pool, MID_POOL_EMPTY);
+    count_empty(a, pool, true);
+    uint64_t spare = a->bytes[MID_IN_POOLS] * a->spare_percent / 100;
+    if (a->bytes[MID_IN_EMPTY] > (spare > a->reserve ? spare : a->reserve))
+        return_pool(a, pool);
+}
+
+static void format(mid_alloc *a, mid_pool *pool, unsigned size_class)
+{
+    pool->chain = 0;
+    pool->live = pool->bound = pool->pins = pool->low = 0;
+    pool->slots = (uint16_t)a->classes[size_class].slots;
+    pool->size_class = (uint8_t)size_class;
+}
+
+static mid_pool *take_empty(mid_alloc *a, unsigned size_class)
+{
+    if (a->empty_pools == 0)
+        return NULL;
+    mid_pool *pool = a->classes[size_class].list[MID_POOL_EMPTY];
+    for (unsigned c = 0; pool == NULL && c < MID_CLASSES; c++)
+        pool = a->classes[c].list[MID_POOL_EMPTY];
+    list_remove(a, pool);
+    if (pool->size_class != size_class) {
+        a->unbind(a->owner, pool);
+        format(a, pool, size_class);
+    }
+    count_empty(a, pool, false);
+    return pool;
+}
+
+static mid_pool *take_new(mid_alloc *a, unsigned size_class, mid_status *status)
+{
+    *status = mid_charge(a, MID_IN_POOLS, MID_POOL_SIZE);
+    if (*status != MID_OK)
+        return NULL;
+    mid_pool *pool = mid_units_take(a, 1, 1, status);
+    if (pool != NULL && !a->os.commit(a->os.ctx, mid_pool_base(pool), MID_POOL_SIZE)) {
+        mid_units_give(a, pool, 1);
+        pool = NULL;
+        *status = MID_ENOMEM;
+    }
+    if (pool == NULL) {
+        mid_uncharge(a, MID_IN_POOLS, MID_POOL_SIZE);
+        return NULL;
+    }
+    format(a, pool, size_class);
+    a->used_pools++;
+    a->classes[size_class].pools++;
+    if (a->moved != NULL)
+        a->moved(a->owner, MID_POOL_SIZE);
+    return pool;
+}
+
+mid_pool *mid_pool_take(mid_alloc *a, unsigned size_class, mid_status *status)
+{
+    *status = MID_OK;
+    mid_pool *pool = NULL;
+    for (int list = 7; list >= 0 && pool == NULL; list--)
+        pool = a->classes[size_class].list[list];
+    if (pool != NULL)
+        list_remove(a, pool);
+    else
+        pool = take_empty(a, size_class);
+    if (pool == NULL)
+        pool = take_new(a, size_class, status);
+    if (pool != NULL) {
+        list_add(a, pool, MID_POOL_OWNED);
+        pool->low = 0;
+    }
+    return pool;
+}
+
+void mid_pool_put(mid_alloc *a, mid_pool *pool)
+{
+    list_remove(a, pool);
+    file_pool(a, pool);
+}
+
+void mid_pool_fell(mid_alloc *a, mid_pool *pool)
+{
+    list_remove(a, pool);
+    file_pool(a, pool);
+}
+
+void mid_pool_rose(mid_alloc *a, mid_pool *pool)
+{
+    unsigned list = list_for(pool);
+    if (list == pool->state)
+        return;
+    list_remove(a, pool);
+    list_add(a, pool, list);
+    pool->low = low_for(pool, list);
+}
+
+bool mid_pool_return_one(mid_alloc *a)
+{
+    if (a->empty_pools == 0)
+        return false;
+    for (unsigned c = 0; c < MID_CLASSES; c++) {
+        mid_pool *pool = a->classes[c].list[MID_POOL_EMPTY];
+        if (pool != NULL) {
+            return_pool(a, pool);
+            return true;
+        }
+    }
+    return false;
+}
+
+static const char *check_list(mid_alloc *a, unsigned size_class, unsigned list, uint64_t *used, uint64_t *live)
+{
+    mid_pool *before = NULL;
+    for (mid_pool *pool = a->classes[size_class].list[list]; pool != NULL; before = pool, pool = pool->next) {
+        if (pool->prev != before || pool->state != list || pool->size_class != size_class)
+            return "a pool is on the wrong list";
+        if (pool->live > pool->bound || pool->bound > pool->slots)
+            return "a pool's counts contradict each other";
+        if (list != MID_POOL_OWNED && (list_for(pool) != list || (list < 9 && pool->low != low_for(pool, list))))
+            return "a pool's live count contradicts its list";
+        if (list == MID_POOL_EMPTY)
+            continue;
+        *used += 1;
+        *live += pool->live;
+    }
+    return NULL;
+}
+
+const char *mid_pools_check(mid_alloc *a)
+{
+    uint64_t all_used = 0, all_empty = 0;
+    for (unsigned c = 0; c < MID_CLASSES; c++) {
+        uint64_t used = 0, live = 0;
+        for (unsigned list = 0; list < MID_POOL_LISTS; list++) {
+            const char *wrong = check_list(a, c, list, &used, &live);
+            if (wrong != NULL)
+                return wrong;
+        }
+        for (mid_pool *pool = a->classes[c].list[MID_POOL_EMPTY]; pool != NULL; pool = pool->next)
+            all_empty++;
+        if (used != a->classes[c].pools || live != a->classes[c].handed - a->classes[c].freed)
+            return "a class's totals contradict its pools";
+        all_used += used;
+    }
+    return all_used == a->used_pools && all_empty == a->empty_pools ? NULL : "the number of pools is wrong";
+}

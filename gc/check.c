@@ -1,0 +1,191 @@
+/* gc/check.c: is everything as the invariants say? (docs/design/invariants.md numbers them) */
+#include <stdio.h>
+#include <string.h>
+
+#include "gc/refs.h"
+
+typedef struct audit {
+    mid_heap *heap;
+    uint32_t *seen;      /* references from objects, by index */
+    uint32_t from;
+    const char *wrong;
+    uint32_t at;
+} audit;
+
+static void fail(audit *a, const char *wrong, uint32_t at)
+{
+    if (a->wrong == NULL) {
+        a->wrong = wrong;
+        a->at = at;
+    }
+}
+
+/* A free slot is on its pool's chain or in the mutator's cache; nothing else is. */
+static uint64_t chain_length(audit *a, mid_handle head, uint64_t most)
+{
+    uint64_t n = 0;
+    for (; head != 0 && n <= most; n++) {
+        if (!mid_in_table(a->heap, head) || mid_entry_at(a->heap, head)->count != 0) {
+            fail(a, "a list of free slots holds an entry that is not free", head / 2);
+            break;
+        }
+        head = mid_entry_at(a->heap, head)->link;
+    }
+    return n;
+}
+
+static void check_pool(audit *a, mid_pool *pool)
+{
+    const mid_class *c = &a->heap->alloc.classes[pool->size_class];
+    const uint32_t *names = mid_pool_names(pool);
+    uint32_t pins = 0;
+    for (unsigned slot = 0; slot < pool->bound; slot++) {
+        if (!mid_in_table(a->heap, names[slot])) {
+            fail(a, "a back index names no entry", names[slot] / 2);
+            return;
+        }
+        const mid_entry *entry = mid_entry_at(a->heap, names[slot]);
+        if ((char *)mid_address(entry) != mid_slot_at(c, mid_pool_base(pool), slot))
+            fail(a, "an entry's address contradicts the back index", names[slot] / 2);
+        pins += (entry->word & MID_F_PINNED) != 0 && entry->count != 0;
+    }
+    if (pins != pool->pins)
+        fail(a, "a pool's number of pinned objects is wrong", 0);
+    uint64_t free_slots = (uint64_t)pool->bound - pool->live;
+    if (chain_length(a, pool->chain, free_slots) != free_slots)
+        fail(a, "a pool's chain is not as long as its free slots", 0);
+}
+
+static void check_pools(audit *a)
+{
+    for (unsigned i = 0; i < MID_CLASSES; i++) {
+        for (unsigned list = 0; list < MID_POOL_LISTS; list++)
+            for (mid_pool *pool = a->heap->alloc.classes[i].list[list]; pool != NULL; pool = pool->next)
+                check_pool(a, pool);
+        mid_impl *impl = a->heap->mutator;
+        if (impl != NULL && chain_length(a, impl->pub.head[i], impl->pub.left[i]) != impl->pub.left[i])
+            fail(a, "a cache's count contradicts its list", 0);
+    }
+}
+
+static void check_slot(void *context, mid_slot *slot)
+{
+    audit *a = context;
+    mid_handle value = slot->bits_;
+    if (!mid_is_object_(value))
+        return;
+    if (!mid_in_table(a->heap, value) || !mid_entry_live(mid_entry_at(a->heap, value)))
+        fail(a, "an object refers to something that is not live", a->from);
+    else
+        a->seen[value / 2]++;
+}
+
+/* Dying entries have references that still count, unless a piece of an array's has been dropped, or they sit in quarantine
+ * with all of theirs gone. So they are counted from the work list. */
+static void check_dying(audit *a)
+{
+    uint64_t n = a->heap->partial != 0;
+    for (mid_handle h = a->heap->pending; h != 0 && n <= a->heap->pending_count; n++) {
+        mid_entry *entry = mid_entry_at(a->heap, h);
+        if (entry->count != MID_DYING_)
+            fail(a, "an entry on the work list is not dying", h / 2);
+        a->from = h / 2;
+        mid_refs(mid_type_of_entry(a->heap, entry), mid_address(entry), check_slot, a);
+        h = entry->link;
+    }
+    if (n != a->heap->pending_count)
+        fail(a, "the work list is not as long as it says", 0);
+    if (a->heap->partial != 0) {
+        mid_entry *entry = mid_entry_at(a->heap, a->heap->partial);
+        const mid_type_info *type = mid_type_of_entry(a->heap, entry);
+        a->from = a->heap->partial / 2;
+        mid_refs_fixed(type, mid_address(entry), check_slot, a);
+        for (size_t i = a->heap->partial_next; i < mid_items(type, mid_address(entry)); i++)
+            check_slot(a, mid_item_slots(type, mid_address(entry)) + i);
+    }
+}
+
+static void check_table(audit *a)
+{
+    uint64_t live = 0, free_entries = 0;
+    for (uint32_t i = a->heap->first_index; i < a->heap->next_index; i++) {
+        mid_entry *entry = a->heap->table + i;
+        if (!mid_entry_live(entry)) {
+            free_entries += entry->count == 0 && entry->word == 0;
+            continue;
+        }
+        live++;
+        mid_type type = (mid_type)(entry->word >> MID_TYPE_SHIFT_);
+        if (type == 0 || type > a->heap->type_count || mid_address(entry) == NULL) {
+            fail(a, "a live entry has no type or no address", i);
+            continue;
+        }
+        if (((entry->word & MID_F_PINNED) != 0) != (mid_map_get(&a->heap->pins, i) != 0) ||
+            ((entry->word & MID_F_WEAK) != 0) != (mid_map_get(&a->heap->weak_heads, i) != 0))
+            fail(a, "an entry's flags contradict the pins or the weak cells", i);
+        a->from = i;
+        mid_refs(mid_type_at(a->heap, type), mid_address(entry), check_slot, a);
+    }
+    mid_stats stats;
+    mid_stats_get(a->heap, &stats, sizeof stats);
+    if (live != stats.live_objects)
+        fail(a, "the number of live objects is wrong", 0);
+    if (free_entries != a->heap->free_entry_count)
+        fail(a, "the number of free entries is wrong", 0);
+}
+
+static void check_counts(audit *a)
+{
+    for (uint32_t i = a->heap->first_index; i < a->heap->next_index; i++) {
+        const mid_entry *entry = a->heap->table + i;
+        if (mid_entry_live(entry) && !mid_sticky(entry->count) && entry->count / MID_ONE_ < a->seen[i])
+            fail(a, "a count is lower than the references to the object (invariant 1)", i);
+    }
+}
+
+static void check_weak(audit *a)
+{
+    const mid_weak_cell *cells = a->heap->weak_cells.data;
+    for (uint32_t i = 1; i <= a->heap->weak_used; i++)
+        if (cells[i].target != 0 && (!mid_in_table(a->heap, cells[i].target) ||
+                                     !(mid_entry_at(a->heap, cells[i].target)->word & MID_F_WEAK)))
+            fail(a, "a weak cell names an object that does not know it", cells[i].target / 2);
+}
+
+mid_status mid_heap_check(mid_heap *heap)
+{
+    if (heap == NULL)
+        return MID_ENULL;
+    if (!mid_is_mutator(heap))
+        return MID_ETHREAD;
+    if (heap->busy)
+        return MID_EBUSY;
+    audit a = {.heap = heap};
+    a.wrong = mid_alloc_check(&heap->alloc);
+    size_t bytes = mid_round(heap->next_index * sizeof(uint32_t), MID_PAGE);
+    a.seen = a.wrong != NULL ? NULL : heap->os.map(heap->os.ctx, bytes); /* not the heap's memory: no charge */
+    if (a.wrong == NULL && a.seen == NULL)
+        return MID_ENOMEM;
+    if (a.seen != NULL) {
+        check_pools(&a);
+        check_table(&a);
+        check_dying(&a);
+        check_counts(&a);
+        check_weak(&a);
+        heap->os.unmap(heap->os.ctx, a.seen, bytes);
+    }
+    if (a.wrong == NULL) {
+        heap->check_text[0] = '\0';
+        return MID_OK;
+    }
+    if (a.at == 0)
+        snprintf(heap->check_text, sizeof heap->check_text, "%s", a.wrong);
+    else
+        snprintf(heap->check_text, sizeof heap->check_text, "%s: handle %u", a.wrong, a.at * 2);
+    return MID_ECORRUPT;
+}
+
+const char *mid_heap_check_text(mid_heap *heap)
+{
+    return heap == NULL ? "" : heap->check_text;
+}

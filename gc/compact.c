@@ -1,0 +1,259 @@
+/* gc/compact.c: evacuation of sparse pools, and giving empty ones back.
+ *
+ * For one class with L live slots and k slots a pool, the ceil(L/k) fullest pools stay and the others are evacuated into
+ * them. No other choice moves fewer bytes: at least that many pools must remain, every object outside the remaining pools
+ * moves, and the fullest pools hold the most objects. A move is one copy and one store to the entry; nothing else refers to
+ * an address. The free slot's entry takes the place of the object's, so both pools stay whole at every step.
+ *
+ * A pass may be spread over many slices. Its plan (the pools of one class by live count) is checked against what the
+ * program did in between, pool by pool; if that made it less than optimal, the next pass is due sooner. */
+#include <string.h>
+
+#include "gc/heap.h"
+
+#define CLOCK_EVERY 32u
+
+struct mid_plan {
+    unsigned size_class;         /* being worked on; MID_CLASSES: no pass under way */
+    bool planned;
+    uint32_t keep;               /* pools that stay */
+    uint32_t lo, hi;             /* destinations from lo up, sources from hi - 1 down */
+    uint32_t arenas_released;    /* descriptors in `pools` are good while this stands */
+    unsigned slot;               /* next slot of the source */
+    mid_compact_result result;
+};
+
+static mid_pool **plan_pools(mid_heap *heap)
+{
+    return heap->plan_memory.data;
+}
+
+static uint64_t optimal(const mid_heap *heap, unsigned size_class)
+{
+    uint64_t live = mid_live_slots(heap, size_class), slots = heap->alloc.classes[size_class].slots;
+    return (live + slots - 1) / slots;
+}
+
+static bool is_source(const mid_plan *plan, const mid_pool *pool)
+{
+    return pool->size_class == plan->size_class && pool->state <= MID_POOL_FULL && pool->pins == 0;
+}
+
+static bool has_room(const mid_plan *plan, const mid_pool *pool)
+{
+    return pool->size_class == plan->size_class && pool->state < MID_POOL_FULL;
+}
+
+/* The class's pools by falling live count, in time linear in them. */
+static mid_status sort_pools(mid_heap *heap, const mid_class *c)
+{
+    size_t sums = ((size_t)c->slots + 2) * sizeof(uint32_t);
+    mid_status status = mid_array_grow(&heap->alloc, &heap->plan_memory, c->pools * sizeof(mid_pool *) + sums);
+    if (status != MID_OK)
+        return status;
+    mid_pool **pools = plan_pools(heap);
+    uint32_t *before = (uint32_t *)(pools + c->pools); /* before[n]: pools with more than slots - n live */
+    memset(before, 0, sums);
+    for (unsigned list = 0; list <= MID_POOL_FULL; list++)
+        for (mid_pool *pool = c->list[list]; pool != NULL; pool = pool->next)
+            before[c->slots - pool->live + 1]++;
+    for (unsigned n = 1; n <= c->slots + 1; n++)
+        before[n] += before[n - 1];
+    for (unsigned list = 0; list <= MID_POOL_FULL; list++)
+        for (mid_pool *pool = c->list[list]; pool != NULL; pool = pool->next)
+            pools[before[c->slots - pool->live]++] = pool;
+    return MID_OK;
+}
+
+static mid_status plan_class(mid_heap *heap, mid_plan *plan)
+{
+    const mid_class *c = &heap->alloc.classes[plan->size_class];
+    uint64_t keep = optimal(heap, plan->size_class);
+    plan->planned = true;
+    plan->lo = plan->hi = 0;
+    plan->slot = 0;
+    if (c->pools <= keep)
+        return MID_OK;
+    mid_status status = sort_pools(heap, c);
+    if (status != MID_OK)
+        return status;
+    plan->arenas_released = heap->alloc.arenas_released;
+    plan->hi = (uint32_t)c->pools;
+    plan->keep = (uint32_t)keep;
+    return MID_OK;
+}
+
+static void move(mid_heap *heap, const mid_class *c, mid_pool *from, uint32_t *names, unsigned slot, mid_pool *to)
+{
+    mid_handle object = names[slot], vacant = to->chain;
+    mid_entry *entry = mid_entry_at(heap, object), *free_entry = mid_entry_at(heap, vacant);
+    char *source = mid_address(entry), *target = mid_address(free_entry);
+    memcpy(target, source, c->slot_size);
+    to->chain = free_entry->link;
+    mid_pool_names(to)[mid_slot_of(c, mid_pool_base(to), target)] = object;
+    entry->word = (entry->word & ~MID_ADDRESS_MASK_) | (uint64_t)(uintptr_t)target;
+    free_entry->word = (uint64_t)(uintptr_t)source;
+    free_entry->link = from->chain;
+    from->chain = vacant;
+    names[slot] = vacant;
+    from->live--;
+    to->live++;
+}
+
+static void refile(mid_heap *heap, mid_pool *pool)
+{
+    if (pool->live == 0)
+        mid_pool_fell(&heap->alloc, pool);
+    else
+        mid_pool_rose(&heap->alloc, pool);
+}
+
+/* The next destination with a free slot that has an entry; null: none is left. */
+static mid_pool *destination(mid_heap *heap, mid_plan *plan)
+{
+    for (; plan->lo < plan->keep && plan->lo < plan->hi - 1; plan->lo++) {
+        mid_pool *pool = plan_pools(heap)[plan->lo];
+        if (!has_room(plan, pool))
+            continue;
+        if (pool->chain == 0 && mid_bind(heap, pool) != MID_OK)
+            continue;
+        return pool;
+    }
+    return NULL;
+}
+
+/* Fill `to` from the source. False: the clock says stop. */
+static bool evacuate_into(mid_heap *heap, mid_plan *plan, mid_pool *from, mid_pool *to, uint64_t deadline)
+{
+    const mid_class *c = &heap->alloc.classes[plan->size_class];
+    uint32_t *names = mid_pool_names(from);
+    unsigned since_clock = 0, stride = 4096 / c->slot_size + 1;
+    unsigned clock_every = stride < CLOCK_EVERY ? stride : CLOCK_EVERY;
+    bool time_left = true;
+    while (time_left && from->live != 0 && to->live < to->slots && plan->slot < from->bound) {
+        if (plan->slot + 8 < from->bound)
+            __builtin_prefetch(mid_entry_at(heap, names[plan->slot + 8]));
+        if (mid_entry_at(heap, names[plan->slot])->count != 0) { /* dying ones move like live ones */
+            if (to->chain == 0 && mid_bind(heap, to) != MID_OK)
+                break;
+            move(heap, c, from, names, plan->slot, to);
+            plan->result.moved_objects++;
+            plan->result.moved_bytes += c->slot_size;
+            if (++since_clock >= clock_every) {
+                since_clock = 0;
+                time_left = deadline == 0 || mid_clock_micros() < deadline;
+            }
+        }
+        plan->slot++;
+    }
+    refile(heap, to);
+    return time_left;
+}
+
+/* One class: MID_OK when nothing more can come free in it. */
+static mid_status compact_class(mid_heap *heap, mid_plan *plan, uint64_t deadline)
+{
+    if (!plan->planned || plan->arenas_released != heap->alloc.arenas_released) {
+        if (plan_class(heap, plan) != MID_OK)
+            return MID_OK; /* no memory for a plan: the class stays as it is */
+    }
+    while (plan->hi > plan->keep) {
+        mid_pool *from = plan_pools(heap)[plan->hi - 1];
+        if (!is_source(plan, from) || from->live == 0) {
+            plan->result.pools_pinned += from->size_class == plan->size_class && from->pins != 0;
+            plan->hi--;
+            plan->slot = 0;
+            continue;
+        }
+        mid_pool *to = destination(heap, plan);
+        if (to == NULL)
+            return MID_OK;
+        uint32_t released = heap->alloc.arenas_released;
+        bool time_left = evacuate_into(heap, plan, from, to, deadline);
+        bool done = from->live == 0 || plan->slot >= from->bound;
+        refile(heap, from);
+        if (done) {
+            plan->hi--;
+            plan->slot = 0;
+        }
+        if (released != heap->alloc.arenas_released) /* an arena went with its descriptors: plan again */
+            plan->planned = false;
+        if (!time_left || !plan->planned)
+            return MID_MORE;
+    }
+    return MID_OK;
+}
+
+static void add_up(mid_heap *heap, uint64_t *pools, uint64_t *best)
+{
+    *pools = *best = 0;
+    for (unsigned i = 0; i < MID_CLASSES; i++) {
+        *pools += heap->alloc.classes[i].pools;
+        *best += optimal(heap, i);
+    }
+}
+
+static mid_status open_plan(mid_heap *heap, bool whole)
+{
+    if (heap->plan == NULL) {
+        mid_array memory = {0};
+        mid_status status = mid_array_grow(&heap->alloc, &memory, sizeof(mid_plan));
+        if (status != MID_OK)
+            return status;
+        heap->plan = memory.data;
+        heap->plan->size_class = MID_CLASSES;
+    }
+    if (heap->plan->size_class == MID_CLASSES || whole)
+        *heap->plan = (mid_plan){0};
+    return MID_OK;
+}
+
+mid_status mid_compact_run(mid_heap *heap, uint64_t budget_micros, mid_compact_result *result)
+{
+    uint64_t start = mid_thread_cpu_nanos();
+    uint64_t deadline = budget_micros == 0 ? 0 : mid_clock_micros() + budget_micros;
+    mid_status status = open_plan(heap, budget_micros == 0);
+    if (status != MID_OK)
+        return status;
+    MID_EMIT(heap, compact_begin);
+    mid_caches_flush(heap);
+    mid_plan *plan = heap->plan;
+    plan->result = (mid_compact_result){0};
+    add_up(heap, &plan->result.pools_before, &plan->result.pools_optimal);
+    while (plan->size_class < MID_CLASSES) {
+        status = compact_class(heap, plan, deadline);
+        if (status == MID_OK) {
+            plan->size_class++;
+            plan->planned = false;
+        }
+        if (deadline != 0 && mid_clock_micros() >= deadline)
+            break;
+    }
+    status = plan->size_class == MID_CLASSES ? MID_OK : MID_MORE;
+    add_up(heap, &plan->result.pools_after, &plan->result.pools_optimal);
+    plan->result.micros = (mid_thread_cpu_nanos() - start) / 1000;
+    heap->counts.compactions += status == MID_OK;
+    heap->counts.moved_objects += plan->result.moved_objects;
+    heap->counts.moved_bytes += plan->result.moved_bytes;
+    heap->counts.compact_micros += plan->result.micros;
+    *result = plan->result;
+    MID_EMIT(heap, compact_end, result);
+    return status;
+}
+
+mid_status mid_trim_run(mid_heap *heap, uint64_t budget_micros, uint64_t keep, uint64_t *returned)
+{
+    uint64_t deadline = budget_micros == 0 ? 0 : mid_clock_micros() + budget_micros;
+    uint64_t before = heap->alloc.returned;
+    mid_status status = MID_OK;
+    while (heap->alloc.bytes[MID_IN_EMPTY] > keep && mid_pool_return_one(&heap->alloc))
+        if (deadline != 0 && mid_clock_micros() >= deadline && heap->alloc.bytes[MID_IN_EMPTY] > keep) {
+            status = MID_MORE;
+            break;
+        }
+    while (status == MID_OK && mid_runs_trim(&heap->alloc, 64) != 0)
+        if (deadline != 0 && mid_clock_micros() >= deadline)
+            status = MID_MORE;
+    *returned = heap->alloc.returned - before;
+    return status;
+}

@@ -1,0 +1,54 @@
+/* gc/events.c: listeners. The built-in statistics of stops are kept where stops end. */
+#include <string.h>
+
+#include "gc/heap.h"
+
+mid_status mid_listener_add(mid_heap *heap, const mid_listener *listener)
+{
+    if (heap == NULL || listener == NULL)
+        return MID_ENULL;
+    if (listener->struct_size != sizeof *listener)
+        return MID_EINVAL;
+    if (!mid_is_mutator(heap))
+        return MID_ETHREAD;
+    if (heap->busy)
+        return MID_EBUSY;
+    if (heap->listener_count == MID_LISTENERS_MAX)
+        return MID_ELIMIT;
+    /* The daemon emits only with the lock held. */
+    pthread_mutex_lock(&heap->lock);
+    heap->listeners[heap->listener_count++] = *listener;
+    pthread_mutex_unlock(&heap->lock);
+    return MID_OK;
+}
+
+mid_status mid_listener_remove(mid_heap *heap, void *context)
+{
+    if (heap == NULL)
+        return MID_ENULL;
+    if (!mid_is_mutator(heap))
+        return MID_ETHREAD;
+    if (heap->busy)
+        return MID_EBUSY;
+    mid_status status = MID_EINVAL;
+    pthread_mutex_lock(&heap->lock);
+    for (unsigned i = 0; i < heap->listener_count && status != MID_OK; i++)
+        if (heap->listeners[i].context == context) {
+            memmove(&heap->listeners[i], &heap->listeners[i + 1],
+                    (--heap->listener_count - i) * sizeof heap->listeners[0]);
+            status = MID_OK;
+        }
+    pthread_mutex_unlock(&heap->lock);
+    return status;
+}
+
+void mid_stop_recorded(mid_heap *heap, uint64_t micros)
+{
+    unsigned bucket = micros < 2 ? 0 : 63 - (unsigned)__builtin_clzll(micros);
+    heap->stop_histogram[bucket < MID_STOP_BUCKETS ? bucket : MID_STOP_BUCKETS - 1]++;
+    heap->counts.stops++;
+    heap->counts.stop_micros += micros;
+    if (micros > heap->counts.stop_micros_max)
+        heap->counts.stop_micros_max = micros;
+    MID_EMIT(heap, stop_end, micros);
+}

@@ -1,0 +1,228 @@
+/* gc/heap.c: opening and closing heaps. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "gc/heap.h"
+
+static mid_status take_options(mid_options *into, const mid_options *from)
+{
+    mid_options_init(into);
+    if (from != NULL) {
+        if (from->struct_size != sizeof *from)
+            return MID_EINVAL;
+        *into = *from;
+    }
+    const char *text = getenv("MIDDEN_OPTIONS");
+    mid_status status = text == NULL ? MID_OK : mid_options_parse(into, text, NULL);
+    if (status != MID_OK)
+        return status;
+    for (unsigned row = 0;; row++) { /* a structure filled in by hand is held to the same bounds */
+        mid_option_info info;
+        if (!mid_options_describe(row, &info))
+            break;
+        uint64_t value = mid_options_value(into, row);
+        if (value < info.least || value > info.most)
+            return MID_EINVAL;
+    }
+    bool contradicts = into->frag_stop > into->frag_start || into->waiting_stop > into->waiting_start ||
+                       (into->heap_limit != 0 && into->reserve > into->heap_limit);
+    return contradicts ? MID_EINVAL : MID_OK;
+}
+
+static mid_status init_locks(mid_heap *heap)
+{
+    pthread_condattr_t monotonic;
+    if (pthread_condattr_init(&monotonic) != 0)
+        return MID_ESYSTEM;
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    bool ok = pthread_mutex_init(&heap->lock, NULL) == 0 && pthread_mutex_init(&heap->kick_lock, NULL) == 0 &&
+              pthread_cond_init(&heap->changed, &monotonic) == 0;
+    pthread_condattr_destroy(&monotonic);
+    return ok ? MID_OK : MID_ESYSTEM;
+}
+
+/* Everything but the structure itself, which the caller maps. */
+static mid_status fill(mid_heap *heap)
+{
+    mid_status status = mid_charge(&heap->alloc, MID_IN_META, mid_round(sizeof *heap, MID_PAGE));
+    if (status == MID_OK)
+        status = mid_types_open(heap);
+    if (status == MID_OK)
+        status = mid_table_open(heap);
+    mid_array memory = {0};
+    if (status == MID_OK)
+        status = mid_array_grow(&heap->alloc, &memory, sizeof(mid_impl));
+    if (status == MID_OK && heap->debug && heap->options.quarantine != 0)
+        status = mid_array_grow(&heap->alloc, &heap->quarantine, heap->options.quarantine * sizeof(mid_handle));
+    heap->thread = memory.data;
+    if (status == MID_OK) {
+        heap->thread->pub.table = heap->table;
+        heap->thread->pub.types = heap->fast_types.data;
+        heap->thread->heap = heap;
+        status = init_locks(heap);
+    }
+    return status;
+}
+
+static void drop_all(mid_heap *heap)
+{
+    mid_array *arrays[] = {&heap->quarantine,       &heap->condemned,  &heap->weak_cells,
+                           &heap->weak_heads.cells, &heap->pins.cells, &heap->plan_memory};
+    for (size_t i = 0; i < sizeof arrays / sizeof arrays[0]; i++)
+        mid_array_free(&heap->alloc, arrays[i]);
+    mid_array plan = {heap->plan, MID_PAGE}, thread = {heap->thread, mid_round(sizeof(mid_impl), MID_PAGE)};
+    mid_array_free(&heap->alloc, &plan);
+    if (heap->thread != NULL)
+        mid_array_free(&heap->alloc, &heap->thread->scope_handles);
+    mid_array_free(&heap->alloc, &thread);
+    mid_types_close(heap);
+    mid_alloc_finish(&heap->alloc);
+    mid_table_close(heap);
+    mid_os os = heap->os;
+    os.unmap(os.ctx, heap, mid_round(sizeof *heap, MID_PAGE));
+}
+
+static void pool_moved(void *owner, int64_t bytes)
+{
+    mid_heap *heap = owner;
+    if (bytes > 0)
+        MID_EMIT(heap, pool_committed, (size_t)bytes);
+    else
+        MID_EMIT(heap, pool_returned, (size_t)-bytes);
+}
+
+mid_status mid_heap_open_abi(mid_heap **out, const mid_options *options, uint32_t debug)
+{
+    if (out == NULL)
+        return MID_ENULL;
+    *out = NULL;
+    mid_options chosen;
+    mid_status status = take_options(&chosen, options);
+    if (status != MID_OK)
+        return status;
+    const mid_os *os = chosen.os != NULL ? chosen.os : &mid_os_default;
+    if (os->reserve == NULL || os->commit == NULL || os->decommit == NULL || os->release == NULL || os->map == NULL ||
+        os->remap == NULL || os->unmap == NULL)
+        return MID_ENULL;
+    mid_heap *heap = os->map(os->ctx, mid_round(sizeof *heap, MID_PAGE));
+    if (heap == NULL)
+        return MID_ENOMEM;
+    heap->options = chosen;
+    heap->os = *os;
+    heap->debug = debug != 0;
+    heap->credit = (int64_t)chosen.credit;
+    mid_alloc_init(&heap->alloc, os, chosen.heap_limit, chosen.reserve, chosen.spare);
+    heap->alloc.unbind = mid_unbind;
+    heap->alloc.moved = pool_moved;
+    heap->alloc.owner = heap;
+    status = fill(heap);
+    if (status != MID_OK) {
+        drop_all(heap);
+        return status;
+    }
+    *out = heap;
+    return MID_OK;
+}
+
+/* May this heap be closed by this thread, now? */
+static mid_status closable(mid_heap *heap)
+{
+    if (heap == NULL)
+        return MID_ENULL;
+    if (!mid_is_mutator(heap))
+        return MID_ETHREAD;
+    if (heap->busy || heap->finalizing || heap->draining)
+        return MID_EBUSY;
+    pthread_mutex_lock(&heap->kick_lock);
+    bool served = heap->kick != NULL;
+    pthread_mutex_unlock(&heap->kick_lock);
+    return served || (heap->mutator != NULL && heap->mutator->in_region) ? MID_ETHREAD : MID_OK;
+}
+
+static void free_locks(mid_heap *heap)
+{
+    pthread_cond_destroy(&heap->changed);
+    pthread_mutex_destroy(&heap->kick_lock);
+    pthread_mutex_destroy(&heap->lock);
+}
+
+static void report_leaks(mid_heap *heap)
+{
+    bool told = false;
+    for (unsigned i = 0; i < heap->listener_count; i++)
+        told |= heap->listeners[i].leak != NULL;
+    for (mid_type type = 1; type <= heap->type_count; type++) {
+        mid_leak leak = {.type = mid_type_name(heap, type)};
+        mid_stats_type(heap, type, &leak.objects, &leak.bytes);
+        if (leak.objects == 0)
+            continue;
+        MID_EMIT(heap, leak, &leak);
+        if (!told && heap->debug)
+            fprintf(stderr, "midden: still held at close: %llu %s, %llu bytes\n", (unsigned long long)leak.objects,
+                    leak.type, (unsigned long long)leak.bytes);
+    }
+}
+
+static void free_payloads(mid_heap *heap)
+{
+    if (!heap->any_payload)
+        return;
+    heap->busy++;
+    for (uint32_t i = heap->first_index; i < heap->next_index; i++) {
+        const mid_entry *entry = heap->table + i;
+        bool dying = entry->count == MID_DYING_ && entry->word >> MID_TYPE_SHIFT_ != 0;
+        if (!mid_entry_live(entry) && !dying)
+            continue;
+        const mid_type_info *type = mid_type_of_entry(heap, entry);
+        void *payload = type->payload_free == NULL ? NULL
+                                                   : *(void **)((char *)mid_address(entry) + type->payload_offset);
+        if (payload != NULL)
+            type->payload_free(payload, type->payload_context);
+    }
+    heap->busy--;
+}
+
+static void destroy(mid_heap *heap)
+{
+    mid_quarantine_flush(heap); /* what is in it has no payload any more */
+    free_payloads(heap);
+    free_locks(heap);
+    drop_all(heap);
+}
+
+mid_status mid_heap_destroy(mid_heap *heap)
+{
+    mid_status status = closable(heap);
+    if (status == MID_OK)
+        destroy(heap);
+    return status;
+}
+
+/* Scopes that are still open are closed; what only cycles hold goes; what is left was held. */
+mid_status mid_heap_close(mid_heap *heap)
+{
+    mid_status status = closable(heap);
+    if (status != MID_OK)
+        return status;
+    mid_thread *thread = heap->mutator == NULL ? NULL : &heap->mutator->pub;
+    if (thread == NULL)
+        status = mid_thread_attach(heap, &thread);
+    if (status != MID_OK)
+        return status;
+    mid_scope all = {0};
+    if (mid_impl_of(thread)->scope_height != 0)
+        mid_scope_close(thread, &all, 0);
+    mid_collect_result result = {0};
+    do /* finalizers may drop what makes more garbage */
+        status = mid_collect(thread, &result);
+    while (status == MID_OK && result.freed != 0);
+    mid_quarantine_flush(heap);
+    mid_stats stats;
+    mid_stats_get(heap, &stats, sizeof stats);
+    bool held = stats.live_objects != 0;
+    if (held)
+        report_leaks(heap);
+    destroy(heap);
+    return held ? MID_EHELD : MID_OK;
+}

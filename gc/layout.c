@@ -1,0 +1,20 @@
+/* gc/layout.c: no code. It pins the layouts that programs compile in (midden/inline.h). */
+#include <stddef.h>
+
+#include "gc/heap.h"
+
+_Static_assert(sizeof(mid_entry) == 16, "a handle times eight is an entry's offset");
+_Static_assert(offsetof(mid_entry, word) == 0 && offsetof(mid_entry, count) == 8 && offsetof(mid_entry, link) == 12,
+               "entry layout is ABI");
+_Static_assert(sizeof(mid_slot) == 4, "slots are counted in fours");
+_Static_assert(sizeof(mid_fast_type) == 4, "thread layout is ABI");
+_Static_assert(offsetof(mid_thread, table) == 0 && offsetof(mid_thread, types) == sizeof(void *) &&
+                   offsetof(mid_thread, stop) == 2 * sizeof(void *) &&
+                   offsetof(mid_thread, head) == 2 * sizeof(void *) + 8,
+               "thread layout is ABI");
+_Static_assert(MID_CLASSES_ == MID_CLASSES, "one cache a size class");
+_Static_assert(offsetof(mid_impl, pub) == 0, "mid_impl_of is a cast");
+_Static_assert(sizeof(mid_impl) <= MID_PAGE, "a thread's structure is one page");
+_Static_assert(MID_TYPES_MAX < 1u << (64 - MID_TYPE_SHIFT_), "types fit above the flags");
+_Static_assert((MID_F_ALL & MID_ADDRESS_MASK_) == 0 && MID_F_ALL < 1ull << MID_TYPE_SHIFT_, "flags have their own bits");
+_Static_assert(sizeof(mid_weak) == 8 && sizeof(mid_weak_cell) == 16, "weak handles are two words of 32 bits");

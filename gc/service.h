@@ -1,0 +1,57 @@
+/* gc/service.h: what the daemon may ask of a heap; its only way in.
+ *
+ * daemon/ includes this header and nothing else of gc/. The functions are exported from libmidden for
+ * libmidden-daemon alone and are no part of the public interface. A heap has at most one service: bind takes the
+ * place, everything else is for the thread that holds it.
+ *
+ *   snapshot            any time; figures as of the mutator's last refill or safepoint
+ *   stop ... resume     in between the world stands still and the heap's figures are exact
+ *   drain, collect, compact, trim   only in between
+ */
+#ifndef MIDDEN_GC_SERVICE_H
+#define MIDDEN_GC_SERVICE_H
+
+#include "midden/heap.h"
+
+typedef enum mid_mutator_state { MID_MUTATOR_NONE, MID_MUTATOR_RUNNING, MID_MUTATOR_BLOCKED } mid_mutator_state;
+
+typedef struct mid_snapshot {
+    mid_mutator_state mutator;
+    uint64_t allocated_bytes;    /* ever; stands still while the program is idle */
+    uint64_t live_slot_bytes;    /* in pools */
+    uint64_t large_bytes;        /* live blocks outside pools */
+    uint64_t live_at_collection; /* live_slot_bytes + large_bytes after the last collection */
+    uint64_t pool_bytes;         /* pools with at least one object */
+    uint64_t empty_bytes;        /* empty pools held */
+    uint64_t gain_bytes;         /* pools that a full evacuation would empty, pinned ones ignored */
+    uint64_t waiting_objects;    /* on the work list */
+    uint64_t finalizers_waiting; /* they need the mutator; the daemon cannot run them */
+    uint64_t committed_bytes;
+} mid_snapshot;
+
+/* Take the place. `kick` is called by the mutator, from anywhere in the heap's code, when it has allocated `credit`
+ * bytes since the last call, enters a blocked region, detaches, or reaches a safepoint while a stop is wanted; it must only
+ * signal (an eventfd). MID_EINVAL: taken. unbind waits for a kick that is under way. */
+MID_API mid_status mid_service_bind(mid_heap *heap, void (*kick)(void *context), void *context);
+MID_API void mid_service_unbind(mid_heap *heap);
+
+MID_API const mid_options *mid_service_options(mid_heap *heap);
+MID_API void mid_service_snapshot(mid_heap *heap, mid_snapshot *into);
+
+/* Stop the world: at once if the mutator is blocked or absent; otherwise it is asked, and waited for at most
+ * `wait_micros`. MID_OK: stopped, resume must follow. MID_EPOSTPONED: not in time; the request stands, and the mutator kicks
+ * when it reaches a safepoint and waits there a moment for the service to come back. `self`: the caller is this mutator and
+ * at a safepoint (an attached event loop); else null. *waited (may be null): microseconds of wall time. */
+MID_API mid_status mid_service_stop(mid_heap *heap, mid_thread *self, uint64_t wait_micros, uint64_t *waited);
+MID_API void mid_service_resume(mid_heap *heap, mid_thread *self);
+
+/* Free what waits on the work list, except objects whose finalizers need the mutator. MID_OK, MID_MORE. */
+MID_API mid_status mid_service_drain(mid_heap *heap, uint64_t budget_micros, uint64_t *freed);
+/* As mid_collect; garbage with finalizers is queued for the mutator's next safepoint. */
+MID_API mid_status mid_service_collect(mid_heap *heap, mid_collect_result *result);
+/* As mid_compact, without the trim at its end. */
+MID_API mid_status mid_service_compact(mid_heap *heap, uint64_t budget_micros, mid_compact_result *result);
+/* Give empty pools beyond `keep_bytes` back. */
+MID_API mid_status mid_service_trim(mid_heap *heap, uint64_t budget_micros, uint64_t keep_bytes, uint64_t *returned);
+
+#endif

@@ -1,0 +1,125 @@
+/* gc/weak.c: weak cells. A weak handle names a cell and the cell's generation; the cell names the object until it dies.
+ *
+ * Cells of one object are linked, and a map finds the first, so that death visits exactly them. A generation is odd while
+ * the cell is in use; a cell whose generation would wrap is retired. */
+#include "gc/heap.h"
+
+static mid_weak_cell *cell_at(mid_heap *heap, uint32_t cell)
+{
+    return (mid_weak_cell *)heap->weak_cells.data + cell;
+}
+
+static mid_status cell_take(mid_heap *heap, uint32_t *out)
+{
+    if (heap->weak_free != 0) {
+        *out = heap->weak_free;
+        heap->weak_free = cell_at(heap, *out)->next;
+        return MID_OK;
+    }
+    mid_status status = mid_array_grow(&heap->alloc, &heap->weak_cells,
+                                       ((size_t)heap->weak_used + 2) * sizeof(mid_weak_cell));
+    if (status == MID_OK)
+        *out = ++heap->weak_used; /* cell 0 is none */
+    return status;
+}
+
+static void cell_give(mid_heap *heap, uint32_t cell)
+{
+    mid_weak_cell *c = cell_at(heap, cell);
+    c->target = 0;
+    if (++c->generation == UINT32_MAX - 1)
+        return;
+    c->next = heap->weak_free;
+    heap->weak_free = cell;
+}
+
+static mid_weak_cell *checked(mid_heap *heap, mid_weak weak)
+{
+    if (weak.cell == 0 || weak.cell > heap->weak_used)
+        return NULL;
+    mid_weak_cell *c = cell_at(heap, weak.cell);
+    return c->generation == weak.generation && (weak.generation & 1) ? c : NULL;
+}
+
+mid_status mid_weak_new(mid_thread *thread, mid_handle object, mid_weak *out)
+{
+    if (out == NULL)
+        return MID_ENULL;
+    *out = (mid_weak){0, 0};
+    mid_status status;
+    mid_entry *entry = mid_checked(thread, object, &status);
+    if (entry == NULL)
+        return status;
+    mid_heap *heap = mid_impl_of(thread)->heap;
+    uint32_t cell, head = mid_map_get(&heap->weak_heads, object / 2);
+    status = cell_take(heap, &cell);
+    if (status != MID_OK)
+        return status;
+    status = mid_map_set(heap, &heap->weak_heads, object / 2, cell);
+    if (status != MID_OK) {
+        cell_at(heap, cell)->next = heap->weak_free; /* never used: its generation stays */
+        heap->weak_free = cell;
+        return status;
+    }
+    mid_weak_cell *c = cell_at(heap, cell);
+    *c = (mid_weak_cell){object, c->generation + 1, head, 0};
+    if (head != 0)
+        cell_at(heap, head)->prev = cell;
+    entry->word |= MID_F_WEAK;
+    heap->weak_live++;
+    *out = (mid_weak){cell, c->generation};
+    return MID_OK;
+}
+
+mid_handle mid_weak_get(mid_thread *thread, mid_weak weak)
+{
+    mid_status status = mid_thread_check(thread);
+    if (thread != NULL && status != MID_ETHREAD)
+        thread->status = status;
+    if (status != MID_OK)
+        return 0;
+    mid_weak_cell *c = checked(mid_impl_of(thread)->heap, weak);
+    return c == NULL || c->target == 0 ? 0 : (mid_retain)(thread, c->target);
+}
+
+static void unlink_cell(mid_heap *heap, mid_weak_cell *c)
+{
+    if (c->next != 0)
+        cell_at(heap, c->next)->prev = c->prev;
+    if (c->prev != 0) {
+        cell_at(heap, c->prev)->next = c->next;
+    } else if (c->next != 0) {
+        mid_map_set(heap, &heap->weak_heads, c->target / 2, c->next);
+    } else {
+        mid_map_remove(&heap->weak_heads, c->target / 2);
+        mid_entry_at(heap, c->target)->word &= ~MID_F_WEAK;
+    }
+}
+
+mid_status mid_weak_drop(mid_thread *thread, mid_weak weak)
+{
+    mid_status status = mid_thread_check(thread);
+    if (status != MID_OK)
+        return status;
+    mid_heap *heap = mid_impl_of(thread)->heap;
+    mid_weak_cell *c = checked(heap, weak);
+    if (c == NULL)
+        return MID_EHANDLE;
+    if (c->target != 0)
+        unlink_cell(heap, c);
+    heap->weak_live--;
+    cell_give(heap, weak.cell);
+    return MID_OK;
+}
+
+void mid_weak_clear(mid_heap *heap, mid_handle handle, mid_entry *entry)
+{
+    uint32_t cell = mid_map_get(&heap->weak_heads, handle / 2);
+    while (cell != 0) {
+        mid_weak_cell *c = cell_at(heap, cell);
+        cell = c->next;
+        c->target = c->next = c->prev = 0;
+    }
+    mid_map_remove(&heap->weak_heads, handle / 2);
+    entry->word &= ~MID_F_WEAK;
+}

@@ -1,0 +1,83 @@
+/* midden/daemon.h: the background loop that decides when to collect, compact and give memory back.
+ *
+ * Link with libmidden-daemon (libevent_core, libevent_pthreads). The daemon works on a heap only while its mutator is
+ * stopped at a safepoint or sits in a blocked region (or none is attached), a slice at a time. What it did and why is in
+ * its log. The rules are pure functions: docs/design/daemon.md. */
+#ifndef MIDDEN_DAEMON_H
+#define MIDDEN_DAEMON_H
+
+#include "heap.h"
+
+struct event_base;
+typedef struct mid_daemon mid_daemon;
+
+typedef enum mid_action {
+    MID_ACT_NONE,
+    MID_ACT_DRAIN,   /* free what waits on the work list */
+    MID_ACT_COLLECT, /* look for garbage cycles */
+    MID_ACT_COMPACT, /* a slice of evacuation */
+    MID_ACT_TRIM     /* give empty pools back */
+} mid_action;
+
+typedef enum mid_trigger {
+    MID_WHY_NOTHING,
+    MID_WHY_WAITING,       /* dead objects on the work list */
+    MID_WHY_GROWTH,        /* live bytes since the last collection */
+    MID_WHY_FRAGMENTATION, /* committed pool bytes / live slot bytes */
+    MID_WHY_DECAY,         /* empty pools unused for `decay` */
+    MID_WHY_IDLE           /* the program has stopped allocating */
+} mid_trigger;
+
+/* One decision and what came of it. */
+typedef struct mid_decision {
+    uint64_t at_micros;     /* monotonic clock */
+    mid_action action;
+    mid_trigger trigger;
+    uint64_t value;         /* what was measured, in the trigger's unit: objects, bytes, percent, bytes, micros */
+    uint64_t threshold;     /* what it was compared with */
+    uint64_t budget_micros; /* 0: none */
+    mid_status status;      /* MID_OK, MID_MORE, MID_EPOSTPONED, ... */
+    uint64_t objects;       /* freed or moved */
+    uint64_t bytes;         /* moved (compact) or returned (trim) */
+    uint64_t pools_before, pools_after;
+    uint64_t took_micros;   /* processor time */
+    uint64_t waited_micros; /* until the mutator stopped */
+} mid_decision;
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Start a daemon for `heap` on a thread of its own. MID_ENULL; MID_EINVAL: the heap has one already, or its option
+ * `daemon` is off; MID_ESYSTEM: libevent or the thread could not be had. Any thread. */
+MID_API mid_status mid_daemon_start(mid_heap *heap, mid_daemon **out);
+
+/* The same on an event_base of the program's own, whose loop the program runs. If that loop runs on the heap's mutator
+ * thread, pass that mid_thread: the daemon's callbacks are then safepoints of it. Otherwise pass null; the base must then
+ * have been made after evthread_use_pthreads(). The base must outlive the daemon. */
+MID_API mid_status mid_daemon_attach(mid_heap *heap, struct event_base *base, mid_thread *loop_thread,
+                                     mid_daemon **out);
+
+/* Stop it and free it; waits for the slice it is in. Before the heap closes. From any thread except the daemon's own; with
+ * an attached base, from the thread that runs the base or while nothing runs it. MID_ENULL. */
+MID_API mid_status mid_daemon_stop(mid_daemon *daemon);
+
+/* Ask for a look now. Any thread. MID_ENULL. */
+MID_API mid_status mid_daemon_kick(mid_daemon *daemon);
+
+/* Copy the newest decisions, oldest first, at most `room`; returns how many. Looks that decided nothing are not logged.
+ * Any thread. */
+MID_API size_t mid_daemon_log(mid_daemon *daemon, mid_decision *into, size_t room);
+
+/* One decision as a line of text without newline ("+1.204s compact: fragmentation 412 % >= 110 %, ..."), cut to `room`
+ * bytes; returns the length it wanted, like snprintf. */
+MID_API int mid_decision_text(const mid_decision *decision, char *into, size_t room);
+
+/* Processor time the daemon has used, and times it woke up. Any thread. */
+MID_API uint64_t mid_daemon_cpu_micros(mid_daemon *daemon);
+MID_API uint64_t mid_daemon_wakeups(mid_daemon *daemon);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,44 @@
+/* midden/events.h: named callbacks for what a heap does.
+ *
+ * Callbacks run on the thread that does the work, possibly while the world is stopped, between two consistent states
+ * of the heap. They may call mid_stats_get, mid_stats_class and mid_type_name; every other call that can say so
+ * returns MID_EBUSY. Any of them may be null. */
+#ifndef MIDDEN_EVENTS_H
+#define MIDDEN_EVENTS_H
+
+#include "heap.h"
+
+typedef struct mid_leak {
+    const char *type;
+    uint64_t objects, bytes;
+} mid_leak;
+
+typedef struct mid_listener {
+    size_t struct_size; /* sizeof(mid_listener) */
+    void *context;      /* first argument of every callback */
+    void (*stop_begin)(void *context);  /* the world has stopped */
+    void (*stop_end)(void *context, uint64_t micros);
+    void (*collect_begin)(void *context);
+    void (*collect_end)(void *context, const mid_collect_result *result);
+    void (*compact_begin)(void *context);
+    void (*compact_end)(void *context, const mid_compact_result *result);
+    void (*pool_committed)(void *context, size_t bytes);  /* memory came from the system for objects */
+    void (*pool_returned)(void *context, size_t bytes);   /* ... and went back */
+    void (*refused)(void *context, mid_status why, size_t bytes); /* an allocation is about to fail */
+    void (*leak)(void *context, const mid_leak *leak);    /* from mid_heap_close, once a type */
+} mid_listener;
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Add a listener (copied); callbacks of several are called in the order added. At most 8: MID_ELIMIT.
+ * MID_ENULL, MID_EINVAL (struct_size), MID_EBUSY. Attached thread, or any while none is. */
+MID_API mid_status mid_listener_add(mid_heap *heap, const mid_listener *listener);
+/* Remove the listener that was added with this context. MID_EINVAL: none was. */
+MID_API mid_status mid_listener_remove(mid_heap *heap, void *context);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,127 @@
+/* midden/heap.h: heaps, the threads that use them, safepoints, collection and compaction.
+ *
+ * A program may have any number of heaps; they share nothing. A heap has one mutator thread at a time (the
+ * one that is attached) and, if it wants, a daemon (daemon.h).
+ *
+ * SAFEPOINTS. Objects move, and cyclic garbage is freed, only inside mid_safepoint, mid_collect,
+ * mid_compact, mid_blocked_enter ... mid_blocked_leave, mid_thread_detach and mid_heap_close. Nothing else
+ * is a safepoint: allocation, load, store and release never move an object.
+ *
+ * SIGNAL HANDLERS may call mid_status_name and mid_status_text and nothing else. After fork() the child may
+ * use a heap only if no daemon ran and the forking thread was the attached one. */
+#ifndef MIDDEN_HEAP_H
+#define MIDDEN_HEAP_H
+
+#include <stdint.h>
+
+#include "options.h"
+#include "type.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* --- heaps ------------------------------------------------------------------------------------------- */
+
+/* Open a heap. `options` may be null (defaults); MIDDEN_OPTIONS in the environment is applied over them.
+ * Under a limit on address space the reservation for the handle table shrinks to what can be had.
+ * MID_ENULL, MID_EOPTION (the environment's text included), MID_EINVAL (struct_size, contradicting options),
+ * MID_ENOMEM. Any thread. With MIDDEN_DEBUG defined the heap is a debug heap: see debug.h. */
+MID_API mid_status mid_heap_open_abi(mid_heap **out, const mid_options *options, uint32_t debug);
+static inline mid_status mid_heap_open(mid_heap **out, const mid_options *options)
+{
+#ifdef MIDDEN_DEBUG
+    return mid_heap_open_abi(out, options, 1);
+#else
+    return mid_heap_open_abi(out, options, 0);
+#endif
+}
+
+/* Close a heap: finish pending frees, collect cycles, run finalizers; report what is still held to the
+ * listener, type by type (events.h; without a listener, to stderr in a debug heap); free everything.
+ * MID_OK: nothing was held. MID_EHELD: something was; the heap is closed all the same. In every other case
+ * it is still open: MID_ENULL, MID_EBUSY (from a callback), MID_ETHREAD (attached by another thread, or
+ * a daemon still runs on it). A thread of the caller's that is attached is detached. Unbudgeted. */
+MID_API mid_status mid_heap_close(mid_heap *heap);
+
+/* Drop a heap with all its objects at once: payloads are freed, no finalizer runs, nothing is reported.
+ * Errors as for mid_heap_close. Work is proportional to the objects with payloads only. */
+MID_API mid_status mid_heap_destroy(mid_heap *heap);
+
+/* Verify every structure of the heap, and count(entry) >= references from objects for every entry.
+ * MID_ECORRUPT: the first finding is described by mid_heap_check_text (static buffer of the heap).
+ * By the attached thread, or any while none is. Not a safepoint. Unbudgeted: visits everything. */
+MID_API mid_status mid_heap_check(mid_heap *heap);
+MID_API const char *mid_heap_check_text(mid_heap *heap);
+
+/* --- threads ----------------------------------------------------------------------------------------- */
+
+/* Make the calling thread this heap's mutator. The mid_thread belongs to it until it detaches.
+ * MID_ENULL, MID_ETHREAD (a thread is attached already), MID_ENOMEM. May wait for a slice of the daemon. */
+MID_API mid_status mid_thread_attach(mid_heap *heap, mid_thread **out);
+
+/* Stop being the mutator. Objects live on. Scopes must be closed. A safepoint.
+ * MID_ENULL, MID_ETHREAD (not the attached thread, inside a blocked region, or a scope is open), MID_EBUSY. */
+MID_API mid_status mid_thread_detach(mid_thread *thread);
+
+MID_API mid_heap *mid_thread_heap(mid_thread *thread);
+
+/* Why the last call on this thread that can only return a handle returned 0 (mid_new says it itself). */
+MID_API mid_status mid_thread_status(mid_thread *thread);
+
+/* A safepoint; call it often (it is one load while nothing is asked for). Here the daemon may stop the
+ * thread for a slice, pending finalizers run, and every raw address from mid_get becomes invalid. The
+ * inline form is in inline.h. Attached thread only. MID_OK, MID_EBUSY from a callback. */
+static inline mid_status mid_safepoint(mid_thread *thread);
+
+/* Between enter and leave the thread does not touch the heap: no call but mid_blocked_leave. The daemon
+ * may work meanwhile; leaving waits for the slice it is in, one at most. Wrap what sleeps or computes for
+ * long in a blocked region. Both are safepoints; they do not nest (MID_ETHREAD). MID_ENULL, MID_EBUSY. */
+MID_API mid_status mid_blocked_enter(mid_thread *thread);
+MID_API mid_status mid_blocked_leave(mid_thread *thread);
+
+/* --- collection and compaction, asked for ------------------------------------------------------------- */
+
+typedef struct mid_collect_result {
+    uint64_t candidates; /* possibly cyclic objects looked at */
+    uint64_t garbage;    /* of them, found to be garbage */
+    uint64_t freed;      /* freed; the rest waits for its finalizers or was resurrected by them */
+    uint64_t micros;     /* processor time of the calling thread */
+} mid_collect_result;
+
+/* Find and free every garbage cycle, running finalizers. Exact: subtracts the references between possibly
+ * cyclic objects from their counts, keeps what is reachable from the positive rest (the scheme of CPython's
+ * gcmodule; Christopher 1984), frees the others. Unbudgeted: time is proportional to the table.
+ * `result` may be null. A safepoint. MID_ENULL, MID_ETHREAD, MID_EBUSY, MID_ENOMEM and MID_ELIMIT (no room
+ * for the marks, 4 bytes an entry: nothing was done). */
+MID_API mid_status mid_collect(mid_thread *thread, mid_collect_result *result);
+
+typedef struct mid_compact_result {
+    uint64_t pools_before, pools_after; /* pools in use */
+    uint64_t pools_optimal;             /* sum over the classes of ceil(live slots / slots per pool) */
+    uint64_t pools_pinned;              /* sparse pools left because something in them is pinned */
+    uint64_t moved_objects, moved_bytes;
+    uint64_t returned_bytes;            /* given back to the system */
+    uint64_t micros;
+} mid_compact_result;
+
+/* Evacuate the sparsest pools of every class into the fullest: with L live slots and k slots a pool the
+ * ceil(L/k) fullest pools stay, which is optimal in bytes moved for slots of equal size (a handle heap
+ * needs no other order: the exchange argument is in docs/design/compaction.md). Then give empty pools
+ * beyond the reserve back. Pools with a pinned object stay. A class in which no pool would come free is
+ * left alone. budget_micros 0: no budget, the pass runs to its end. `result` may be null. A safepoint.
+ * After MID_OK, pools in a class = ceil(L/k), + 1 per attached thread, + pinned ones.
+ * MID_MORE: the budget ran out; a further call goes on. MID_ENULL, MID_ETHREAD, MID_EBUSY. */
+MID_API mid_status mid_compact(mid_thread *thread, uint64_t budget_micros, mid_compact_result *result);
+
+/* Give every empty pool beyond the `reserve` option back to the system, at most `budget_micros` long (0: no
+ * budget). *returned (may be null): bytes given back. Moves nothing, not a safepoint.
+ * MID_OK, MID_MORE, MID_ENULL, MID_ETHREAD, MID_EBUSY. */
+MID_API mid_status mid_trim(mid_thread *thread, uint64_t budget_micros, uint64_t *returned);
+
+#ifdef __cplusplus
+}
+#endif
+
+#include "inline.h"
+#endif

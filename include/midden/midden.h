@@ -1,0 +1,16 @@
+/* midden/midden.h: everything in libmidden. The daemon is in midden/daemon.h, which needs libevent's libraries.
+ *
+ * Start with object.h (objects and handles), then type.h and heap.h; docs/embedding.md is the tutorial. */
+#ifndef MIDDEN_MIDDEN_H
+#define MIDDEN_MIDDEN_H
+
+#include "events.h"
+#include "heap.h"
+#include "object.h"
+#include "options.h"
+#include "stats.h"
+#include "status.h"
+#include "type.h"
+#include "version.h"
+
+#endif

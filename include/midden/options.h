@@ -1,0 +1,96 @@
+/* midden/options.h: every option of a heap and of its daemon, in one table.
+ *
+ * The table yields the structure with its defaults, the parser of "heap-limit=64M,slice=500us", the
+ * environment variable MIDDEN_OPTIONS (read by mid_heap_open over whatever the program chose, so that a
+ * person can steer a program that is already built) and the manual page. */
+#ifndef MIDDEN_OPTIONS_H
+#define MIDDEN_OPTIONS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "os.h"
+#include "status.h"
+
+/* X(field, name, unit, default, least, most, meaning)
+ * unit: BYTES (suffixes K M G), COUNT (K M G: thousands), MICROS (us ms s), PERCENT (%), SWITCH (on off) */
+#define MID_OPTIONS(X)                                                                             \
+    X(heap_limit, "heap-limit", BYTES, 0, 0, UINT64_MAX,                                           \
+      "hard limit on committed bytes, table and side arrays included; 0: none")                    \
+    X(max_objects, "max-objects", COUNT, 1u << 28, 1u << 13, 2147483647u,                          \
+      "handles that can exist at once; 16 bytes of address space each are reserved")               \
+    X(reserve, "reserve", BYTES, 1u << 20, 0, UINT64_MAX,                                          \
+      "empty pools kept for reuse, so that evacuation never waits for the system")                 \
+    X(spare, "spare", PERCENT, 100, 0, 1000,                                                       \
+      "empty pools kept beyond the reserve while the program allocates, of the pools in use")      \
+    X(huge_table, "huge-table", SWITCH, 1, 0, 1,                                                   \
+      "ask for huge pages behind the handle table once it exceeds 4 MiB")                          \
+    X(free_batch, "free-batch", COUNT, 512, 32, 1u << 20,                                          \
+      "objects that one release frees at most; the rest waits on the work list")                   \
+    X(quarantine, "quarantine", COUNT, 4096, 0, 1u << 24,                                          \
+      "debug heaps: freed handles kept out of use, so that stale ones are told")                   \
+    X(daemon, "daemon", SWITCH, 1, 0, 1, "mid_daemon_start starts the background loop at all")     \
+    X(credit, "credit", BYTES, 1u << 20, 1u << 16, UINT64_MAX,                                     \
+      "bytes a thread allocates between two kicks of the daemon")                                  \
+    X(heartbeat, "heartbeat", MICROS, 100000, 1000, 60000000,                                      \
+      "between two looks of the daemon while there is something to wait for")                      \
+    X(slice, "slice", MICROS, 500, 50, 1000000, "longest stop for compaction or freeing")          \
+    X(share, "share", PERCENT, 25, 1, 100,                                                         \
+      "most of one processor the daemon uses for compaction while the program runs")               \
+    X(stop_wait, "stop-wait", MICROS, 2000, 0, 1000000,                                            \
+      "how long the daemon waits for a mutator to reach a safepoint before it postpones")          \
+    X(growth_min, "growth-min", BYTES, 16u << 20, 0, UINT64_MAX,                                   \
+      "growth in live bytes since the last collection below which none is considered")                   \
+    X(growth, "growth", PERCENT, 75, 1, 10000,                                                     \
+      "growth over what the last collection left alive that asks for a collection")                \
+    X(waiting_start, "waiting-start", COUNT, 20000, 1, 1u << 30,                                   \
+      "dead objects on the work list at which the daemon starts to free them")                     \
+    X(waiting_stop, "waiting-stop", COUNT, 1000, 0, 1u << 30,                                      \
+      "dead objects on the work list at which it leaves the rest to the program")                  \
+    X(frag_start, "frag-start", PERCENT, 110, 100, 100000,                                         \
+      "committed pool bytes / live slot bytes at which compaction starts")                         \
+    X(frag_stop, "frag-stop", PERCENT, 105, 100, 100000, "the same, at which it stops")            \
+    X(waste_min, "waste-min", BYTES, 1u << 20, 0, UINT64_MAX,                                      \
+      "free bytes in pools below which compaction does not start (or 2 % of live, if more)")       \
+    X(decay, "decay", MICROS, 10000000, 0, 3600000000u,                                            \
+      "how long empty pools are kept while the program allocates")                                 \
+    X(idle, "idle", MICROS, 300000, 1000, 3600000000u,                                             \
+      "without allocation for this long the program counts as idle: memory goes back at once")     \
+    X(log_entries, "log-entries", COUNT, 256, 8, 1u << 20, "decisions the daemon's log remembers")
+
+typedef struct mid_options {
+    size_t struct_size;
+#define MID_X(field, name, unit, def, least, most, meaning) uint64_t field;
+    MID_OPTIONS(MID_X)
+#undef MID_X
+    const mid_os *os; /* null: the system's memory. Copied by mid_heap_open. */
+} mid_options;
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Fill `options` with the defaults (a null pointer is ignored). Any thread. */
+MID_API void mid_options_init(mid_options *options);
+
+/* Parse "name=value,name=value" over what `options` holds. White space around names and values is
+ * ignored, and so are empty items. On MID_EOPTION nothing has changed and *error_at (if not null) is the
+ * offset of the item that was refused: unknown name, malformed number, wrong unit, out of range.
+ * MID_ENULL: a null options or text. Any thread. */
+MID_API mid_status mid_options_parse(mid_options *options, const char *text, size_t *error_at);
+
+/* One row of the table, for manuals and tools; null past the end. The strings are static. */
+typedef struct mid_option_info {
+    const char *name, *unit, *meaning;
+    uint64_t def, least, most;
+} mid_option_info;
+MID_API bool mid_options_describe(unsigned row, mid_option_info *info);
+
+/* The value of row `row` of the table in `options`; 0 past the end. */
+MID_API uint64_t mid_options_value(const mid_options *options, unsigned row);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

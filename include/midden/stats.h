@@ -1,0 +1,65 @@
+/* midden/stats.h: what a heap can say of itself. All byte figures are bytes, all times microseconds. */
+#ifndef MIDDEN_STATS_H
+#define MIDDEN_STATS_H
+
+#include "heap.h"
+
+/* Only ever extended at the end. `committed_bytes` = pool_bytes + run_bytes + mapping_bytes + empty_bytes +
+ * table_bytes + metadata_bytes: everything obtained from the system and not given back. */
+typedef struct mid_stats {
+    uint64_t live_objects;     /* dying ones excluded */
+    uint64_t live_slot_bytes;  /* of them, with rounding to the size class */
+    uint64_t pool_bytes;       /* pools with at least one object */
+    uint64_t empty_bytes;      /* pools without, kept for reuse */
+    uint64_t run_bytes;        /* page runs: objects of 32 KiB to 1 MiB, their regions whole */
+    uint64_t mapping_bytes;    /* objects above 1 MiB */
+    uint64_t table_bytes;      /* handle table, committed part */
+    uint64_t metadata_bytes;   /* heap structures, pool descriptors, side arrays */
+    uint64_t committed_bytes;
+    uint64_t peak_committed_bytes;
+    uint64_t waiting_objects;  /* dead, on the work list, not yet freed */
+    uint64_t finalizers_waiting;
+    uint64_t pinned_objects;
+    uint64_t weak_references;
+    uint64_t allocated_objects, allocated_bytes; /* since the heap was opened */
+    uint64_t freed_objects;
+    uint64_t collections, collected_objects, collect_micros;
+    uint64_t compactions, moved_objects, moved_bytes, compact_micros;
+    uint64_t returned_bytes;   /* decommitted since the heap was opened */
+    uint64_t stops, stop_micros, stop_micros_max; /* times the world was stopped, by the mutator or the daemon */
+    uint64_t finalized_objects, resurrected_objects;
+} mid_stats;
+
+/* One size class. */
+typedef struct mid_class_stats {
+    uint32_t slot_size, slots_per_pool;
+    uint64_t pools, live_slots, free_slots; /* pools with at least one object; free slots in them */
+    uint64_t optimal_pools;                 /* ceil(live_slots / slots_per_pool) */
+} mid_class_stats;
+
+/* Stops of the world, by length in thread CPU time: stop_histogram[i] counts stops of 2^i to 2^(i+1) - 1 µs, the
+ * first those below 2 µs, the last everything above. */
+#define MID_STOP_BUCKETS 32
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Fill the first `size` bytes of *stats (a program compiled against an older header passes its smaller size) and
+ * return how many were filled; 0: an argument is null. Exact for the attached thread, or any thread while none is
+ * attached; for others as of the mutator's last refill or safepoint. Time does not grow with the heap. */
+MID_API size_t mid_stats_get(mid_heap *heap, mid_stats *stats, size_t size);
+
+/* Size class `size_class` (0 ...); MID_EINVAL past the last, MID_ENULL. Threads and exactness as above. */
+MID_API mid_status mid_stats_class(mid_heap *heap, unsigned size_class, mid_class_stats *stats);
+
+/* Live objects and bytes of one type. Walks the table. By the attached thread or while none is.
+ * MID_ETYPE, MID_ENULL. */
+MID_API mid_status mid_stats_type(mid_heap *heap, mid_type type, uint64_t *objects, uint64_t *bytes);
+
+MID_API mid_status mid_stats_stops(mid_heap *heap, uint64_t stop_histogram[MID_STOP_BUCKETS]);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,101 @@
+/* midden/type.h: types tell the heap the shape of objects: their size, where their references are, and
+ * what has to happen when they die. Types are per heap and live as long as the heap.
+ *
+ * Objects have no header. A reference inside an object is a mid_slot, four bytes, which only the calls of
+ * object.h write; slots are numbered by their place in the object: slot n is at byte 4 n, and
+ * MID_SLOT(struct node, left) gives the number of a field. */
+#ifndef MIDDEN_TYPE_H
+#define MIDDEN_TYPE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "status.h"
+
+typedef struct mid_heap mid_heap;
+typedef struct mid_thread mid_thread;
+
+/* An object, named for as long as it lives. 0 names nothing; odd values are immediate integers. */
+typedef uint32_t mid_handle;
+/* A reference inside an object. Zero-filled it is empty. Not to be assigned: see object.h. */
+typedef struct mid_slot {
+    mid_handle bits_;
+} mid_slot;
+/* A registered type: 1 to MID_TYPES_MAX. */
+typedef uint32_t mid_type;
+#define MID_TYPES_MAX 4095u
+
+#define MID_SLOT(type, member) ((unsigned)(offsetof(type, member) / sizeof(mid_slot)))
+
+/* Handed to trace functions; see mid_visit. */
+typedef struct mid_visitor {
+    void (*visit)(struct mid_visitor *visitor, const mid_slot *slot);
+} mid_visitor;
+
+enum {
+    /* No object of this type can be on a cycle of references, whatever a program does: the cycle
+     * collector never looks at it. A type without references is acyclic without saying so. A false
+     * claim leaks. */
+    MID_ACYCLIC = 1u << 0,
+};
+
+typedef struct mid_type_desc {
+    size_t struct_size;   /* sizeof(mid_type_desc) */
+    const char *name;     /* for reports; copied, at most 63 bytes are kept. Required. */
+    size_t size;          /* bytes of an object; of a variable one, of the part before its items */
+    size_t align;         /* of objects: 8 (also if 0), 16, 32 or 64 */
+    uint32_t flags;       /* MID_ACYCLIC */
+
+    /* Reference slots at fixed places: byte offsets, multiples of 4, inside `size`. Copied. */
+    const uint32_t *ref_offsets;
+    size_t ref_count;
+
+    /* Variable size: items of this many bytes follow `size` (0: fixed size). The heap keeps the number of
+     * items in the uint32_t at length_offset, inside `size`; the program reads it and never writes it. */
+    size_t item_size;
+    size_t length_offset;
+    int items_are_refs;   /* the items are mid_slots; item_size is 4 and size a multiple of 4 */
+
+    /* Instead of (or on top of) declared slots: call mid_visit for every other slot of the object. Runs only
+     * while the world is stopped or the object is dying, on any thread; it may read this object, and
+     * nothing else of the heap. Each slot is visited exactly once. */
+    void (*trace)(const void *object, mid_visitor *visitor);
+
+    /* Runs once in an object's life, when nothing holds it any more, on the mutator's thread, inside
+     * mid_release and its kin or inside a safepoint call. `object` is borrowed and whole, its references
+     * too. Weak references to it are already cleared. A finalizer that stores `object` somewhere
+     * resurrects it; the next time it dies without a call. It may use the heap freely, except mid_collect,
+     * mid_compact, detach and close (MID_EBUSY). */
+    void (*finalize)(mid_thread *thread, mid_handle object);
+
+    /* Memory outside the heap that belongs to an object: the void * at payload_offset (8-aligned), if it is
+     * not null, is handed to payload_free when the object is freed (mid_heap_destroy included), after the
+     * finalizer, on any thread, possibly while the world is stopped. It must not call the heap. */
+    void (*payload_free)(void *payload, void *context);
+    size_t payload_offset;
+    void *payload_context;
+} mid_type_desc;
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Register a type; *out is its number. Attached thread or, while none is attached, any. Not a safepoint.
+ * MID_ENULL: heap, desc, name or out is null. MID_EINVAL: a slot outside the object, misaligned or
+ * declared twice, a length outside, an unknown flag, an align or a struct_size that is none.
+ * MID_ESIZE: size above 2^40. MID_ETYPES: MID_TYPES_MAX are registered. MID_ENOMEM, MID_ELIMIT. */
+MID_API mid_status mid_type_register(mid_heap *heap, const mid_type_desc *desc, mid_type *out);
+
+/* The name under which a type was registered; null if it was not. Valid until the heap closes. */
+MID_API const char *mid_type_name(mid_heap *heap, mid_type type);
+
+/* From a trace function: this is one of the object's slots. */
+static inline void mid_visit(mid_visitor *visitor, const mid_slot *slot)
+{
+    visitor->visit(visitor, slot);
+}
+
+#ifdef __cplusplus
+}
+#endif
+#endif
