@@ -1,0 +1,155 @@
+/* backend_midden.c: a midden heap with its daemon, and the stops that the program notices.
+ *
+ * default: nodes may be on cycles. acyclic: node types declare that they are not. daemon=off: no background loop; only for
+ * workloads that leave no cycles. */
+#include "backend.h"
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <string.h>
+
+#include "midden/daemon.h"
+
+static mid_heap *heap;
+static mid_daemon *keeper;
+static uint32_t node_flags;
+static struct histogram pauses;
+static uint64_t began;
+static atomic_bool idle;
+
+static void must(mid_status status, const char *call)
+{
+    if (status != MID_OK)
+        be_die(call, mid_status_text(status));
+}
+
+/* Wall time, as the program sees it; while it sits in a blocked region it sees none. */
+static void stop_begin(void *context)
+{
+    (void)context;
+    began = now_ns();
+}
+
+static void stop_end(void *context, uint64_t micros)
+{
+    (void)context, (void)micros;
+    if (!atomic_load(&idle))
+        histogram_add(&pauses, now_ns() - began);
+}
+
+be_heap *be_open(const char *variant)
+{
+    bool with_daemon = strcmp(variant, "daemon=off") != 0;
+    if (strcmp(variant, "acyclic") == 0)
+        node_flags = MID_ACYCLIC;
+    else if (with_daemon && strcmp(variant, "default") != 0)
+        be_die("no such variant", variant);
+    mid_thread *thread;
+    must(mid_heap_open(&heap, NULL), "mid_heap_open");
+    must(mid_thread_attach(heap, &thread), "mid_thread_attach");
+    const mid_listener listener = {
+        .struct_size = sizeof listener, .context = &pauses, .stop_begin = stop_begin, .stop_end = stop_end};
+    must(mid_listener_add(heap, &listener), "mid_listener_add");
+    if (with_daemon)
+        must(mid_daemon_start(heap, &keeper), "mid_daemon_start");
+    return thread;
+}
+
+void be_close(be_heap *h)
+{
+    if (keeper)
+        must(mid_daemon_stop(keeper), "mid_daemon_stop");
+    must(mid_thread_detach(h), "mid_thread_detach");
+    must(mid_heap_destroy(heap), "mid_heap_destroy");
+}
+
+const char *be_name(void)
+{
+    return "midden";
+}
+
+const char *be_version(void)
+{
+    return MID_VERSION_STRING;
+}
+
+void be_check(be_heap *h)
+{
+    (void)h;
+    if (mid_heap_check(heap) != MID_OK)
+        be_die("mid_heap_check", mid_heap_check_text(heap));
+}
+
+static be_type registered(const mid_type_desc *desc)
+{
+    mid_type type;
+    must(mid_type_register(heap, desc, &type), "mid_type_register");
+    return type;
+}
+
+be_type be_node_type(be_heap *h, const char *name, size_t size, unsigned refs)
+{
+    (void)h;
+    static const uint32_t offsets[] = {0, 4, 8, 12};
+    return registered(&(mid_type_desc){.struct_size = sizeof(mid_type_desc), .name = name, .size = size,
+                                       .flags = node_flags, .ref_offsets = offsets, .ref_count = refs});
+}
+
+be_type be_bytes_type(be_heap *h)
+{
+    (void)h;
+    return registered(&(mid_type_desc){.struct_size = sizeof(mid_type_desc), .name = "bytes",
+                                       .size = BLOB_HEAD, .item_size = 1, .length_offset = 0});
+}
+
+be_type be_array_type(be_heap *h)
+{
+    (void)h;
+    return registered(&(mid_type_desc){.struct_size = sizeof(mid_type_desc), .name = "array", .flags = node_flags,
+                                       .size = sizeof(uint32_t), .item_size = sizeof(mid_slot),
+                                       .length_offset = 0, .items_are_refs = 1});
+}
+
+/* A counted handle is a root wherever it is kept. */
+void be_roots(be_heap *h, be_ref *array, size_t count)
+{
+    (void)h, (void)array, (void)count;
+}
+
+/* The daemon sees that the program is idle: nothing is asked for. */
+void be_shrink(be_heap *h)
+{
+    (void)h;
+}
+
+void be_idle_enter(be_heap *h)
+{
+    atomic_store(&idle, true);
+    must(mid_blocked_enter(h), "mid_blocked_enter");
+}
+
+void be_idle_leave(be_heap *h)
+{
+    must(mid_blocked_leave(h), "mid_blocked_leave");
+    atomic_store(&idle, false);
+}
+
+void be_finish_frees(be_heap *h)
+{
+    mid_stats stats;
+    do {
+        must(mid_safepoint(h), "mid_safepoint");
+        mid_stats_get(heap, &stats, sizeof stats);
+    } while (stats.waiting_objects != 0);
+}
+
+void be_compact(be_heap *h)
+{
+    must(mid_compact(h, 0, NULL), "mid_compact");
+}
+
+struct histogram *be_pauses(be_heap *h)
+{
+    (void)h;
+    return &pauses;
+}

@@ -1,0 +1,111 @@
+/* cmd_targets.c: the figures that the project promises, and whether results keep them. Times are held to in both readings,
+ * wall and processor. A target that the results do not cover (other parameters, a heap left out) is not shown. */
+#include <stdio.h>
+#include <string.h>
+
+#include "bench.h"
+
+enum kind {
+    TIME_OF_PEER,   /* seconds, and cpu_seconds, over the best variant's */
+    BYTES_OF_PEER,  /* `key` over the peer's `variant`, or its best */
+    BYTES_OF_LIVE,  /* net resident over live bytes */
+    NS_PER_OP,      /* seconds, and cpu_seconds, over operations */
+    TIME_OF_OTHER   /* the greater of two times per operation over the smaller; `variant` is the other's parameters */
+};
+
+struct target {
+    const char *workload, *params, *phase;
+    enum kind kind;
+    const char *key, *peer, *variant;
+    double limit;
+    const char *text;
+};
+
+static const struct target targets[] = {
+    {"binary-trees", "depth=18", "run", TIME_OF_PEER, "seconds", "boehm", NULL, 0.45, "time / boehm"},
+    {"binary-trees", "depth=21", "run", TIME_OF_PEER, "seconds", "boehm", NULL, 0.45, "time / boehm"},
+    {"binary-trees", "depth=18", "run", TIME_OF_PEER, "seconds", "mimalloc", NULL, 1.5, "time / mimalloc"},
+    {"binary-trees", "depth=21", "run", TIME_OF_PEER, "seconds", "mimalloc", NULL, 1.9, "time / mimalloc"},
+    {"binary-trees", "depth=18", "run", TIME_OF_PEER, "seconds", "malloc", NULL, 1.0, "time / malloc"},
+    {"binary-trees", "depth=21", "run", TIME_OF_PEER, "seconds", "malloc", NULL, 1.0, "time / malloc"},
+    {"binary-trees", "depth=18", "run", BYTES_OF_PEER, "peak_rss_bytes", "boehm", NULL, 0.6, "peak / boehm"},
+    {"binary-trees", "depth=21", "run", BYTES_OF_PEER, "peak_rss_bytes", "boehm", NULL, 0.6, "peak / boehm"},
+    {"gcbench", "stretch-depth=18", "run", TIME_OF_PEER, "seconds", "boehm", NULL, 0.65, "time / boehm"},
+    {"gcbench", "stretch-depth=18", "run", TIME_OF_PEER, "seconds", "malloc", NULL, 1.0, "time / malloc"},
+    {"churn", "live=4000000", "churn", TIME_OF_PEER, "seconds", "boehm", NULL, 1.0, "time / boehm"},
+    {"churn", "live=4000000", "churn", BYTES_OF_PEER, "net_rss_bytes", "boehm", "plain", 0.65, "net / boehm plain"},
+    {"churn", "live=4000000", "churn", BYTES_OF_PEER, "net_rss_bytes", "boehm", "atomic", 0.95, "net / boehm atomic"},
+    {"r3", "bytes=536870912", "shrunk", BYTES_OF_LIVE, NULL, NULL, NULL, 1.75, "net / live"},
+    {"r3", "bytes=536870912", "refilled", BYTES_OF_LIVE, NULL, NULL, NULL, 1.2, "net / live"},
+    {"rings", "size=10", "run", TIME_OF_PEER, "seconds", "boehm", NULL, 0.7, "time / boehm"},
+    {"rings", "size=100", "run", TIME_OF_PEER, "seconds", "boehm", NULL, 0.7, "time / boehm"},
+    {"rings", "size=1000", "run", TIME_OF_PEER, "seconds", "boehm", NULL, 0.7, "time / boehm"},
+    {"rings", "size=10", "run", TIME_OF_OTHER, NULL, NULL, "size=1000", 1.5, "slower / faster of sizes 10, 1000"},
+    {"list-drop", "nodes=10000000", "drop", NS_PER_OP, NULL, NULL, NULL, 20, "ns a node"},
+};
+
+/* One reading of a target: `key` is "seconds", "cpu_seconds" or a byte figure. Negative: not covered. */
+static double reading(const json_t *document, const struct target *t, const char *key)
+{
+    struct figure own = bench_figure_best(document, t->workload, t->params, t->phase, "midden", key, NULL);
+    struct figure other = {0};
+    switch (t->kind) {
+    case TIME_OF_PEER:
+    case BYTES_OF_PEER:
+        other = t->variant ? bench_figure(document, t->workload, t->params, t->phase, t->peer, t->variant, key)
+                           : bench_figure_best(document, t->workload, t->params, t->phase, t->peer, key, NULL);
+        break;
+    case BYTES_OF_LIVE:
+        other = bench_figure_best(document, t->workload, t->params, t->phase, "midden", "live_bytes", NULL);
+        break;
+    case NS_PER_OP:
+        other = bench_figure_best(document, t->workload, t->params, t->phase, "midden", "operations", NULL);
+        other.median /= 1e9;
+        break;
+    case TIME_OF_OTHER:
+        other = bench_figure_best(document, t->workload, t->variant, t->phase, "midden", key, NULL);
+        break;
+    }
+    if (own.count == 0 || other.count == 0 || other.median <= 0)
+        return -1;
+    double ratio = own.median / other.median;
+    return t->kind == TIME_OF_OTHER && ratio < 1 ? 1 / ratio : ratio;
+}
+
+static bool has_two_readings(const struct target *t)
+{
+    return t->kind == TIME_OF_PEER || t->kind == NS_PER_OP || t->kind == TIME_OF_OTHER;
+}
+
+void bench_print_targets(const json_t *document, enum bench_style style)
+{
+    struct bench_grid grid = {0};
+    bench_grid_row(&grid);
+    static const char *const headings[] = {"workload", "target", "limit", "wall", "cpu", "holds"};
+    for (size_t i = 0; i < sizeof headings / sizeof *headings; i++)
+        bench_grid_cell(&grid, "%s", headings[i]);
+    for (size_t i = 0; i < sizeof targets / sizeof *targets; i++) {
+        const struct target *t = &targets[i];
+        bool two = has_two_readings(t);
+        double wall = reading(document, t, two ? "seconds" : t->key ? t->key : "net_rss_bytes");
+        double cpu = two ? reading(document, t, "cpu_seconds") : -1;
+        if (wall < 0)
+            continue;
+        bench_grid_row(&grid);
+        bench_grid_cell(&grid, "%s %s %s", t->workload, t->params, t->phase);
+        bench_grid_cell(&grid, "%s", t->text);
+        bench_grid_cell(&grid, "%.2f", t->limit);
+        bench_grid_cell(&grid, "%.2f", wall);
+        if (two)
+            bench_grid_cell(&grid, "%.2f", cpu);
+        else
+            bench_grid_cell(&grid, "-");
+        bench_grid_cell(&grid, "%s", wall <= t->limit && cpu <= t->limit ? "yes" : "NO");
+    }
+    if (grid.rows > 1) {
+        puts(style == BENCH_MARKDOWN ? "\n**Targets** (midden over the peer's best variant; lower is better)\n"
+                                     : "\nTargets: midden over the peer's best variant");
+        bench_grid_print(&grid, style, 2);
+    }
+    bench_grid_free(&grid);
+}

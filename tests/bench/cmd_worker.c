@@ -1,0 +1,182 @@
+/* cmd_worker.c: one run: a worker program is started in a process of its own and what it reports is turned into results.
+ * The lines it writes are described in README.md. */
+#include <errno.h>
+#include <inttypes.h>
+#include <libgen.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "bench.h"
+
+enum { REPORT_MAX = 64 << 10, WORDS_MAX = 4 + BENCH_PARAMS_MAX + 1 };
+
+/* In the build tree the workers are beside the program, installed they are in libexec. */
+bool bench_worker_find(char *directory, size_t room)
+{
+    static const char *const places[] = {"bench", "../libexec/midden"};
+    char self[4096], probe[8192];
+    ssize_t length = readlink("/proc/self/exe", self, sizeof self - 1);
+    if (length < 0)
+        return false;
+    self[length] = 0;
+    const char *home = dirname(self);
+    for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
+        snprintf(probe, sizeof probe, "%s/%s/worker-malloc", home, places[i]);
+        if (access(probe, X_OK) == 0)
+            return (size_t)snprintf(directory, room, "%s/%s", home, places[i]) < room;
+    }
+    fprintf(stderr, "midden bench: there are no worker programs in %s/bench or %s/../libexec/midden\n", home, home);
+    return false;
+}
+
+static pid_t start(const char *directory, const struct bench_request *request, const struct bench_run *run, int *from)
+{
+    char path[4200], words[BENCH_PARAMS_MAX][80];
+    char *argv[WORDS_MAX + 1] = {path, (char *)run->workload->name, (char *)run->variant->name,
+                                 request->check ? "check" : "nocheck"};
+    int ends[2];
+    snprintf(path, sizeof path, "%s/worker-%s", directory, run->variant->heap);
+    for (int i = 0; i < BENCH_PARAMS_MAX && run->workload->params[i].name; i++) {
+        snprintf(words[i], sizeof words[i], "%s=%" PRIu64, run->workload->params[i].name, run->params[i]);
+        argv[4 + i] = words[i];
+    }
+    if (pipe(ends) != 0)
+        return -1;
+    pid_t child = fork();
+    if (child == 0) {
+        dup2(ends[1], STDOUT_FILENO);
+        close(ends[0]);
+        close(ends[1]);
+        execv(path, argv);
+        fprintf(stderr, "midden bench: %s: %s\n", path, strerror(errno));
+        _exit(127);
+    }
+    close(ends[1]);
+    *from = ends[0];
+    if (child < 0)
+        close(ends[0]);
+    return child;
+}
+
+static int64_t milliseconds(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+/* All that the worker writes until it ends; false: it took too long. */
+static bool collect(int from, char *report, unsigned timeout_seconds)
+{
+    int64_t until = milliseconds() + (int64_t)timeout_seconds * 1000;
+    size_t length = 0;
+    for (;;) {
+        int64_t left = until - milliseconds();
+        struct pollfd wait = {.fd = from, .events = POLLIN};
+        if (left <= 0)
+            return false;
+        if (poll(&wait, 1, left > 1000 ? 1000 : (int)left) <= 0)
+            continue;
+        ssize_t got = read(from, report + length, REPORT_MAX - 1 - length);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got <= 0)
+            return true;
+        length += (size_t)got;
+        report[length] = 0;
+    }
+}
+
+/* Four numbers with commas, or "-" for none. `count`: the first is a count, not the median. */
+static json_t *latencies(const char *text, bool count)
+{
+    uint64_t v[4];
+    if (sscanf(text, "%" SCNu64 ",%" SCNu64 ",%" SCNu64 ",%" SCNu64, &v[0], &v[1], &v[2], &v[3]) != 4)
+        return json_null();
+    if (!count)
+        return json_pack("{s:I,s:I,s:I,s:I}", "p50", (json_int_t)v[0], "p99", (json_int_t)v[1], "p99.9", (json_int_t)v[2], "max",
+                         (json_int_t)v[3]);
+    return json_pack("{s:I,s:I,s:I,s:I}", "count", (json_int_t)v[0], "p50", (json_int_t)v[1], "p99.9", (json_int_t)v[2], "max",
+                     (json_int_t)v[3]);
+}
+
+static json_t *params_object(const struct bench_run *run)
+{
+    json_t *params = json_object();
+    for (int i = 0; i < BENCH_PARAMS_MAX && run->workload->params[i].name; i++)
+        json_object_set_new(params, run->workload->params[i].name, json_integer((json_int_t)run->params[i]));
+    return params;
+}
+
+static bool take_phase(const char *line, const struct bench_run *run, unsigned repeat, struct run_outcome *outcome)
+{
+    char phase[64], calls[128], pauses[128];
+    uint64_t wall, cpu, operations, live, peak;
+    int64_t net;
+    if (sscanf(line,
+               "phase %63s wall=%" SCNu64 " cpu=%" SCNu64 " operations=%" SCNu64 " live=%" SCNu64 " peak=%" SCNu64
+               " net=%" SCNd64 " calls=%127s pauses=%127s",
+               phase, &wall, &cpu, &operations, &live, &peak, &net, calls, pauses) != 9)
+        return false;
+    outcome->seconds += (double)wall / 1e9;
+    json_t *result = json_pack(
+        "{s:s,s:o,s:s,s:s,s:s,s:i,s:f,s:f,s:I,s:o,s:I,s:I,s:I,s:o,s:o}", "workload", run->workload->name, "params",
+        params_object(run), "phase", phase, "heap", run->variant->heap, "variant", run->variant->name, "repeat", (int)repeat,
+        "seconds", (double)wall / 1e9, "cpu_seconds", (double)cpu / 1e9, "operations", (json_int_t)operations, "ns_per_op",
+        operations ? json_real((double)wall / (double)operations) : json_null(), "live_bytes", (json_int_t)live,
+        "peak_rss_bytes", (json_int_t)peak, "net_rss_bytes", (json_int_t)net, "call_ns", latencies(calls, false), "pause_ns",
+        latencies(pauses, true));
+    return result != NULL && json_array_append_new(outcome->results, result) == 0;
+}
+
+static void take_report(char *report, const struct bench_run *run, unsigned repeat, struct run_outcome *outcome)
+{
+    char heap[32] = "";
+    char *rest = NULL;
+    for (char *line = strtok_r(report, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest)) {
+        bool understood = sscanf(line, "heap %31s %63[^\n]", heap, outcome->version) == 2 ||
+                          sscanf(line, "done %31s", outcome->checksum) == 1 || take_phase(line, run, repeat, outcome);
+        if (!understood) {
+            snprintf(outcome->trouble, sizeof outcome->trouble, "it wrote what is no report: %.100s", line);
+            return;
+        }
+    }
+    if (outcome->checksum[0] == 0)
+        snprintf(outcome->trouble, sizeof outcome->trouble, "its report is incomplete");
+    else if (strcmp(heap, run->variant->heap) != 0)
+        snprintf(outcome->trouble, sizeof outcome->trouble, "it ran on %s", heap);
+}
+
+void bench_worker_run(const char *directory, const struct bench_request *request, const struct bench_run *run, unsigned repeat,
+                struct run_outcome *outcome)
+{
+    static char report[REPORT_MAX];
+    int from, status = 0;
+    *outcome = (struct run_outcome){.results = json_array()};
+    report[0] = 0;
+    pid_t child = start(directory, request, run, &from);
+    if (child < 0) {
+        snprintf(outcome->trouble, sizeof outcome->trouble, "it could not be started: %s", strerror(errno));
+        return;
+    }
+    bool in_time = collect(from, report, request->timeout_seconds);
+    close(from);
+    if (!in_time)
+        kill(child, SIGKILL);
+    while (waitpid(child, &status, 0) < 0 && errno == EINTR)
+        continue;
+    if (!in_time)
+        snprintf(outcome->trouble, sizeof outcome->trouble, "stopped: not done after %u s", request->timeout_seconds);
+    else if (WIFSIGNALED(status))
+        snprintf(outcome->trouble, sizeof outcome->trouble, "crashed: %s", strsignal(WTERMSIG(status)));
+    else if (WEXITSTATUS(status) != 0)
+        snprintf(outcome->trouble, sizeof outcome->trouble, "failed with status %d", WEXITSTATUS(status));
+    else
+        take_report(report, run, repeat, outcome);
+}

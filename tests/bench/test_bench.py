@@ -1,0 +1,219 @@
+#!/usr/bin/env python3
+"""test_bench.py MIDDEN FAULTY_WORKER README_SCRIPT: the whole of `midden bench`, at tiny sizes.
+
+Nothing here depends on how fast the machine is. Prints `N passed, N failed` at the end."""
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+
+MIDDEN, FAULTY, README_SCRIPT = (os.path.abspath(path) for path in sys.argv[1:4])
+HEAPS = ["midden", "boehm", "malloc", "mimalloc", "jemalloc"]
+PHASES = {
+    "binary-trees": ["run"], "gcbench": ["run"], "churn": ["fill", "churn"],
+    "r1": ["full", "refilled", "shrunk"], "r3": ["full", "shrunk", "refilled"], "r4": ["full", "shrunk", "refilled"],
+    "rings": ["run"], "list-drop": ["build", "drop"],
+    "chase": ["fresh-ordered", "fresh-random", "churned-ordered", "churned-random"],
+    "steady": ["build", "steady"],
+    "micro": ["alloc+release", "alloc+release-1024", "get", "peek", "store"],
+}
+MIDDEN_PHASES = {"chase": ["compacted-ordered", "compacted-random"], "micro": ["retain+release", "load+release"]}
+KEYS = {"workload", "params", "phase", "heap", "variant", "repeat", "seconds", "cpu_seconds", "operations", "ns_per_op",
+        "live_bytes", "peak_rss_bytes", "net_rss_bytes", "call_ns", "pause_ns"}
+passed = failed = 0
+
+
+def check(good, what):
+    global passed, failed
+    if good:
+        passed += 1
+    else:
+        failed += 1
+        print("FAILED:", what)
+
+
+def bench(*args, program=MIDDEN, **env):
+    done = subprocess.run([program, "bench", *args], capture_output=True, text=True, env={**os.environ, **env})
+    return done.returncode, done.stdout, done.stderr
+
+
+def refused(what, *args, says):
+    """The command is refused with status 2 before anything ran, and says why."""
+    status, _, err = bench(*args)
+    check(status == 2 and says in err and "[round" not in err, f"{what}: status {status}, {err.strip()!r}")
+
+
+def load(path):
+    with open(path) as file:
+        return json.load(file)
+
+
+def whole(value):
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def check_latencies(value, keys, where):
+    if value is None:
+        return
+    check(set(value) == keys and all(whole(v) and v >= 0 for v in value.values()), f"{where}: {value}")
+    check(value["p50"] <= value["p99.9"] <= value["max"], f"{where}: not in order: {value}")
+
+
+def check_result(r):
+    where = f"{r.get('workload')} {r.get('phase')} {r.get('heap')} {r.get('variant')}"
+    check(set(r) == KEYS, f"{where}: keys {sorted(set(r) ^ KEYS)}")
+    check(all(isinstance(r[k], str) for k in ("workload", "phase", "heap", "variant")), f"{where}: names")
+    check(all(whole(r[k]) for k in ("repeat", "operations", "live_bytes", "peak_rss_bytes", "net_rss_bytes")),
+          f"{where}: counts")
+    check(isinstance(r["seconds"], float) and r["seconds"] >= 0 and r["cpu_seconds"] >= 0, f"{where}: times")
+    if r["operations"]:
+        check(abs(r["ns_per_op"] - r["seconds"] * 1e9 / r["operations"]) <= 0.01 + 1e-3 * r["ns_per_op"], f"{where}: ns_per_op")
+    else:
+        check(r["ns_per_op"] is None, f"{where}: ns_per_op without operations")
+    check(r["peak_rss_bytes"] >= max(r["net_rss_bytes"], 1), f"{where}: peak below net")
+    check(all(whole(v) for v in r["params"].values()) and r["params"], f"{where}: params")
+    check_latencies(r["call_ns"], {"p50", "p99", "p99.9", "max"}, where)
+    check_latencies(r["pause_ns"], {"count", "p50", "p99.9", "max"}, where)
+    check((r["pause_ns"] is None) == (r["heap"] not in ("midden", "boehm")), f"{where}: pauses")
+    check((r["call_ns"] is not None) == (r["phase"] in ("steady", "drop")), f"{where}: call latencies")
+
+
+def test_everything(folder):
+    """Every workload on every heap; the checksums are compared by the program, which then ends with 1."""
+    path = os.path.join(folder, "all.json")
+    status, out, err = bench("--quick", "--check", "--repeat", "2", "--json", path)
+    check(status == 0, f"the quick run: status {status}\n{err}")
+    if not os.path.exists(path):
+        return
+    document = load(path)
+    check(set(document) == {"machine", "results"}, "top level")
+    check(set(document["machine"]["heaps"]) == set(HEAPS), "versions of the heaps")
+    seen = {}
+    for r in document["results"]:
+        check_result(r)
+        seen.setdefault((r["workload"], json.dumps(r["params"]), r["heap"], r["variant"], r["repeat"]), []).append(r["phase"])
+    for (workload, _, heap, variant, repeat), phases in seen.items():
+        wanted = PHASES[workload] + (MIDDEN_PHASES.get(workload, []) if heap == "midden" else [])
+        check(sorted(phases) == sorted(wanted), f"{workload} {heap} {variant}: phases {phases}")
+    for workload in PHASES:
+        for heap in HEAPS:
+            rounds = {key[4] for key in seen if key[0] == workload and key[2] == heap}
+            check(rounds == {1, 2}, f"{workload} on {heap}: rounds {rounds}")
+    rings = {r["params"]["size"] for r in document["results"] if r["workload"] == "rings"}
+    check(len(rings) == 2, f"rings of sizes {rings}")
+    check("binary-trees depth=8" in out and "churned-random" in out, "the tables on the terminal")
+    order = [line.split("]")[0] for line in err.splitlines() if line.startswith("[round")]
+    check(order == sorted(order, key=lambda o: ("round 2" in o)) and order, "rounds one after the other")
+    test_table(folder, path, document)
+
+
+def test_table(folder, path, document):
+    status, out, _ = bench("--table", path)
+    check(status == 0 and out.count("| binary-trees depth=8") == 2, "the table from a file")
+    readme, table = os.path.join(folder, "README.md"), os.path.join(folder, "table.md")
+    with open(table, "w") as file:
+        file.write(out)
+    with open(readme, "w") as file:
+        file.write("before\n<!-- bench -->\nold\n<!-- /bench -->\nafter\n")
+    check(subprocess.run([README_SCRIPT, table, readme]).returncode == 0, "update_readme.sh")
+    with open(readme) as file:
+        text = file.read()
+    check(text == "before\n<!-- bench -->\n" + out + "<!-- /bench -->\nafter\n", "the table in the README")
+    broken = os.path.join(folder, "broken.json")
+    del document["results"][0]["phase"]
+    for content in (json.dumps(document), "{\"machine\":{}", "[]", "{\"machine\":{},\"results\":{}}"):
+        with open(broken, "w") as file:
+            file.write(content)
+        refused("a broken file of results", "--table", broken, says="broken.json")
+    refused("a missing file of results", "--table", os.path.join(folder, "none.json"), says="none.json")
+
+
+def test_targets(folder):
+    """A file made up of round figures: the ratios follow, and are judged."""
+    def result(heap, variant, seconds, cpu, peak):
+        return {"workload": "binary-trees", "params": {"depth": 18}, "phase": "run", "heap": heap, "variant": variant,
+                "repeat": 1, "seconds": seconds, "cpu_seconds": cpu, "operations": 1000, "ns_per_op": seconds * 1e6,
+                "live_bytes": 8, "peak_rss_bytes": peak, "net_rss_bytes": peak, "call_ns": None, "pause_ns": None}
+    path = os.path.join(folder, "made.json")
+    results = [result("midden", "default", 1.0, s, 50) for s in (1.0, 1.1, 9.0)]
+    results += [result("midden", "acyclic", 0.1, 0.1, 1), result("boehm", "plain", 4.0, 2.0, 100),
+                result("boehm", "markers=1", 2.5, 2.5, 100), result("mimalloc", "default", 0.5, 0.5, 10)]
+    with open(path, "w") as file:
+        json.dump({"machine": {}, "results": results}, file)
+    _, out, _ = bench("--table", path)
+    cells = [[c.strip() for c in line.split("|")[2:-1]] for line in out.splitlines() if "| time / " in line or "| peak / " in line]
+    wanted = [["time / boehm", "0.45", "0.40", "0.55", "NO"], ["time / mimalloc", "1.50", "2.00", "2.20", "NO"],
+              ["peak / boehm", "0.60", "0.50", "-", "yes"]]
+    check(cells == wanted, f"targets: {cells}")
+
+
+def test_bad_input(folder):
+    tiny = ("--quick", "--workload", "binary-trees")
+    refused("unknown workload", "--workload", "nothing", says="no such workload: nothing")
+    refused("unknown heap", "--heap", "nothing", says="no such heap: nothing")
+    refused("unknown variant", "--variant", "nothing", says="no such variant: nothing")
+    refused("unknown option", "--nothing", says="--nothing")
+    refused("a stray word", "nothing", says="nothing")
+    refused("missing value", "--workload", says="--workload")
+    refused("a parameter of another workload", *tiny, "--live", "5", says="--live is an option of no chosen workload")
+    refused("a parameter that is no number", *tiny, "--depth", "4,x", says="--depth=4,x")
+    refused("a negative parameter", *tiny, "--depth", "-4", says="--depth=-4")
+    refused("a parameter out of range", *tiny, "--depth", "8,99", says="--depth: from 1 to 30")
+    refused("a parameter beyond 64 bits", *tiny, "--depth", "99999999999999999999999", says="--depth: from 1 to 30")
+    refused("no round", *tiny, "--repeat", "0", says="not a number")
+    refused("a combination that is empty", *tiny, "--heap", "malloc", "--variant", "acyclic", says="no chosen heap")
+    refused("a folder as file", *tiny, "--json", folder, says=folder)
+    refused("a missing folder", *tiny, "--json", os.path.join(folder, "none", "x.json"), says="No such file")
+    refused("a full disk", *tiny, "--json", "/dev/full", says="No space left")
+    check(os.listdir(folder) == [], f"leftovers: {os.listdir(folder)}")
+
+
+def test_selection(folder):
+    path = os.path.join(folder, "some.json")
+    status, _, err = bench("--workload", "binary-trees", "--depth", "4,6", "--heap", "malloc", "--heap", "boehm", "--variant",
+                           "default", "--variant", "markers=2", "--json", path)
+    got = sorted((r["heap"], r["variant"], r["params"]["depth"]) for r in load(path)["results"]) if status == 0 else err
+    check(got == [("boehm", "markers=2", 4), ("boehm", "markers=2", 6), ("malloc", "default", 4), ("malloc", "default", 6)],
+          f"selection: {got}")
+    for variant in ("incremental", "markers=1", "no-interior", "daemon=off"):
+        status, _, err = bench("--quick", "--workload", "churn", "--variant", variant)
+        check(status == 0, f"variant {variant}: {err}")
+    status, out, err = bench("--quick", "--workload", "binary-trees", "--heap", "malloc", "--repeat", "2", "--json", "/dev/stdout")
+    document, end = json.JSONDecoder().raw_decode(out.lstrip())
+    check(status == 0 and len(document["results"]) == 2 and out.lstrip()[end:].lstrip().startswith("Time"),
+          f"to a pipe, one document: {out} {err}")
+    status, out, _ = bench("--list")
+    check(status == 0 and all(name in out for name in [*PHASES, *HEAPS]), "--list")
+    status, out, _ = bench("--micro", "--quick", "--heap", "malloc")
+    check(status == 0 and "alloc+release-1024" in out, "--micro")
+
+
+def test_faults(folder):
+    """Workers that fail: the rest is still run and written, and the status is 1."""
+    shutil.copy(MIDDEN, os.path.join(folder, "midden"))
+    os.mkdir(os.path.join(folder, "bench"))
+    for heap in HEAPS:
+        shutil.copy(FAULTY, os.path.join(folder, "bench", "worker-" + heap))
+    program, path = os.path.join(folder, "midden"), os.path.join(folder, "faults.json")
+    says = {"crash": "crashed", "hang": "stopped: not done after 1 s", "status": "failed with status 3", "heap": "it ran on other",
+            "garbage": "is no report", "cut": "incomplete", "checksum": "disagree"}
+    for fault, text in says.items():
+        status, _, err = bench("--quick", "--workload", "binary-trees", "--timeout", "1", "--json", path, program=program,
+                               FAULTY_HEAP="boehm", FAULT=fault)
+        heaps = {r["heap"] for r in load(path)["results"]}
+        check(status == 1 and text in err and set(HEAPS) - {"boehm"} <= heaps, f"{fault}: status {status}, {err}, {heaps}")
+        check(fault == "checksum" or "boehm" not in heaps, f"{fault}: a failed run has results")
+    status, _, err = bench("--quick", "--workload", "binary-trees", program=program)
+    check(status == 0, f"without a fault: {err}")
+    shutil.rmtree(os.path.join(folder, "bench"))
+    status, _, err = bench("--quick", program=program)
+    check(status == 2 and "no worker programs" in err, f"no workers: {status} {err}")
+
+
+for test in (test_bad_input, test_selection, test_targets, test_faults, test_everything):
+    with tempfile.TemporaryDirectory() as temporary:
+        test(temporary)
+print(f"{passed} passed, {failed} failed")
+sys.exit(failed != 0)

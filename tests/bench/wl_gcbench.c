@@ -1,0 +1,125 @@
+/* wl_gcbench.c: GCBench by John Ellis, Pete Kovac and Hans Boehm. Trees of several depths are built top-down and bottom-up
+ * and dropped, while one tree and one array of doubles stay. Its parameters are the defaults. */
+#include "worker.h"
+
+struct node {
+    be_slot left, right;
+    int i, j;
+};
+#define LEFT BE_SLOT(struct node, left)
+#define RIGHT BE_SLOT(struct node, right)
+#define POLL_DEPTH 8
+
+static void prepare(struct run *run)
+{
+    (void)run;
+}
+
+static uint64_t tree_size(int depth)
+{
+    return (1ull << (depth + 1)) - 1;
+}
+
+static be_ref new_node(be_heap *h, be_type type)
+{
+    be_ref node = be_new(h, type);
+    be_init_none(h, node, LEFT);
+    be_init_none(h, node, RIGHT);
+    struct node *at = be_at(h, node);
+    at->i = at->j = 0;
+    return node;
+}
+
+static void populate(be_heap *h, be_type type, int depth, be_ref node)
+{
+    if (depth <= 0)
+        return;
+    if (depth == POLL_DEPTH)
+        be_poll(h);
+    be_ref left = new_node(h, type), right = new_node(h, type);
+    be_init(h, node, LEFT, left);
+    be_init(h, node, RIGHT, right);
+    populate(h, type, depth - 1, left);
+    populate(h, type, depth - 1, right);
+}
+
+static be_ref make_tree(be_heap *h, be_type type, int depth)
+{
+    if (depth <= 0)
+        return new_node(h, type);
+    if (depth == POLL_DEPTH)
+        be_poll(h);
+    be_ref left = make_tree(h, type, depth - 1);
+    be_ref right = make_tree(h, type, depth - 1);
+    be_ref node = new_node(h, type);
+    be_init(h, node, LEFT, left);
+    be_init(h, node, RIGHT, right);
+    return node;
+}
+
+static void drop(be_heap *h, be_ref node)
+{
+    if (BE_EXPLICIT) {
+        be_ref left = be_peek(h, node, LEFT), right = be_peek(h, node, RIGHT);
+        if (left)
+            drop(h, left);
+        if (right)
+            drop(h, right);
+    }
+    be_discard(h, node);
+}
+
+static uint64_t count(be_heap *h, be_ref node)
+{
+    be_ref left = be_peek(h, node, LEFT), right = be_peek(h, node, RIGHT);
+    return 1 + (left ? count(h, left) : 0) + (right ? count(h, right) : 0);
+}
+
+static uint64_t time_construction(be_heap *h, be_type type, int depth, int stretch_depth)
+{
+    uint64_t rounds = 2 * tree_size(stretch_depth) / tree_size(depth);
+    for (uint64_t i = 0; i < rounds; i++) {
+        be_ref tree = new_node(h, type);
+        populate(h, type, depth, tree);
+        drop(h, tree);
+        be_poll(h);
+    }
+    for (uint64_t i = 0; i < rounds; i++) {
+        drop(h, make_tree(h, type, depth));
+        be_poll(h);
+    }
+    return 2 * rounds * tree_size(depth);
+}
+
+static be_ref make_array(be_heap *h, size_t size)
+{
+    be_ref array = be_bytes(h, be_bytes_type(h), sizeof(struct blob) + size * sizeof(double));
+    double *values = (double *)((struct blob *)be_at(h, array))->data;
+    for (size_t i = 0; i < size / 2; i++)
+        values[i] = 1.0 / (double)(i + 1);
+    return array;
+}
+
+static void run_gcbench(struct run *run)
+{
+    be_heap *h = run->heap;
+    be_type type = be_node_type(h, "node", sizeof(struct node), 2);
+    int stretch = (int)run_param(run, "stretch-depth"), kept = (int)run_param(run, "long-lived-depth");
+    size_t array_size = run_param(run, "array-size");
+    phase_begin(run);
+    drop(h, make_tree(h, type, stretch));
+    uint64_t nodes = tree_size(stretch) + tree_size(kept);
+    be_ref long_lived = new_node(h, type);
+    populate(h, type, kept, long_lived);
+    be_ref array = make_array(h, array_size);
+    for (int d = (int)run_param(run, "min-depth"); d <= (int)run_param(run, "max-depth"); d += 2)
+        nodes += time_construction(h, type, d, stretch);
+    const double *values = (double *)((struct blob *)be_at(h, array))->data;
+    run_checksum(run, (uint64_t)(values[array_size / 4] * 1e12));
+    run_checksum(run, count(h, long_lived));
+    phase_end(run, "run", nodes, tree_size(kept) * sizeof(struct node) + array_size * sizeof(double));
+    drop(h, long_lived);
+    be_discard(h, array);
+}
+
+const struct workload wl_gcbench = {"gcbench", prepare, run_gcbench};

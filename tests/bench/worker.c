@@ -1,0 +1,159 @@
+/* worker.c: main of the worker programs: runs one workload and writes what it measured to standard output, a line at a time
+ * (see README.md). Lines are put together on the stack and written with write(): stdio would use the measured heap. */
+#include "worker.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "catalog.h"
+
+static const struct workload *const workloads[] = {
+    &wl_binary_trees, &wl_gcbench, &wl_churn, &wl_r1, &wl_r3, &wl_r4, &wl_rings, &wl_list_drop, &wl_chase,
+    &wl_steady, &wl_micro,
+};
+
+void be_die(const char *what, const char *why)
+{
+    fprintf(stderr, "worker: %s: %s\n", what, why);
+    exit(3);
+}
+
+__attribute__((format(printf, 1, 2))) static void say(const char *format, ...)
+{
+    char line[1024];
+    va_list args;
+    va_start(args, format);
+    int length = vsnprintf(line, sizeof line, format, args);
+    va_end(args);
+    if (length < 0 || (size_t)length >= sizeof line || write(STDOUT_FILENO, line, (size_t)length) != length)
+        be_die("write", "the report could not be written");
+}
+
+uint64_t run_param(const struct run *run, const char *name)
+{
+    int at = bench_param_find(run->entry, name);
+    if (at < 0)
+        be_die("no such parameter", name);
+    return run->params[at];
+}
+
+struct random run_random(const struct run *run)
+{
+    return (struct random){run_param(run, "seed") * 0x9E3779B97F4A7C15ull + 1};
+}
+
+void phase_begin(struct run *run)
+{
+    struct histogram *pauses = be_pauses(run->heap);
+    if (pauses)
+        histogram_clear(pauses);
+    histogram_clear(&run->calls);
+    run->phase = (struct phase){.cpu = cpu_ns(), .wall = now_ns()};
+}
+
+static void say_calls(const struct histogram *h)
+{
+    if (h->count == 0)
+        say(" calls=-");
+    else
+        say(" calls=%" PRIu64 ",%" PRIu64 ",%" PRIu64 ",%" PRIu64, histogram_quantile(h, 0.5), histogram_quantile(h, 0.99),
+            histogram_quantile(h, 0.999), h->max);
+}
+
+static void say_pauses(const struct histogram *h)
+{
+    if (h == NULL)
+        say(" pauses=-\n");
+    else
+        say(" pauses=%" PRIu64 ",%" PRIu64 ",%" PRIu64 ",%" PRIu64 "\n", h->count, histogram_quantile(h, 0.5),
+            histogram_quantile(h, 0.999), h->max);
+}
+
+void phase_end(struct run *run, const char *name, uint64_t operations, uint64_t live)
+{
+    uint64_t wall = (run->phase.wall_end ? run->phase.wall_end : now_ns()) - run->phase.wall;
+    uint64_t cpu = cpu_ns() - run->phase.cpu;
+    int64_t net = (int64_t)rss_bytes() - (int64_t)run->baseline;
+    say("phase %s wall=%" PRIu64 " cpu=%" PRIu64 " operations=%" PRIu64 " live=%" PRIu64 " peak=%" PRIu64 " net=%" PRId64, name,
+        wall, cpu, operations, live, peak_rss_bytes(), net);
+    say_calls(&run->calls);
+    say_pauses(be_pauses(run->heap));
+}
+
+void phase_settle(struct run *run, uint64_t milliseconds)
+{
+    enum { QUIET_MS = 800, STEP_MS = 20, NOISE = 64 << 10 };
+    const struct timespec step = {.tv_nsec = STEP_MS * 1000000};
+    be_shrink(run->heap);
+    be_idle_enter(run->heap);
+    uint64_t changed = now_ns(), start = changed, last = rss_bytes(), now = start;
+    while (now - start < milliseconds * 1000000 && now - changed < QUIET_MS * 1000000ull) {
+        nanosleep(&step, NULL);
+        uint64_t rss = rss_bytes();
+        now = now_ns();
+        if (rss + NOISE < last || rss > last + NOISE)
+            last = rss, changed = now;
+    }
+    be_idle_leave(run->heap);
+    run->phase.wall_end = changed;
+}
+
+static uint64_t number(const char *text)
+{
+    char *end;
+    uint64_t value = strtoull(text, &end, 10);
+    if (end == text || *end != 0)
+        be_die("not a number", text);
+    return value;
+}
+
+static void set_param(struct run *run, const char *assignment)
+{
+    char name[64];
+    const char *equals = strchr(assignment, '=');
+    if (equals == NULL || (size_t)(equals - assignment) >= sizeof name)
+        be_die("not name=value", assignment);
+    memcpy(name, assignment, (size_t)(equals - assignment));
+    name[equals - assignment] = 0;
+    int at = bench_param_find(run->entry, name);
+    if (at < 0)
+        be_die("no such parameter", name);
+    run->params[at] = number(equals + 1);
+}
+
+static const struct workload *find(const char *name)
+{
+    for (size_t i = 0; i < sizeof workloads / sizeof *workloads; i++)
+        if (strcmp(workloads[i]->name, name) == 0)
+            return workloads[i];
+    be_die("no such workload", name);
+}
+
+/* worker WORKLOAD VARIANT CHECK name=value ...   CHECK: check or nocheck */
+int main(int argc, char **argv)
+{
+    static struct run run;
+    if (argc < 4)
+        be_die("usage", "worker WORKLOAD VARIANT check|nocheck name=value ...");
+    const struct workload *workload = find(argv[1]);
+    run.entry = bench_workload_find(argv[1]);
+    for (int i = 0; i < BENCH_PARAMS_MAX && run.entry->params[i].name; i++)
+        run.params[i] = strtoull(run.entry->params[i].value, NULL, 10); /* the first of a list */
+    for (int i = 4; i < argc; i++)
+        set_param(&run, argv[i]);
+    workload->prepare(&run);
+    memset(&run.calls, 0, sizeof run.calls);
+    run.baseline = rss_bytes();
+    run.heap = be_open(argv[2]);
+    say("heap %s %s\n", be_name(), be_version());
+    workload->run(&run);
+    if (strcmp(argv[3], "check") == 0)
+        be_check(run.heap);
+    be_close(run.heap);
+    say("done %" PRIx64 "\n", run.checksum);
+    return 0;
+}

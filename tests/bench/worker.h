@@ -1,0 +1,50 @@
+/* worker.h: what a workload is given. A worker program runs one workload once, on the one heap it was compiled for. */
+#ifndef BENCH_WORKER_H
+#define BENCH_WORKER_H
+
+#include "backend.h"
+#include "catalog.h"
+
+/* One measured stretch. Filled by phase_begin, reported by phase_end. */
+struct phase {
+    uint64_t wall, cpu;
+    uint64_t wall_end; /* not 0: the stretch ended then, and what followed was waiting (phase_settle) */
+};
+
+struct run {
+    be_heap *heap;
+    const struct bench_workload *entry;
+    uint64_t params[8];
+    uint64_t baseline; /* resident bytes before the heap was opened */
+    uint64_t checksum; /* of the workload's data: every heap must come to the same */
+    struct phase phase;
+    struct histogram calls; /* latencies of the phase's calls; reported if there are any */
+};
+
+struct workload {
+    const char *name;
+    void (*prepare)(struct run *run); /* maps the driver's own arrays; the heap is not open yet */
+    void (*run)(struct run *run);
+};
+
+extern const struct workload wl_binary_trees, wl_gcbench, wl_churn, wl_r1, wl_r3, wl_r4, wl_rings, wl_list_drop, wl_chase,
+    wl_steady, wl_micro;
+
+uint64_t run_param(const struct run *run, const char *name);
+
+void phase_begin(struct run *run);
+/* Report the phase: `operations` done in it, `live` bytes asked for that are live now. */
+void phase_end(struct run *run, const char *name, uint64_t operations, uint64_t live);
+/* Ask for memory back, then wait until resident memory stands still, at most `milliseconds`. The quiet stretch at the end
+ * counts as waiting and not as time of the phase. */
+void phase_settle(struct run *run, uint64_t milliseconds);
+
+/* The two used by all: mix a value into the checksum, order-independent; a random-number state from --seed. */
+static inline void run_checksum(struct run *run, uint64_t value)
+{
+    value = (value + 1) * 0x9E3779B97F4A7C15ull;
+    run->checksum += (value ^ value >> 29) * 0xBF58476D1CE4E5B9ull;
+}
+struct random run_random(const struct run *run);
+
+#endif
