@@ -1,0 +1,92 @@
+/* daemon/act.c: one slice of work on a stopped heap. */
+#include "daemon/act.h"
+
+#include <time.h>
+
+#define RELEASE_WAIT 100u /* it kicks just before it stops */
+
+static uint64_t micros(clockid_t clock)
+{
+    struct timespec now;
+    if (clock_gettime(clock, &now) != 0)
+        return 0;
+    return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+}
+
+uint64_t mid_daemon_clock(void)
+{
+    return micros(CLOCK_MONOTONIC);
+}
+
+uint64_t mid_daemon_thread_clock(void)
+{
+    return micros(CLOCK_THREAD_CPUTIME_ID);
+}
+
+static mid_status collect(mid_heap *heap, mid_decision *d)
+{
+    mid_collect_result result = {0};
+    mid_status status = mid_service_collect(heap, &result);
+    d->objects = result.freed;
+    return status;
+}
+
+static mid_status compact(mid_heap *heap, uint64_t budget, mid_decision *d)
+{
+    mid_compact_result result = {0};
+    mid_status status = mid_service_compact(heap, budget, &result);
+    d->objects = result.moved_objects;
+    d->bytes = result.moved_bytes;
+    d->pools_before = result.pools_before;
+    d->pools_after = result.pools_after;
+    return status;
+}
+
+static mid_status slice(mid_heap *heap, const mid_work_plan *plan, mid_decision *d)
+{
+    switch (plan->action) {
+    case MID_ACT_DRAIN:
+        return mid_service_drain(heap, plan->budget, &d->objects);
+    case MID_ACT_COLLECT:
+        return collect(heap, d);
+    case MID_ACT_COMPACT:
+        return compact(heap, plan->budget, d);
+    case MID_ACT_TRIM:
+        return mid_service_trim(heap, plan->budget, plan->keep, &d->bytes);
+    default:
+        return MID_OK;
+    }
+}
+
+void mid_act(mid_heap *heap, mid_thread *self, const mid_snapshot *seen, const mid_work_plan *plan, mid_outcome *out,
+             mid_decision *d)
+{
+    *d = (mid_decision){
+        .at_micros = mid_daemon_clock(),
+        .action = plan->action,
+        .trigger = plan->trigger,
+        .value = plan->value,
+        .threshold = plan->threshold,
+        .budget_micros = plan->budget,
+    };
+    *out = (mid_outcome){.status = mid_service_stop(heap, self, plan->stop_wait, &d->waited_micros), .before = *seen};
+    out->stopped = out->status == MID_OK;
+    if (out->stopped) {
+        uint64_t begun = mid_daemon_thread_clock();
+        out->status = slice(heap, plan, d);
+        d->took_micros = out->took = mid_daemon_thread_clock() - begun;
+        mid_service_resume(heap, self);
+        mid_service_snapshot(heap, &out->after);
+        out->done = d->objects > d->bytes ? d->objects : d->bytes;
+        out->pools_emptied = d->pools_before > d->pools_after ? d->pools_before - d->pools_after : 0;
+    }
+    d->status = out->status;
+}
+
+bool mid_act_release(mid_heap *heap, mid_thread *self)
+{
+    if (mid_service_stop(heap, self, RELEASE_WAIT, NULL) != MID_OK)
+        return false;
+    mid_service_resume(heap, self);
+    return true;
+}

@@ -1,0 +1,321 @@
+/* daemon/decide.c: the rules; see decide.h for the contract and docs/design/daemon.md for the reasons. */
+#include "daemon/decide.h"
+
+#define DAY 86400000000u        /* a step of the clock counts as no more */
+#define WHOLE 100000u           /* one processor, in thousandths of a percent */
+#define IDLE_GROWTH (1u << 20)  /* live bytes grown since the last collection that make one worth it while idle */
+#define BACKOFF_MOST 8u
+#define SLICE_LEAST 50u
+#define STOP_COST 20u           /* what a slice counts as at least: stopping and waking a program is not free */
+#define BARREN_MOST 64u         /* slices without an emptied pool after which a pass is given up */
+#define RETRY_WAIT 100u         /* later waits for a mutator that did not come at once */
+#define RETRY_SHIFT_MOST 6u     /* refused stops are retried after 1, 2, ... 64 heartbeats */
+#define FRAG_MOST 1000000u      /* percent; what "pools without live bytes" counts as */
+
+static uint64_t least(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+static uint64_t most(uint64_t a, uint64_t b)
+{
+    return a > b ? a : b;
+}
+
+static uint64_t minus(uint64_t a, uint64_t b)
+{
+    return a > b ? a - b : 0;
+}
+
+/* a * b / c without overflow on the way; what does not fit is UINT64_MAX. */
+static uint64_t scaled(uint64_t a, uint64_t b, uint64_t c)
+{
+    unsigned __int128 wide = (unsigned __int128)a * b / c;
+    return wide > UINT64_MAX ? UINT64_MAX : (uint64_t)wide;
+}
+
+static uint64_t live_bytes(const mid_snapshot *s)
+{
+    return s->live_slot_bytes + s->large_bytes;
+}
+
+static bool changed(uint64_t now, uint64_t then)
+{
+    return scaled(most(now, then) - least(now, then), 20, 1) > then;
+}
+
+static void advance(mid_pacer *p, uint64_t now)
+{
+    p->time += least(minus(now, p->clock), DAY);
+    p->clock = now;
+}
+
+/* Time that still has to pass so that `took` microseconds, which ended at `at`, are no more than `duty` of the whole. */
+static uint64_t rest(const mid_pacer *p, uint64_t at, uint64_t took, uint64_t duty)
+{
+    unsigned __int128 pause = ((unsigned __int128)took * (WHOLE - duty) + duty - 1) / duty;
+    uint64_t passed = p->time - at;
+    if (pause <= passed)
+        return 0;
+    return pause - passed > UINT64_MAX ? UINT64_MAX : (uint64_t)(pause - passed);
+}
+
+static uint64_t rest_after_both(const mid_pacer *p, uint64_t duty)
+{
+    return most(rest(p, p->compact_at, p->compact_took, duty), rest(p, p->work_at, p->work_took, duty));
+}
+
+static bool program_waits(const mid_snapshot *s, bool idle)
+{
+    return idle || s->mutator != MID_MUTATOR_RUNNING;
+}
+
+static uint64_t work_duty(const mid_snapshot *s, const mid_options *o, bool idle)
+{
+    return program_waits(s, idle) ? WHOLE / 2 : o->share * (WHOLE / 100);
+}
+
+static uint64_t fragmentation(const mid_snapshot *s)
+{
+    if (s->pool_bytes == 0)
+        return 100;
+    return s->live_slot_bytes == 0 ? FRAG_MOST : least(scaled(s->pool_bytes, 100, s->live_slot_bytes), FRAG_MOST);
+}
+
+uint64_t mid_compact_duty(const mid_snapshot *s, const mid_options *o, bool idle)
+{
+    if (program_waits(s, idle))
+        return WHOLE / 2;
+    uint64_t waste = most(10, least(minus(fragmentation(s), 100), 100));
+    return 1000 + (o->share * 1000 - 1000) * (waste - 10) / 90;
+}
+
+/* --- one look: what has changed since the last ------------------------------------------------------------- */
+
+static uint64_t kept_while_allocating(const mid_snapshot *s, const mid_options *o)
+{
+    return most(o->reserve, s->pool_bytes / 10);
+}
+
+static void observe(mid_pacer *p, const mid_snapshot *s, const mid_options *o)
+{
+    if (s->allocated_bytes != p->allocated) {
+        p->allocated = s->allocated_bytes;
+        p->active_at = p->time;
+    }
+    p->dry = least(p->dry, s->waiting_objects);
+    p->stuck = least(p->stuck, s->empty_bytes);
+    p->refused_at = least(p->refused_at, live_bytes(s));
+    if (p->cooling && (changed(s->live_slot_bytes, p->cool_live) || changed(s->pool_bytes, p->cool_pool)))
+        p->cooling = false;
+    bool excess = s->empty_bytes > most(kept_while_allocating(s, o), p->stuck);
+    if (excess && !p->excess)
+        p->excess_at = p->time;
+    p->excess = excess;
+}
+
+/* --- the rules: each fills in the plan if its action is wanted ------------------------------------------------ */
+
+static bool wants_drain(mid_pacer *p, const mid_snapshot *s, const mid_options *o, bool idle, mid_work_plan *plan)
+{
+    /* The list is a frontier: a chain of ten million shows as one. So while the program is away any number counts. */
+    uint64_t waiting = minus(s->waiting_objects, p->dry);
+    uint64_t stop = least(o->waiting_stop, o->waiting_start - 1);
+    p->draining = p->draining && waiting > stop;
+    bool away = s->mutator != MID_MUTATOR_RUNNING;
+    uint64_t threshold = away ? 1 : p->draining ? stop + 1 : o->waiting_start;
+    if (waiting < (idle ? 1 : threshold))
+        return false;
+    plan->action = MID_ACT_DRAIN;
+    plan->trigger = waiting >= threshold ? MID_WHY_WAITING : MID_WHY_IDLE;
+    plan->value = waiting;
+    plan->threshold = threshold;
+    plan->budget = o->slice;
+    return true;
+}
+
+static bool wants_collect(const mid_pacer *p, const mid_snapshot *s, const mid_options *o, bool idle, mid_work_plan *plan)
+{
+    uint64_t growth = minus(live_bytes(s), most(s->live_at_collection, p->refused_at));
+    uint64_t enough = most(o->growth_min, scaled(s->live_at_collection, o->growth, 100));
+    uint64_t threshold = most(scaled(enough, p->backoff, 1), 1);
+    if (growth < threshold && (!idle || growth <= IDLE_GROWTH))
+        return false;
+    plan->action = MID_ACT_COLLECT;
+    plan->trigger = growth >= threshold ? MID_WHY_GROWTH : MID_WHY_IDLE;
+    plan->value = growth;
+    plan->threshold = threshold;
+    plan->budget = 0;
+    return true;
+}
+
+static bool wants_compact(mid_pacer *p, const mid_snapshot *s, const mid_options *o, mid_work_plan *plan)
+{
+    uint64_t percent = fragmentation(s);
+    uint64_t stop = least(o->frag_stop, o->frag_start - 1);
+    uint64_t waste = minus(s->pool_bytes, s->live_slot_bytes);
+    p->compacting = p->compacting && percent > stop && s->gain_bytes > 0;
+    bool begin = !p->cooling && percent >= o->frag_start && s->gain_bytes > 0 &&
+                 waste >= most(o->waste_min, s->live_slot_bytes / 50);
+    if (!p->compacting && !begin)
+        return false;
+    plan->action = MID_ACT_COMPACT;
+    plan->trigger = MID_WHY_FRAGMENTATION;
+    plan->value = percent;
+    plan->threshold = p->compacting ? stop : o->frag_start;
+    plan->budget = p->slice != 0 ? least(p->slice, o->slice) : o->slice;
+    return true;
+}
+
+static bool wants_trim(const mid_pacer *p, const mid_snapshot *s, const mid_options *o, bool idle, mid_work_plan *plan)
+{
+    bool decayed = p->excess && p->time - p->excess_at >= o->decay;
+    plan->keep = idle ? o->reserve : kept_while_allocating(s, o);
+    if (idle ? s->empty_bytes <= most(plan->keep, p->stuck) : !decayed)
+        return false;
+    plan->action = MID_ACT_TRIM;
+    plan->trigger = idle ? MID_WHY_IDLE : MID_WHY_DECAY;
+    plan->value = s->empty_bytes;
+    plan->threshold = plan->keep;
+    plan->budget = o->slice;
+    return true;
+}
+
+/* --- a look ---------------------------------------------------------------------------------------------------- */
+
+void mid_pacer_init(mid_pacer *p, const mid_snapshot *s, uint64_t now)
+{
+    *p = (mid_pacer){.clock = now, .allocated = s->allocated_bytes, .backoff = 1};
+}
+
+/* True: *plan is to be carried out now. Otherwise *soonest has come down to when something will be due. */
+static bool choose(mid_pacer *p, const mid_snapshot *s, const mid_options *o, bool idle, mid_work_plan *plan, uint64_t *soonest)
+{
+    uint64_t wait = rest_after_both(p, work_duty(s, o, idle));
+    if (wants_drain(p, s, o, idle, plan)) {
+        if (wait == 0)
+            return true;
+        *soonest = least(*soonest, wait);
+    }
+    if (wants_collect(p, s, o, idle, plan))
+        return true;
+    if (wants_compact(p, s, o, plan)) {
+        uint64_t longer = rest_after_both(p, mid_compact_duty(s, o, idle));
+        if (longer == 0)
+            return true;
+        *soonest = least(*soonest, longer);
+    }
+    if (wants_trim(p, s, o, idle, plan)) {
+        if (wait == 0)
+            return true;
+        *soonest = least(*soonest, wait);
+    } else if (p->excess && !idle) {
+        *soonest = least(*soonest, o->decay - (p->time - p->excess_at));
+    }
+    return false;
+}
+
+mid_work_plan mid_decide(mid_pacer *p, const mid_snapshot *s, const mid_options *o, uint64_t now)
+{
+    advance(p, now);
+    observe(p, s, o);
+    uint64_t still = p->time - p->active_at;
+    bool idle = still >= o->idle;
+    uint64_t soonest = idle ? MID_NEVER : o->idle - still;
+    mid_work_plan plan = {.action = MID_ACT_NONE};
+    if (!choose(p, s, o, idle, &plan, &soonest)) {
+        uint64_t look_in = soonest == MID_NEVER ? MID_NEVER : least(soonest, o->heartbeat);
+        return (mid_work_plan){.action = MID_ACT_NONE, .look_in = look_in};
+    }
+    if (plan.trigger == MID_WHY_IDLE) {
+        plan.value = still;
+        plan.threshold = o->idle;
+    }
+    plan.stop_wait = p->refusals == 0 ? o->stop_wait : least(o->stop_wait, RETRY_WAIT);
+    return plan;
+}
+
+/* --- what came of it ------------------------------------------------------------------------------------------- */
+
+static void collected(mid_pacer *p, const mid_work_plan *plan, const mid_outcome *out)
+{
+    uint64_t before = live_bytes(&out->before), after = live_bytes(&out->after);
+    uint64_t growth = minus(before, out->before.live_at_collection);
+    if (out->status != MID_OK || minus(after, out->after.live_at_collection) >= most(growth, 1)) {
+        p->refused_at = after;
+        return;
+    }
+    uint64_t freed = minus(before, after);
+    p->refused_at = 0;
+    if (freed >= growth / 2)
+        p->backoff = 1;
+    else if (freed < growth / 10 && plan->trigger == MID_WHY_GROWTH)
+        p->backoff = least(p->backoff * 2, BACKOFF_MOST);
+}
+
+static void compacted(mid_pacer *p, const mid_work_plan *plan, const mid_outcome *out)
+{
+    p->compact_at = p->time;
+    p->compact_took = most(out->took, STOP_COST);
+    if (!p->compacting)
+        p->pass_freed = p->barren = 0;
+    p->compacting = true;
+    p->pass_freed += out->pools_emptied;
+    if (out->pools_emptied > 0) {
+        p->slice = 0;
+        p->barren = 0;
+    } else {
+        p->slice = most(plan->budget / 10 * 9 + plan->budget % 10 * 9 / 10, SLICE_LEAST);
+        p->barren++;
+    }
+    if (out->status == MID_MORE && p->barren < BARREN_MOST)
+        return;
+    if (out->status != MID_OK || p->pass_freed == 0) {
+        p->compacting = false;
+        p->cooling = true;
+        p->cool_live = out->after.live_slot_bytes;
+        p->cool_pool = out->after.pool_bytes;
+    }
+    p->pass_freed = 0;
+    p->barren = 0;
+}
+
+static void worked(mid_pacer *p, const mid_work_plan *plan, const mid_outcome *out)
+{
+    p->work_at = p->time;
+    p->work_took = most(out->took, STOP_COST);
+    if (plan->trigger == MID_WHY_WAITING)
+        p->draining = true;
+    if (out->status == MID_MORE && out->done > 0)
+        return;
+    if (plan->action == MID_ACT_DRAIN)
+        p->dry = out->after.waiting_objects;
+    else
+        p->stuck = out->after.empty_bytes > plan->keep ? out->after.empty_bytes : 0;
+}
+
+static mid_next refused(mid_pacer *p, const mid_work_plan *plan, const mid_options *o)
+{
+    bool same = p->refusals > 0 && p->refused_action == plan->action && p->refused_trigger == plan->trigger;
+    p->refused_action = plan->action;
+    p->refused_trigger = plan->trigger;
+    uint64_t wait = o->heartbeat << least(p->refusals, RETRY_SHIFT_MOST);
+    p->refusals++;
+    return (mid_next){.look_in = wait, .news = !same};
+}
+
+mid_next mid_decide_done(mid_pacer *p, const mid_work_plan *plan, const mid_outcome *out, const mid_options *o, uint64_t now)
+{
+    advance(p, now);
+    if (!out->stopped)
+        return refused(p, plan, o);
+    p->refusals = 0;
+    if (plan->action == MID_ACT_COLLECT)
+        collected(p, plan, out);
+    else if (plan->action == MID_ACT_COMPACT)
+        compacted(p, plan, out);
+    else
+        worked(p, plan, out);
+    /* Another action may be due at once, and only a look can tell. */
+    return (mid_next){.look_in = 0, .news = true};
+}

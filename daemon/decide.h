@@ -1,0 +1,87 @@
+/* daemon/decide.h: what to do next, as pure functions.
+ *
+ * A look is a snapshot of the heap and a reading of a clock. mid_decide turns it, with the heap's options and what the
+ * pacer remembers, into a plan: one action, or none and when to look again. Whoever carries an action out says with
+ * mid_decide_done what came of it. Nothing here reads a clock, starts a thread, or knows of libevent or of a heap, so that
+ * tests can drive every rule; the rules and their constants are explained in docs/design/daemon.md.
+ *
+ * All times are microseconds. The clock may jump: forwards it counts as at most a day, backwards as no time at all. */
+#ifndef MIDDEN_DAEMON_DECIDE_H
+#define MIDDEN_DAEMON_DECIDE_H
+
+#include "gc/service.h"
+#include "midden/daemon.h"
+
+#define MID_NEVER UINT64_MAX /* only a kick calls for the next look */
+
+/* What is remembered from look to look. Stamps are in the pacer's own time, which never goes back. */
+typedef struct mid_pacer {
+    uint64_t clock; /* the last reading */
+    uint64_t time;  /* own time: the forward steps of the clock, added up */
+
+    uint64_t allocated; /* bytes ever allocated, as last seen */
+    uint64_t active_at; /* when they last changed */
+
+    bool draining; /* between waiting_start and waiting_stop, on the way down */
+    uint64_t dry;  /* waiting objects that a finished drain left: they need the mutator */
+
+    uint64_t backoff;    /* 1, 2, 4, 8: grows with collections that freed little */
+    uint64_t refused_at; /* live bytes when a collection failed: growth counts from there; 0: the last one worked */
+
+    bool compacting; /* between frag_start and frag_stop, on the way down */
+    bool cooling;    /* a pass freed no pool: wait until the figures below have changed */
+    uint64_t cool_live, cool_pool;
+    uint64_t slice;      /* next budget; 0: the option's */
+    uint64_t pass_freed; /* pools that this pass emptied */
+    uint64_t barren;     /* slices since one emptied a pool */
+
+    bool excess; /* more empty pools than are kept while the program allocates, ... */
+    uint64_t excess_at; /* ... since then */
+    uint64_t stuck;     /* empty bytes that a finished trim could not return */
+
+    uint64_t compact_at, compact_took; /* end and length of the last slice of compaction, ... */
+    uint64_t work_at, work_took;       /* ... of the last slice of drain or trim */
+
+    uint64_t refusals; /* stops refused in a row */
+    mid_action refused_action;
+    mid_trigger refused_trigger;
+} mid_pacer;
+
+typedef struct mid_work_plan {
+    mid_action action;
+    mid_trigger trigger;
+    uint64_t value, threshold; /* as in mid_decision */
+    uint64_t budget;           /* 0: none */
+    uint64_t keep;             /* trim: bytes to keep */
+    uint64_t stop_wait;        /* how long to wait for the mutator */
+    uint64_t look_in;          /* MID_ACT_NONE: time until the next look, or MID_NEVER; else 0 */
+} mid_work_plan;
+
+/* What came of a plan. `stopped`: the world could be stopped; otherwise `status` says why not and only these two count.
+ * `before` is the snapshot of the look, `after` was taken when the world had been let go on. */
+typedef struct mid_outcome {
+    bool stopped;
+    mid_status status;
+    uint64_t took;  /* processor time */
+    uint64_t done;  /* objects or bytes, whichever the action counts; a slice that did nothing is not repeated */
+    uint64_t pools_emptied;
+    mid_snapshot before, after;
+} mid_outcome;
+
+typedef struct mid_next {
+    uint64_t look_in; /* 0: decide again now, there may be more to do */
+    bool news;        /* worth a line in the log: not the same refusal again */
+} mid_next;
+
+void mid_pacer_init(mid_pacer *pacer, const mid_snapshot *snapshot, uint64_t now);
+
+/* Deciding twice is as good as once: only mid_decide_done starts a drain or a compaction. */
+mid_work_plan mid_decide(mid_pacer *pacer, const mid_snapshot *snapshot, const mid_options *options, uint64_t now);
+
+mid_next mid_decide_done(mid_pacer *pacer, const mid_work_plan *plan, const mid_outcome *outcome, const mid_options *options,
+                         uint64_t now);
+
+/* Thousandths of a percent of one processor that compaction may use at this look. */
+uint64_t mid_compact_duty(const mid_snapshot *snapshot, const mid_options *options, bool idle);
+
+#endif

@@ -1,0 +1,141 @@
+/* daemon/log.c: the ring of decisions, and a decision as text. */
+#include "daemon/log.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+mid_status mid_log_open(mid_log *log, size_t room)
+{
+    *log = (mid_log){.ring = calloc(room, sizeof *log->ring), .room = room};
+    if (log->ring == NULL)
+        return MID_ESYSTEM;
+    if (pthread_mutex_init(&log->lock, NULL) != 0) {
+        free(log->ring);
+        return MID_ESYSTEM;
+    }
+    return MID_OK;
+}
+
+void mid_log_close(mid_log *log)
+{
+    pthread_mutex_destroy(&log->lock);
+    free(log->ring);
+}
+
+void mid_log_add(mid_log *log, const mid_decision *decision)
+{
+    pthread_mutex_lock(&log->lock);
+    log->ring[log->written++ % log->room] = *decision;
+    pthread_mutex_unlock(&log->lock);
+}
+
+size_t mid_log_read(mid_log *log, mid_decision *into, size_t room)
+{
+    pthread_mutex_lock(&log->lock);
+    size_t held = log->written < log->room ? (size_t)log->written : log->room;
+    size_t count = held < room ? held : room;
+    for (size_t i = 0; i < count; i++)
+        into[i] = log->ring[(log->written - count + i) % log->room];
+    pthread_mutex_unlock(&log->lock);
+    return count;
+}
+
+/* --- text ------------------------------------------------------------------------------------------------------ */
+
+/* Appends like snprintf: counts what it wanted to write, writes what fits. */
+typedef struct text {
+    char *at;
+    size_t room;
+    int wanted;
+} text;
+
+__attribute__((format(printf, 2, 3))) static void put(text *t, const char *format, ...)
+{
+    size_t used = (size_t)t->wanted < t->room ? (size_t)t->wanted : t->room;
+    va_list args;
+    va_start(args, format);
+    int length = vsnprintf(t->room != 0 ? t->at + used : NULL, t->room - used, format, args);
+    va_end(args);
+    t->wanted += length > 0 ? length : 0;
+}
+
+static void put_bytes(text *t, uint64_t bytes)
+{
+    static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB"};
+    unsigned unit = 0;
+    double amount = (double)bytes;
+    while (amount >= 1024 && unit < 4) {
+        amount /= 1024;
+        unit++;
+    }
+    put(t, unit == 0 ? "%.0f %s" : "%.1f %s", amount, units[unit]);
+}
+
+static void put_comparison(text *t, const mid_decision *d)
+{
+    switch (d->trigger) {
+    case MID_WHY_WAITING:
+        put(t, "waiting %" PRIu64 " >= %" PRIu64 " objects", d->value, d->threshold);
+        break;
+    case MID_WHY_GROWTH:
+        put(t, "growth ");
+        put_bytes(t, d->value);
+        put(t, " >= ");
+        put_bytes(t, d->threshold);
+        break;
+    case MID_WHY_FRAGMENTATION:
+        put(t, "fragmentation %" PRIu64 " %% >= %" PRIu64 " %%", d->value, d->threshold);
+        break;
+    case MID_WHY_DECAY:
+        put(t, "decay, empty ");
+        put_bytes(t, d->value);
+        put(t, " > ");
+        put_bytes(t, d->threshold);
+        break;
+    case MID_WHY_IDLE:
+        put(t, "idle %.3f s >= %.3f s", (double)d->value / 1e6, (double)d->threshold / 1e6);
+        break;
+    default:
+        put(t, "nothing");
+    }
+}
+
+static void put_result(text *t, const mid_decision *d)
+{
+    if (d->action == MID_ACT_DRAIN || d->action == MID_ACT_COLLECT)
+        put(t, ", %" PRIu64 " objects freed", d->objects);
+    if (d->action == MID_ACT_COMPACT)
+        put(t, ", %" PRIu64 " objects, ", d->objects);
+    if (d->action == MID_ACT_TRIM)
+        put(t, ", ");
+    if (d->action == MID_ACT_COMPACT || d->action == MID_ACT_TRIM) {
+        put_bytes(t, d->bytes);
+        put(t, d->action == MID_ACT_COMPACT ? " moved" : " returned");
+    }
+    if (d->action == MID_ACT_COMPACT)
+        put(t, ", pools %" PRIu64 " -> %" PRIu64, d->pools_before, d->pools_after);
+    put(t, ", %" PRIu64 " us", d->took_micros);
+    if (d->budget_micros != 0)
+        put(t, " of %" PRIu64 " us", d->budget_micros);
+    if (d->waited_micros != 0)
+        put(t, ", waited %" PRIu64 " us", d->waited_micros);
+}
+
+int mid_decision_text(const mid_decision *d, char *into, size_t room)
+{
+    static const char *const actions[] = {"none", "drain", "collect", "compact", "trim"};
+    if (d == NULL)
+        return 0;
+    text t = {.at = into, .room = into != NULL ? room : 0};
+    put(&t, "+%" PRIu64 ".%03us %s: ", d->at_micros / 1000000, (unsigned)(d->at_micros % 1000000 / 1000),
+        (unsigned)d->action < sizeof actions / sizeof *actions ? actions[d->action] : "?");
+    put_comparison(&t, d);
+    put_result(&t, d);
+    if (d->status == MID_MORE)
+        put(&t, ", more to do");
+    else if (d->status != MID_OK)
+        put(&t, ", %s", mid_status_text(d->status));
+    return t.wanted;
+}

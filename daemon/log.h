@@ -1,0 +1,22 @@
+/* daemon/log.h: the ring of the newest decisions. Written by the daemon's loop, read by any thread. */
+#ifndef MIDDEN_DAEMON_LOG_H
+#define MIDDEN_DAEMON_LOG_H
+
+#include <pthread.h>
+
+#include "midden/daemon.h"
+
+typedef struct mid_log {
+    pthread_mutex_t lock;
+    mid_decision *ring;
+    size_t room;
+    uint64_t written; /* ever; the newest is at (written - 1) % room */
+} mid_log;
+
+/* MID_ESYSTEM: no memory, or no mutex. */
+mid_status mid_log_open(mid_log *log, size_t room);
+void mid_log_close(mid_log *log);
+void mid_log_add(mid_log *log, const mid_decision *decision);
+size_t mid_log_read(mid_log *log, mid_decision *into, size_t room);
+
+#endif

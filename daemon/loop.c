@@ -1,0 +1,344 @@
+/* daemon/loop.c: libevent glue. When to look is decided here from kicks and from what decide.c asks for; what to do is not.
+ *
+ * ONE WAY IN. Everything from outside the loop's thread arrives through one eventfd: kicks, and the request to stop. So the
+ * base of an own thread needs no locks, and evthread_use_pthreads is left to programs that share a base of theirs.
+ *
+ * EARS. A program may kick at every blocked region it enters, many thousand times a second. A look that a kick called for
+ * is therefore followed by a rest of 1 ms:
+ *
+ *     LISTENING --kick: write the eventfd--> KICKED
+ *     KICKED ----the turn begins-----------> RESTING     (kicks only note that they came: -> KICKED, no write)
+ *     RESTING ---rest over, no kick--------> LISTENING   (then only the timer or the next kick wakes the loop)
+ *     KICKED ----rest over-----------------> RESTING, and another look
+ *
+ * No kick is lost, and the loop looks at most once a millisecond because of them. While the heap owes it a stop it does not
+ * rest: the mutator kicks when it arrives and does not wait long.
+ *
+ * ONE SLICE A TURN. A turn is one callback. It does at most one slice, so that an attached base stays responsive. */
+#include <errno.h>
+#include <event2/event.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "daemon/act.h"
+#include "daemon/log.h"
+
+#define REST_MICROS 1000u
+#define STACK_BYTES (256u << 10)
+
+enum { LISTENING, RESTING, KICKED };
+
+struct mid_daemon {
+    mid_heap *heap;
+    const mid_options *options;
+    mid_thread *loop_thread; /* attached to a base that the mutator runs: the mutator; else null */
+    struct event_base *base;
+    struct event *kicked, *due;
+    int eventfd;
+    bool own_thread;
+    pthread_t thread;
+    int ears;      /* atomic */
+    bool stopping; /* atomic */
+    pid_t in_turn; /* atomic; the thread that is in a turn, or 0 */
+    bool owed;     /* the heap owes a stop: it was asked for one and has not come yet */
+    bool rests;    /* the timer was set for the end of a rest, ... */
+    uint64_t left; /* ... and so long after it a look is due */
+    mid_pacer pacer;
+    mid_log log;
+    uint64_t cpu, wakeups; /* atomic; cpu: inside the callbacks */
+};
+
+/* --- kicks: any thread --------------------------------------------------------------------------------------------- */
+
+static void wake(const mid_daemon *d)
+{
+    const uint64_t one = 1;
+    /* It can only fail when the counter is full, and then the loop has been woken. */
+    while (write(d->eventfd, &one, sizeof one) < 0 && errno == EINTR) {
+    }
+}
+
+static void on_kick(void *context)
+{
+    mid_daemon *d = context;
+    if (__atomic_exchange_n(&d->ears, KICKED, __ATOMIC_ACQ_REL) == LISTENING)
+        wake(d);
+}
+
+/* --- a turn of the loop -------------------------------------------------------------------------------------------- */
+
+static void look_after(mid_daemon *d, uint64_t micros)
+{
+    if (micros == MID_NEVER) {
+        event_del(d->due);
+        return;
+    }
+    struct timeval delay = {.tv_sec = (time_t)(micros / 1000000), .tv_usec = (suseconds_t)(micros % 1000000)};
+    event_add(d->due, &delay);
+}
+
+/* Listen again, unless somebody kicked meanwhile. */
+static bool listen_again(mid_daemon *d)
+{
+    int resting = RESTING;
+    return __atomic_compare_exchange_n(&d->ears, &resting, LISTENING, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
+}
+
+/* One look, and one slice if something is to be done. Returns when to look again. */
+static uint64_t look(mid_daemon *d)
+{
+    mid_snapshot now;
+    mid_service_snapshot(d->heap, &now);
+    mid_work_plan plan = mid_decide(&d->pacer, &now, d->options, mid_daemon_clock());
+    mid_thread *self = now.mutator == MID_MUTATOR_RUNNING ? d->loop_thread : NULL;
+    if (plan.action == MID_ACT_NONE) {
+        d->owed = d->owed && !mid_act_release(d->heap, self);
+        return plan.look_in;
+    }
+    mid_outcome outcome;
+    mid_decision decision;
+    mid_act(d->heap, self, &now, &plan, &outcome, &decision);
+    d->owed = !outcome.stopped;
+    mid_next next = mid_decide_done(&d->pacer, &plan, &outcome, d->options, mid_daemon_clock());
+    if (next.news)
+        mid_log_add(&d->log, &decision);
+    if (next.look_in != 0)
+        return next.look_in;
+    return mid_decide(&d->pacer, &outcome.after, d->options, mid_daemon_clock()).look_in;
+}
+
+static void look_and_rest(mid_daemon *d, bool because_kicked)
+{
+    __atomic_store_n(&d->ears, RESTING, __ATOMIC_RELEASE);
+    uint64_t wait = look(d);
+    if (because_kicked && wait > REST_MICROS && !d->owed) {
+        d->rests = true;
+        d->left = wait == MID_NEVER ? MID_NEVER : wait - REST_MICROS;
+        look_after(d, REST_MICROS);
+    } else {
+        look_after(d, listen_again(d) ? wait : 0);
+    }
+}
+
+static void turn(mid_daemon *d, bool because_kicked)
+{
+    bool rested = d->rests && !because_kicked;
+    d->rests = false;
+    if (rested && listen_again(d))
+        look_after(d, d->left);
+    else
+        look_and_rest(d, because_kicked || rested);
+    /* For a heap whose mutator runs this loop the turn is a safepoint: finalizers that the slice queued run now. */
+    if (d->loop_thread != NULL) {
+        mid_snapshot now;
+        mid_service_snapshot(d->heap, &now);
+        if (now.mutator == MID_MUTATOR_RUNNING)
+            mid_safepoint(d->loop_thread);
+    }
+}
+
+static void on_turn(mid_daemon *d, bool because_kicked)
+{
+    uint64_t begun = mid_daemon_thread_clock();
+    __atomic_fetch_add(&d->wakeups, 1, __ATOMIC_RELAXED);
+    if (__atomic_load_n(&d->stopping, __ATOMIC_ACQUIRE)) {
+        event_base_loopbreak(d->base);
+        return;
+    }
+    __atomic_store_n(&d->in_turn, gettid(), __ATOMIC_RELAXED);
+    turn(d, because_kicked);
+    __atomic_store_n(&d->in_turn, 0, __ATOMIC_RELAXED);
+    __atomic_fetch_add(&d->cpu, mid_daemon_thread_clock() - begun, __ATOMIC_RELAXED);
+}
+
+/* Both may be due in one iteration of the loop. libevent runs this one first, and setting the timer anew takes the turn
+ * of on_timer away. */
+static void on_eventfd(evutil_socket_t fd, short what, void *context)
+{
+    uint64_t count;
+    (void)what;
+    if (read(fd, &count, sizeof count) == sizeof count)
+        on_turn(context, true);
+}
+
+static void on_timer(evutil_socket_t fd, short what, void *context)
+{
+    (void)fd, (void)what;
+    on_turn(context, false);
+}
+
+static void *thread_main(void *context)
+{
+    mid_daemon *d = context;
+    pthread_setname_np(pthread_self(), "midden");
+    event_base_loop(d->base, 0);
+    return NULL;
+}
+
+/* --- start and stop ------------------------------------------------------------------------------------------------ */
+
+/* No locks, because only its own thread touches it; a timerfd, because slices are shorter than epoll's millisecond; no
+ * cached time, because a collection in one callback must not make the timers after it fire early. */
+static struct event_base *own_base(void)
+{
+    struct event_base *base = NULL;
+    struct event_config *config = event_config_new();
+    if (config != NULL &&
+        event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK | EVENT_BASE_FLAG_IGNORE_ENV | EVENT_BASE_FLAG_PRECISE_TIMER |
+                                          EVENT_BASE_FLAG_NO_CACHE_TIME) == 0)
+        base = event_base_new_with_config(config);
+    if (config != NULL)
+        event_config_free(config);
+    return base;
+}
+
+static mid_status run_thread(mid_daemon *d)
+{
+    pthread_attr_t attr;
+    sigset_t all, before;
+    size_t stack = (size_t)sysconf(_SC_THREAD_STACK_MIN) > STACK_BYTES ? (size_t)sysconf(_SC_THREAD_STACK_MIN) : STACK_BYTES;
+    if (pthread_attr_init(&attr) != 0)
+        return MID_ESYSTEM;
+    pthread_attr_setstacksize(&attr, stack);
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    int error = pthread_create(&d->thread, &attr, thread_main, d);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    pthread_attr_destroy(&attr);
+    return error == 0 ? MID_OK : MID_ESYSTEM;
+}
+
+/* Undo whatever of open_events and mid_log_open was done. */
+static void discard(mid_daemon *d)
+{
+    if (d->due != NULL)
+        event_free(d->due);
+    if (d->kicked != NULL)
+        event_free(d->kicked);
+    if (d->own_thread && d->base != NULL)
+        event_base_free(d->base);
+    if (d->eventfd >= 0)
+        close(d->eventfd);
+    mid_log_close(&d->log);
+    free(d);
+}
+
+static mid_status open_events(mid_daemon *d)
+{
+    const struct timeval at_once = {0, 0};
+    if (d->own_thread)
+        d->base = own_base();
+    d->eventfd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    if (d->base == NULL || d->eventfd < 0)
+        return MID_ESYSTEM;
+    d->kicked = event_new(d->base, d->eventfd, EV_READ | EV_PERSIST, on_eventfd, d);
+    d->due = evtimer_new(d->base, on_timer, d);
+    if (d->kicked == NULL || d->due == NULL || event_add(d->kicked, NULL) != 0 || event_add(d->due, &at_once) != 0)
+        return MID_ESYSTEM;
+    return MID_OK;
+}
+
+static mid_status start(mid_heap *heap, struct event_base *base, mid_thread *loop_thread, mid_daemon **out)
+{
+    const mid_options *options = mid_service_options(heap);
+    if (!options->daemon)
+        return MID_EINVAL;
+    mid_daemon *d = calloc(1, sizeof *d);
+    if (d == NULL)
+        return MID_ESYSTEM;
+    *d = (mid_daemon){.heap = heap, .options = options, .loop_thread = loop_thread, .base = base,
+                      .own_thread = base == NULL, .eventfd = -1};
+    if (mid_log_open(&d->log, options->log_entries) != MID_OK) {
+        free(d);
+        return MID_ESYSTEM;
+    }
+    mid_snapshot now;
+    mid_service_snapshot(heap, &now);
+    mid_pacer_init(&d->pacer, &now, mid_daemon_clock());
+    mid_status status = mid_service_bind(heap, on_kick, d);
+    if (status != MID_OK) {
+        discard(d);
+        return status;
+    }
+    status = open_events(d);
+    if (status == MID_OK && d->own_thread)
+        status = run_thread(d);
+    if (status != MID_OK) {
+        mid_service_unbind(heap);
+        discard(d);
+        return status;
+    }
+    *out = d;
+    return MID_OK;
+}
+
+mid_status mid_daemon_start(mid_heap *heap, mid_daemon **out)
+{
+    if (heap == NULL || out == NULL)
+        return MID_ENULL;
+    *out = NULL;
+    return start(heap, NULL, NULL, out);
+}
+
+mid_status mid_daemon_attach(mid_heap *heap, struct event_base *base, mid_thread *loop_thread, mid_daemon **out)
+{
+    if (heap == NULL || base == NULL || out == NULL)
+        return MID_ENULL;
+    *out = NULL;
+    if (loop_thread != NULL && mid_thread_heap(loop_thread) != heap)
+        return MID_EINVAL;
+    return start(heap, base, loop_thread, out);
+}
+
+mid_status mid_daemon_stop(mid_daemon *d)
+{
+    if (d == NULL)
+        return MID_ENULL;
+    if (__atomic_load_n(&d->in_turn, __ATOMIC_RELAXED) == gettid())
+        return MID_EBUSY; /* from a listener or finalizer inside its own turn */
+    if (d->own_thread) {
+        __atomic_store_n(&d->stopping, true, __ATOMIC_RELEASE);
+        wake(d);
+        pthread_join(d->thread, NULL);
+    }
+    mid_service_unbind(d->heap);
+    discard(d);
+    return MID_OK;
+}
+
+mid_status mid_daemon_kick(mid_daemon *d)
+{
+    if (d == NULL)
+        return MID_ENULL;
+    on_kick(d);
+    return MID_OK;
+}
+
+/* --- questions ----------------------------------------------------------------------------------------------------- */
+
+size_t mid_daemon_log(mid_daemon *d, mid_decision *into, size_t room)
+{
+    return d == NULL || into == NULL ? 0 : mid_log_read(&d->log, into, room);
+}
+
+uint64_t mid_daemon_cpu_micros(mid_daemon *d)
+{
+    clockid_t clock;
+    struct timespec used;
+    if (d == NULL)
+        return 0;
+    if (!d->own_thread)
+        return __atomic_load_n(&d->cpu, __ATOMIC_RELAXED);
+    if (pthread_getcpuclockid(d->thread, &clock) != 0 || clock_gettime(clock, &used) != 0)
+        return 0;
+    return (uint64_t)used.tv_sec * 1000000 + (uint64_t)used.tv_nsec / 1000;
+}
+
+uint64_t mid_daemon_wakeups(mid_daemon *d)
+{
+    return d == NULL ? 0 : __atomic_load_n(&d->wakeups, __ATOMIC_RELAXED);
+}
