@@ -1,0 +1,60 @@
+# Part of test_lab.sh: the command line, the options' tables, installation.
+
+for line in "" "nothing" "--nothing" "record" "record -x" "record -o" "record -o $dir/x" "record -o $dir/x --" "replay" \
+    "replay a b" "replay --nothing" "replay a" "replay a --heap" "replay a --heap nothing" "replay a --heap malloc --variant x" \
+    "replay a --heap malloc --touch x" "replay a --heap malloc --idle -1" "replay a --check --heap malloc" "report" \
+    "report --nothing" "report -o" "report -o x" "options x" "options --man x" "version x" "help x"; do
+    check "midden $line: status 2" status 2 "$midden" $line
+    check "midden $line: says why" at_least "$(wc -l <"$dir/err")" 1
+done
+check "help" same "$("$midden" help | grep -c '^  midden ')" 7
+check "version" same "$("$midden" version)" "midden $(sed -n 's/.*VERSION_STRING "\(.*\)"/\1/p' include/midden/version.h)"
+rows=$(sed -n '/define MID_OPTIONS(X)/,/^typedef/p' include/midden/options.h | grep -c ' X(')
+check "each option is listed" same "$("$midden" options | grep -c '^[a-z-]*=')" "$rows"
+check "each option is in the manual page" same "$("$midden" options --man | grep -c '^\.TP')" "$rows"
+defaults=$("$midden" options | sed -n 's/^\([a-z-]*=[^ ]*\) .*/\1/p' | paste -sd,)
+check "the listed defaults are what the parser reads" env MIDDEN_OPTIONS="$defaults" "$midden" replay "$t" --heap midden
+check "the environment's options reach the heap" status 1 env MIDDEN_OPTIONS=heap-limit=1 "$midden" replay "$t" --heap midden
+
+root=$dir/root
+cat >"$dir/first.c" <<'C'
+#include <midden/midden.h>
+int main(void)
+{
+    mid_heap *heap;
+    mid_thread *thread;
+    if (mid_version() != MID_VERSION || mid_heap_open(&heap, 0) != MID_OK || mid_thread_attach(heap, &thread) != MID_OK)
+        return 1;
+    return mid_thread_detach(thread) != MID_OK || mid_heap_close(heap) != MID_OK;
+}
+C
+cat >"$dir/second.c" <<'C'
+#include <midden/daemon.h>
+int main(void)
+{
+    mid_heap *heap;
+    mid_daemon *daemon;
+    if (mid_heap_open(&heap, 0) != MID_OK || mid_daemon_start(heap, &daemon) != MID_OK)
+        return 1;
+    return mid_daemon_stop(daemon) != MID_OK || mid_heap_close(heap) != MID_OK;
+}
+C
+pc() { PKG_CONFIG_PATH=$root/opt/midden/lib/pkgconfig PKG_CONFIG_SYSROOT_DIR=$root pkg-config "$@"; }
+compile() { # SOURCE PACKAGE: with the shared library, then with the static one
+    local extra=${SANITIZE:+-fsanitize=$SANITIZE}
+    $CC -Wall -Werror $extra -o "$dir/shared" "$dir/$1" $(pc --cflags --libs "$2") &&
+        LD_LIBRARY_PATH=$root/opt/midden/lib "$dir/shared" &&
+        $CC -Wall -Werror $extra -o "$dir/static" "$dir/$1" $(pc --cflags "$2") \
+            $(pc --static --libs "$2" | sed 's/-lmidden-daemon/-l:libmidden-daemon.a/; s/-lmidden\b/-l:libmidden.a/') && "$dir/static"
+}
+installed() { "$root/opt/midden/bin/midden" "$@"; }
+check "install" $MAKE --no-print-directory install DESTDIR="$root" PREFIX=/opt/midden
+check "a program compiled against the installation" compile first.c midden
+check "one with a daemon" compile second.c midden-daemon
+check "the soname's link" same "$(readlink "$root/opt/midden/lib/libmidden.so")" "$(basename "$root"/opt/midden/lib/libmidden.so.[0-9])"
+check "the installed program records" installed record -o "$t" -- "$subject" steps
+check "the installed program replays" installed replay "$t" --heap midden
+check "the installed program benchmarks" installed bench --list
+check "the manual pages" test -s "$root/opt/midden/share/man/man1/midden.1" -a -s "$root/opt/midden/share/man/man7/midden-options.7"
+check "uninstall" $MAKE --no-print-directory uninstall DESTDIR="$root" PREFIX=/opt/midden
+check "nothing is left" same "$(find "$root" ! -type d; find "$root" -type d -name midden -path '*/midden/*/midden')" ""
