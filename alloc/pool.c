@@ -2,8 +2,8 @@
  *
  * Taking from the fullest pool lets the emptiest drain and become free (Evan Jones, "Improving Python's memory
  * allocator", 2005; CPython's arenas). "Fullest" is by eighths: a pool moves between lists only when its live count
- * crosses one, which `low` tells with one comparison on the free path. Empty pools are kept, up to
- * max(reserve, spare % of the pools in use), and then returned one for each that empties. */
+ * crosses one, which `low` tells with one comparison on the free path. Empty pools are kept, up to an allowance, and then
+ * returned one for each that empties. */
 #include "alloc/alloc.h"
 
 static void list_add(mid_alloc *a, mid_pool *pool, unsigned list)
@@ -67,6 +67,17 @@ static void return_pool(mid_alloc *a, mid_pool *pool)
         a->moved(a->owner, -(int64_t)MID_POOL_SIZE);
 }
 
+/* Bytes of empty pools worth keeping: a program that fills and empties its heap again and again should find its memory, one
+ * that has dropped it for good should not hold it. At most 1024/e pools are kept on account of the past alone. */
+static uint64_t allowance(mid_alloc *a)
+{
+    a->recent_pools -= a->recent_pools / 1024 + (a->recent_pools != 0);
+    uint64_t past = a->spare_percent == 0 ? 0 : a->recent_pools * MID_POOL_SIZE;
+    uint64_t now = a->bytes[MID_IN_POOLS] * a->spare_percent / 100;
+    uint64_t spare = past > now ? past : now;
+    return spare > a->reserve ? spare : a->reserve;
+}
+
 static void file_pool(mid_alloc *a, mid_pool *pool)
 {
     unsigned list = list_for(pool);
@@ -77,8 +88,7 @@ static void file_pool(mid_alloc *a, mid_pool *pool)
     }
     list_add(a, pool, MID_POOL_EMPTY);
     count_empty(a, pool, true);
-    uint64_t spare = a->bytes[MID_IN_POOLS] * a->spare_percent / 100;
-    if (a->bytes[MID_IN_EMPTY] > (spare > a->reserve ? spare : a->reserve))
+    if (a->bytes[MID_IN_EMPTY] > allowance(a))
         return_pool(a, pool);
 }
 
@@ -141,6 +151,8 @@ mid_pool *mid_pool_take(mid_alloc *a, unsigned size_class, mid_status *status)
         pool = take_empty(a, size_class);
     if (pool == NULL)
         pool = take_new(a, size_class, status);
+    if (a->used_pools > a->recent_pools)
+        a->recent_pools = a->used_pools;
     if (pool != NULL) {
         list_add(a, pool, MID_POOL_OWNED);
         pool->low = 0;

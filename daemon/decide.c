@@ -3,6 +3,7 @@
 
 #define DAY 86400000000u        /* a step of the clock counts as no more */
 #define WHOLE 100000u           /* one processor, in thousandths of a percent */
+#define OVERDUE 2 /* limits passed before a running mutator is stopped to collect */
 #define IDLE_GROWTH (1u << 20)  /* live bytes grown since the last collection that make one worth it while idle */
 #define BACKOFF_MOST 8u
 #define SLICE_LEAST 50u
@@ -134,11 +135,26 @@ static bool wants_drain(mid_pacer *p, const mid_snapshot *s, const mid_options *
     return true;
 }
 
+static uint64_t growth_wanted(const mid_pacer *p, const mid_snapshot *s, const mid_options *o)
+{
+    uint64_t enough = most(o->growth_min, scaled(s->live_at_collection, o->growth, 100));
+    return most(scaled(enough, p->backoff, 1), 1);
+}
+
+mid_limit mid_collect_limit(mid_pacer *p, const mid_snapshot *s, const mid_options *o)
+{
+    uint64_t from = most(s->live_at_collection, p->refused_at), wanted = growth_wanted(p, s, o);
+    p->growth_set = wanted;
+    return (mid_limit){from > UINT64_MAX - wanted ? UINT64_MAX : from + wanted, scaled(most(o->growth_min, 1), p->backoff, 1),
+                       scaled(o->growth, p->backoff, 1)};
+}
+
 static bool wants_collect(const mid_pacer *p, const mid_snapshot *s, const mid_options *o, bool idle, mid_work_plan *plan)
 {
     uint64_t growth = minus(live_bytes(s), most(s->live_at_collection, p->refused_at));
-    uint64_t enough = most(o->growth_min, scaled(s->live_at_collection, o->growth, 100));
-    uint64_t threshold = most(scaled(enough, p->backoff, 1), 1);
+    uint64_t threshold = growth_wanted(p, s, o);
+    if (s->mutator == MID_MUTATOR_RUNNING) /* it has its limit, and is stopped only if it comes to no safepoint */
+        threshold = scaled(threshold, OVERDUE, 1);
     if (growth < threshold && (!idle || growth <= IDLE_GROWTH))
         return false;
     plan->action = MID_ACT_COLLECT;
@@ -251,6 +267,18 @@ static void collected(mid_pacer *p, const mid_work_plan *plan, const mid_outcome
         p->backoff = 1;
     else if (freed < growth / 10 && plan->trigger == MID_WHY_GROWTH)
         p->backoff = least(p->backoff * 2, BACKOFF_MOST);
+}
+
+void mid_decide_collected(mid_pacer *p, const mid_own_collections *own, mid_work_plan *plan)
+{
+    mid_outcome out = {.stopped = true, .status = own->status};
+    out.before.live_slot_bytes = own->live_before;
+    out.before.live_at_collection = own->live_at_collection;
+    out.after.live_slot_bytes = out.after.live_at_collection = own->live_after;
+    *plan = (mid_work_plan){.action = MID_ACT_COLLECT, .trigger = MID_WHY_GROWTH};
+    plan->value = minus(own->live_before, own->live_at_collection);
+    plan->threshold = p->growth_set;
+    collected(p, plan, &out);
 }
 
 static void compacted(mid_pacer *p, const mid_work_plan *plan, const mid_outcome *out)

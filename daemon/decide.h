@@ -26,6 +26,7 @@ typedef struct mid_pacer {
     uint64_t dry;  /* waiting objects that a finished drain left: they need the mutator */
 
     uint64_t backoff;    /* 1, 2, 4, 8: grows with collections that freed little */
+    uint64_t growth_set; /* the growth behind the limit that the mutator was given */
     uint64_t refused_at; /* live bytes when a collection failed: growth counts from there; 0: the last one worked */
 
     bool compacting; /* between frag_start and frag_stop, on the way down */
@@ -80,6 +81,15 @@ mid_work_plan mid_decide(mid_pacer *pacer, const mid_snapshot *snapshot, const m
 
 mid_next mid_decide_done(mid_pacer *pacer, const mid_work_plan *plan, const mid_outcome *outcome, const mid_options *options,
                          uint64_t now);
+
+/* When a collection is due, for a running mutator that need not wait for a look: see mid_service_set_limit. */
+typedef struct mid_limit {
+    uint64_t live_bytes, least, percent;
+} mid_limit;
+mid_limit mid_collect_limit(mid_pacer *pacer, const mid_snapshot *snapshot, const mid_options *options);
+
+/* The mutator has collected by itself: *plan says what the rule saw, as if it had been decided here. */
+void mid_decide_collected(mid_pacer *pacer, const mid_own_collections *own, mid_work_plan *plan);
 
 /* Thousandths of a percent of one processor that compaction may use at this look. */
 uint64_t mid_compact_duty(const mid_snapshot *snapshot, const mid_options *options, bool idle);

@@ -4,14 +4,28 @@
  * candidates are subtracted from their counts (here: counted up in a side array of marks); what has more counts than
  * references is held from outside, keeps all it reaches alive, and the rest is garbage. This is CPython's collector
  * (gcmodule.c; Christopher, "Reference count garbage collection", 1984) run linearly over a dense table, the marks beside
- * it, so that random references touch 4 bytes an object. The world stands still, and everything is exact.
+ * it, so that a reference to anywhere touches 4 bytes. The world stands still, and everything is exact.
  *
  * A cycle can have become garbage only if the count of a member fell without reaching zero since the last collection:
  * such entries carry the suspect bit, and where there is none a look at the table is all the work. */
+#include "gc/batch.h"
 #include "gc/refs.h"
 
-#define CANDIDATE 0x80000000u /* low bits: references from candidates */
-#define END 0x7fffffffu       /* alive: the next index on the stack, or END; never 0 */
+/* A mark. Bit 29: a candidate, and below it the references from candidates; then GARBAGE, or ALIVE and the next index on the
+ * stack. What never was a candidate has none of the three bits. */
+#define ALIVE 0x80000000u
+#define GARBAGE 0x40000000u
+#define CANDIDATE 0x20000000u
+#define INSIDE (CANDIDATE - 1)
+#define END 0x7fffffffu
+
+/* What the last object's type said, in one register, because the passes are bound by instructions: the type in the bits where
+ * an entry has it, the first declared slot and their number if they are adjacent and all there is. */
+typedef uint64_t shape;
+#define CYCLIC (1ull << 32)
+#define SIMPLE (1ull << 33)
+#define PLAIN (1ull << 34)
+#define NO_SHAPE UINT64_MAX
 
 typedef struct sweep {
     mid_heap *heap;
@@ -20,24 +34,18 @@ typedef struct sweep {
     const mid_handle *list; /* null: the whole table */
     uint32_t count;
     uint32_t stack;
-    uint64_t candidates, garbage, freed;
-    bool finalizable;
+    uint64_t candidates, garbage;
 } sweep;
 
-static mid_status sweep_open(sweep *s)
+static inline uint32_t index_at(const mid_handle *list, uint32_t i)
 {
-    mid_status status =
-        mid_array_grow(&s->heap->alloc, &s->memory, (size_t)s->heap->next_index * sizeof(uint32_t));
-    s->marks = s->memory.data;
-    s->stack = END;
-    if (s->list == NULL)
-        s->count = s->heap->next_index;
-    return status;
+    return list == NULL ? i : list[i] / 2;
 }
 
-static inline uint32_t index_at(const sweep *s, uint32_t i)
+/* Where in the table, or in the set, a pass starts. */
+static inline uint32_t start(const sweep *s)
 {
-    return s->list == NULL ? i : s->list[i] / 2;
+    return s->list == NULL ? s->heap->first_index : 0;
 }
 
 static inline mid_entry *entry_of(const sweep *s, uint32_t index)
@@ -45,10 +53,55 @@ static inline mid_entry *entry_of(const sweep *s, uint32_t index)
     return s->heap->table + index;
 }
 
-static inline void each_ref(sweep *s, uint32_t index, mid_ref_fn *fn)
+static __attribute__((noinline)) shape shape_of(const mid_heap *heap, uint64_t word)
 {
-    mid_entry *entry = entry_of(s, index);
-    mid_refs(mid_type_of_entry(s->heap, entry), mid_address(entry), fn, s);
+    const mid_type_info *info = mid_type_at(heap, (mid_type)(word >> MID_TYPE_SHIFT_));
+    shape shape = word >> MID_TYPE_SHIFT_ << MID_TYPE_SHIFT_;
+    shape |= (info->cyclic ? CYCLIC : 0) | (info->plain ? PLAIN : 0);
+    if (info->slots == NULL && info->trace == NULL && !info->items_are_refs && info->first_slot <= UINT16_MAX &&
+        info->slot_count <= UINT16_MAX)
+        shape |= SIMPLE | (uint64_t)info->first_slot << 16 | info->slot_count;
+    return shape;
+}
+
+static inline __attribute__((always_inline)) shape take_shape(const mid_heap *heap, shape last, uint64_t word)
+{
+    return MID_LIKELY_((word ^ last) >> MID_TYPE_SHIFT_ == 0) ? last : shape_of(heap, word);
+}
+
+static inline __attribute__((always_inline)) void each_ref(sweep *s, shape shape, uint64_t word, mid_ref_fn *fn)
+{
+    void *object = (void *)(uintptr_t)(word & MID_ADDRESS_MASK_);
+    if (MID_UNLIKELY_(!(shape & SIMPLE))) {
+        mid_refs(mid_type_at(s->heap, (mid_type)(word >> MID_TYPE_SHIFT_)), object, fn, s);
+        return;
+    }
+    mid_slot *slot = (mid_slot *)object + (uint16_t)(shape >> 16);
+    if ((uint16_t)shape == 2) { /* links: no loop */
+        fn(s, slot);
+        fn(s, slot + 1);
+        return;
+    }
+    for (unsigned n = (uint16_t)shape; n != 0; n--)
+        fn(s, slot++);
+}
+
+static mid_status sweep_open(sweep *s)
+{
+    mid_status status =
+        mid_array_grow(&s->heap->alloc, &s->memory, (size_t)s->heap->next_index * sizeof(uint32_t));
+    if (status != MID_OK)
+        return status;
+    s->marks = s->memory.data;
+    s->stack = END;
+    if (s->list == NULL)
+        s->count = s->heap->next_index;
+    for (uint32_t i = 0; s->list != NULL && i < s->count; i++) {
+        const mid_entry *entry = entry_of(s, s->list[i] / 2);
+        if (mid_entry_live(entry) && mid_type_of_entry(s->heap, entry)->cyclic)
+            s->marks[s->list[i] / 2] = CANDIDATE;
+    }
+    return MID_OK;
 }
 
 static bool any_suspect(const mid_heap *heap)
@@ -61,38 +114,41 @@ static bool any_suspect(const mid_heap *heap)
     return false;
 }
 
-static void mark_candidates(sweep *s)
-{
-    for (uint32_t i = s->list == NULL ? s->heap->first_index : 0; i < s->count; i++) {
-        uint32_t index = index_at(s, i);
-        const mid_entry *entry = entry_of(s, index);
-        if (!mid_entry_live(entry) || !mid_type_of_entry(s->heap, entry)->cyclic)
-            continue;
-        s->marks[index] = CANDIDATE;
-        s->candidates++;
-    }
-}
-
+/* What is no candidate is counted as well, null too: nobody looks at those marks. At its top the number sticks: that is more
+ * than a count can hold, so the object will pass for alive. */
 static inline void subtract_one(void *context, mid_slot *slot)
 {
     sweep *s = context;
     mid_handle value = slot->bits_;
-    if (mid_is_object_(value) && (s->marks[value / 2] & CANDIDATE))
-        s->marks[value / 2]++;
+    if (value & 1)
+        return;
+    uint32_t *mark = &s->marks[value / 2];
+    if (MID_LIKELY_((*mark & INSIDE) != INSIDE))
+        ++*mark;
 }
 
-static void subtract(sweep *s)
+static inline __attribute__((always_inline)) void subtract(sweep *s, const mid_handle *list)
 {
-    for (uint32_t i = 0; i < s->count; i++) {
-        uint32_t index = index_at(s, i);
-        if (s->marks[index] & CANDIDATE)
-            each_ref(s, index, subtract_one);
+    mid_entry *const table = s->heap->table;
+    uint32_t *const marks = s->marks;
+    shape shape = NO_SHAPE;
+    uint64_t candidates = 0;
+    for (uint32_t i = start(s), end = s->count; i < end; i++) {
+        uint32_t index = index_at(list, i);
+        uint64_t word = table[index].word;
+        shape = take_shape(s->heap, shape, word);
+        if (!(shape & CYCLIC) || !mid_entry_live(&table[index]))
+            continue;
+        marks[index] |= CANDIDATE;
+        candidates++;
+        each_ref(s, shape, word, subtract_one);
     }
+    s->candidates = candidates;
 }
 
 static inline void revive(sweep *s, uint32_t index)
 {
-    s->marks[index] = s->stack;
+    s->marks[index] = s->stack | ALIVE;
     s->stack = index;
 }
 
@@ -100,127 +156,171 @@ static inline void revive_ref(void *context, mid_slot *slot)
 {
     sweep *s = context;
     mid_handle value = slot->bits_;
-    if (mid_is_object_(value) && (s->marks[value / 2] & CANDIDATE))
+    if (mid_is_object_(value) && !(s->marks[value / 2] & ALIVE) && (s->marks[value / 2] & (CANDIDATE | GARBAGE)))
         revive(s, value / 2);
 }
 
-/* What is held from outside, and all it reaches, is alive. */
-static void revive_held(sweep *s)
+/* Follow what was put on the stack to all it reaches. `visit` sees each object once, before its references are followed. */
+static inline __attribute__((always_inline)) void follow(sweep *s,
+                                                         void (*visit)(sweep *s, uint32_t index, mid_entry *entry))
 {
-    for (uint32_t i = 0; i < s->count; i++) {
-        uint32_t index = index_at(s, i), mark = s->marks[index];
-        if (!(mark & CANDIDATE))
-            continue;
-        uint32_t count = entry_of(s, index)->count, inside = mark & ~CANDIDATE;
-        /* Fewer counts than references is a corrupt heap: mid_heap_check tells, and nothing is freed on its word. */
-        if (!mid_sticky(count) && count / MID_ONE_ == inside)
-            continue;
-        revive(s, index);
-        while (s->stack != END) {
-            uint32_t next = s->stack;
-            s->stack = s->marks[next];
-            each_ref(s, next, revive_ref);
-        }
+    shape shape = NO_SHAPE;
+    while (s->stack != END) {
+        uint32_t next = s->stack;
+        mid_entry *entry = entry_of(s, next);
+        s->stack = s->marks[next] & ~ALIVE;
+        visit(s, next, entry);
+        shape = take_shape(s->heap, shape, entry->word);
+        each_ref(s, shape, entry->word, revive_ref);
     }
 }
 
-/* Take stock of the garbage: clear weak references to it, see whether any of it wants to be finalized. */
-static void sentence(sweep *s)
+static inline void no_suspect(sweep *s, uint32_t index, mid_entry *entry)
 {
-    for (uint32_t i = 0; i < s->count; i++) {
-        uint32_t index = index_at(s, i);
-        if (!(s->marks[index] & CANDIDATE))
+    (void)index;
+    if (s->list == NULL)
+        entry->count &= ~MID_SUSPECT_;
+}
+
+/* What is held from outside, and all it reaches, is alive, and no suspect any more. */
+static inline __attribute__((always_inline)) void revive_held(sweep *s, const mid_handle *list)
+{
+    mid_entry *const table = s->heap->table;
+    uint32_t *const marks = s->marks;
+    for (uint32_t i = start(s), end = s->count; i < end; i++) {
+        uint32_t index = index_at(list, i), mark = marks[index];
+        if ((mark & (ALIVE | GARBAGE | CANDIDATE)) != CANDIDATE)
+            continue;
+        uint32_t count = table[index].count;
+        /* Fewer counts than references is a corrupt heap: mid_heap_check tells, and nothing is freed on its word. */
+        if (!mid_sticky(count) && count / MID_ONE_ == (mark & INSIDE)) {
+            marks[index] = GARBAGE; /* unless something alive is found to reach it */
+            continue;
+        }
+        revive(s, index);
+        follow(s, no_suspect);
+    }
+}
+
+static inline bool is_garbage(const sweep *s, uint32_t index)
+{
+    return s->marks[index] == GARBAGE;
+}
+
+/* Clear weak references to garbage; true if some of it wants to be finalized. */
+static bool sentence(sweep *s)
+{
+    bool finalizable = false;
+    for (uint32_t i = start(s); i < s->count; i++) {
+        uint32_t index = index_at(s->list, i);
+        if (!is_garbage(s, index))
             continue;
         mid_entry *entry = entry_of(s, index);
         s->garbage++;
         if (entry->word & MID_F_WEAK)
             mid_weak_clear(s->heap, index * 2, entry);
-        s->finalizable |= s->heap->any_finalizer && mid_final_due(s->heap, entry);
+        finalizable |= mid_final_due(s->heap, entry);
+    }
+    return finalizable;
+}
+
+static inline void hold(sweep *s, uint32_t index, mid_entry *entry)
+{
+    mid_heap *heap = s->heap;
+    ((mid_handle *)heap->condemned.data)[heap->condemned_count++] = index * 2;
+    entry->count += MID_ONE_;
+    if (mid_final_due(heap, entry)) {
+        entry->count += MID_ONE_;
+        mid_final_push(heap, index * 2);
     }
 }
 
-/* Garbage with finalizers and what it reaches is set aside, whole, until they have run. */
+/* It stays garbage, for the next collection to find. */
+static inline void spare(sweep *s, uint32_t index, mid_entry *entry)
+{
+    (void)s, (void)index;
+    entry->count |= MID_SUSPECT_;
+}
+
+/* Garbage with finalizers and what it reaches is set aside, whole, until they have run; if there is no room to remember it,
+ * until there is. */
 static void condemn(sweep *s)
 {
     mid_heap *heap = s->heap;
     size_t room = (heap->condemned_count + s->garbage) * sizeof(mid_handle);
-    bool hold = mid_array_grow(&heap->alloc, &heap->condemned, room) == MID_OK;
-    for (uint32_t i = 0; i < s->count; i++) {
-        uint32_t index = index_at(s, i);
-        if (!(s->marks[index] & CANDIDATE) || !mid_final_due(heap, entry_of(s, index)))
+    bool can_hold = mid_array_grow(&heap->alloc, &heap->condemned, room) == MID_OK;
+    for (uint32_t i = start(s); i < s->count; i++) {
+        uint32_t index = index_at(s->list, i);
+        if (!is_garbage(s, index) || !mid_final_due(heap, entry_of(s, index)))
             continue;
         revive(s, index);
-        while (s->stack != END) {
-            uint32_t next = s->stack;
-            mid_entry *entry = entry_of(s, next);
-            s->stack = s->marks[next];
-            each_ref(s, next, revive_ref);
-            if (!hold) /* no room to remember it: it stays garbage, for the next collection to find */
-                continue;
-            ((mid_handle *)heap->condemned.data)[heap->condemned_count++] = next * 2;
-            entry->count += MID_ONE_;
-            if (mid_final_due(heap, entry)) {
-                entry->count += MID_ONE_;
-                mid_final_push(heap, next * 2);
-            }
-        }
+        if (can_hold)
+            follow(s, hold);
+        else
+            follow(s, spare);
     }
 }
 
+/* References from garbage to what is no garbage. */
 static inline void drop_outward(void *context, mid_slot *slot)
 {
     sweep *s = context;
     mid_handle value = slot->bits_;
-    if (mid_is_object_(value) && !(s->marks[value / 2] & CANDIDATE))
+    if (mid_is_object_(value) && !is_garbage(s, value / 2))
         mid_drop_ref(s->heap, value);
 }
 
-static void free_garbage(sweep *s)
+static inline __attribute__((always_inline)) uint64_t free_garbage(sweep *s, const mid_handle *list)
 {
-    mid_heap *heap = s->heap;
-    for (uint32_t i = 0; i < s->count; i++) {
-        uint32_t index = index_at(s, i);
-        if (!(s->marks[index] & CANDIDATE))
+    mid_heap *const heap = s->heap;
+    mid_entry *const table = heap->table;
+    const uint32_t *const marks = s->marks;
+    const bool checked = heap->debug;
+    shape shape = NO_SHAPE;
+    mid_batch batch = {0};
+    uint64_t freed = 0;
+    for (uint32_t i = start(s), end = s->count; i < end; i++) {
+        uint32_t index = index_at(list, i);
+        if (marks[index] != GARBAGE)
             continue;
-        mid_entry *entry = entry_of(s, index);
-        each_ref(s, index, drop_outward);
-        if ((entry->word & MID_F_ALL) == 0 && mid_type_of_entry(heap, entry)->plain)
-            mid_slot_free(heap, index * 2, entry);
+        mid_entry *entry = &table[index];
+        uint64_t word = entry->word;
+        shape = take_shape(heap, shape, word);
+        each_ref(s, shape, word, drop_outward);
+        if ((word & MID_F_ALL) == 0 && (shape & PLAIN) && !checked)
+            mid_batch_add(heap, &batch, index * 2, entry);
         else
             mid_free_entry(heap, index * 2, entry);
-        s->freed++;
+        freed++;
     }
+    mid_batch_flush(heap, &batch);
+    return freed;
 }
 
-static void forget_suspects(sweep *s)
-{
-    for (uint32_t i = s->heap->first_index; i < s->count; i++)
-        if (s->marks[i] != 0 && !(s->marks[i] & CANDIDATE))
-            entry_of(s, i)->count &= ~MID_SUSPECT_;
-}
-
-static mid_status sweep_run(sweep *s)
+static mid_status sweep_run(sweep *s, uint64_t *freed)
 {
     mid_status status = sweep_open(s);
     if (status != MID_OK)
         return status;
-    mark_candidates(s);
-    subtract(s);
-    revive_held(s);
-    sentence(s);
-    if (s->list == NULL)
-        forget_suspects(s);
-    if (s->finalizable)
+    if (s->list == NULL) {
+        subtract(s, NULL);
+        revive_held(s, NULL);
+    } else {
+        subtract(s, s->list);
+        revive_held(s, s->list);
+    }
+    if ((s->heap->weak_live != 0 || s->heap->any_finalizer) && sentence(s))
         condemn(s);
-    if (s->garbage != 0)
-        free_garbage(s);
+    *freed = s->list == NULL ? free_garbage(s, NULL) : free_garbage(s, s->list);
+    if (s->garbage == 0) /* there was nothing to take stock of */
+        s->garbage = *freed;
     mid_array_free(&s->heap->alloc, &s->memory);
     return MID_OK;
 }
 
 mid_status mid_cycles_collect(mid_heap *heap, mid_collect_result *result)
 {
-    uint64_t start = mid_thread_cpu_nanos();
+    uint64_t began = mid_thread_cpu_nanos();
     mid_status status = MID_OK;
     *result = (mid_collect_result){0};
     MID_EMIT(heap, collect_begin);
@@ -228,14 +328,13 @@ mid_status mid_cycles_collect(mid_heap *heap, mid_collect_result *result)
         ;
     if (any_suspect(heap)) {
         sweep s = {.heap = heap};
-        status = sweep_run(&s);
+        status = sweep_run(&s, &result->freed);
         result->candidates = s.candidates;
         result->garbage = s.garbage;
-        result->freed = s.freed;
         while (mid_drain(heap, 4096, 0) != 0)
             ;
     }
-    result->micros = (mid_thread_cpu_nanos() - start) / 1000;
+    result->micros = (mid_thread_cpu_nanos() - began) / 1000;
     heap->counts.collections++;
     heap->counts.collected_objects += result->freed;
     heap->counts.collect_micros += result->micros;
@@ -247,8 +346,7 @@ mid_status mid_cycles_collect(mid_heap *heap, mid_collect_result *result)
 mid_status mid_cycles_prove(mid_heap *heap, const mid_handle *set, uint32_t count, uint64_t *freed)
 {
     sweep s = {.heap = heap, .list = set, .count = count};
-    mid_status status = sweep_run(&s);
-    *freed = s.freed;
-    heap->counts.collected_objects += s.freed;
+    mid_status status = sweep_run(&s, freed);
+    heap->counts.collected_objects += *freed;
     return status;
 }

@@ -28,7 +28,7 @@
 #define MID_F_ALL (15ull << 48)
 
 /* What a thread is asked at its next safepoint, bits of mid_thread.stop. */
-enum { MID_ASK_STOP = 1, MID_ASK_FINALIZE = 2, MID_ASK_DRAIN = 4 };
+enum { MID_ASK_STOP = 1, MID_ASK_FINALIZE = 2, MID_ASK_DRAIN = 4, MID_ASK_COLLECT = 8 };
 
 typedef struct mid_type_info {
     size_t size, item_size;
@@ -138,6 +138,9 @@ struct mid_heap {
     void *kick_context;
     uint64_t stop_began;     /* thread CPU nanoseconds */
     uint64_t live_at_kick;
+    uint64_t collect_limit;  /* atomic: live bytes at which the mutator collects by itself */
+    uint64_t growth_least, growth_percent; /* under lock: its next limit */
+    mid_own_collections own; /* under lock: what it collected so since the service last asked */
     mid_snapshot published;  /* every field atomic, relaxed */
 
     /* events.c, stats.c, check.c */
@@ -226,6 +229,8 @@ uint64_t mid_drain(mid_heap *heap, uint64_t limit, unsigned flags);
 void mid_drop_ref(mid_heap *heap, mid_handle value); /* uncounts; may queue on the work list, frees nothing */
 void mid_free_entry(mid_heap *heap, mid_handle handle, mid_entry *entry); /* weak, pin, payload, memory */
 void mid_slot_free(mid_heap *heap, mid_handle handle, mid_entry *entry);
+void mid_slots_fell(mid_heap *heap, mid_pool *pool); /* mid_pool_fell, and perhaps a kick */
+void mid_slot_return(mid_heap *heap, mid_handle handle, mid_entry *entry); /* to its pool's chain; counts no free */
 void mid_quarantine_flush(mid_heap *heap);
 
 /* --- cycle.c */

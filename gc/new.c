@@ -231,22 +231,19 @@ uint64_t mid_live_bytes(const mid_heap *heap)
 
 void mid_caches_flush(mid_heap *heap)
 {
-    for (unsigned i = 0; i < MID_CLASSES; i++) {
-        mid_pool *pool = heap->owned[i];
-        if (pool == NULL)
-            continue;
-        mid_thread *thread = &heap->mutator->pub;
-        if (thread->head[i] != 0) {
-            mid_entry *last = mid_entry_at(heap, thread->head[i]);
-            while (last->link != 0)
-                last = mid_entry_at(heap, last->link);
-            last->link = pool->chain;
-            pool->chain = thread->head[i];
-            pool->live = (uint16_t)(pool->live - thread->left[i]);
-            heap->alloc.classes[i].handed -= thread->left[i];
-        }
+    mid_thread *thread = heap->mutator == NULL ? NULL : &heap->mutator->pub;
+    for (unsigned i = 0; i < MID_CLASSES && thread != NULL; i++) {
+        mid_handle handle = thread->head[i];
+        heap->alloc.classes[i].handed -= thread->left[i];
         thread->head[i] = thread->left[i] = 0;
+        while (handle != 0) {
+            mid_entry *entry = mid_entry_at(heap, handle);
+            mid_handle next = entry->link;
+            mid_slot_return(heap, handle, entry);
+            handle = next;
+        }
+        if (heap->owned[i] != NULL)
+            mid_pool_put(&heap->alloc, heap->owned[i]);
         heap->owned[i] = NULL;
-        mid_pool_put(&heap->alloc, pool);
     }
 }

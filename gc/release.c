@@ -4,6 +4,7 @@
  * freed without recursion and without memory (Weizenbaum 1963). References of a long array are released in pieces. */
 #include <string.h>
 
+#include "gc/batch.h"
 #include "gc/refs.h"
 
 #define PIECE 1024u /* items of a dying array released at a time */
@@ -37,15 +38,60 @@ static void drop_slot(void *context, mid_slot *slot)
 
 static void quarantine(mid_heap *heap, mid_handle handle);
 
-static inline __attribute__((always_inline)) void slot_free(mid_heap *heap, mid_handle handle, mid_entry *entry)
+/* Slots worth this many bytes may wait in a thread's cache of a class, to be used again while they are warm. */
+#define CACHE_BYTES 16384u
+
+static inline uint32_t cache_room(uint32_t slot_size)
+{
+    return slot_size > CACHE_BYTES / 4 ? 4 : CACHE_BYTES / slot_size;
+}
+
+static inline __attribute__((always_inline)) bool cache_put(mid_heap *heap, mid_thread *thread, unsigned size_class,
+                                                            mid_handle handle, mid_entry *entry)
+{
+    mid_class *c = &heap->alloc.classes[size_class];
+    if (thread == NULL || thread->left[size_class] >= cache_room(c->slot_size))
+        return false;
+    entry->count = 0;
+    entry->link = thread->head[size_class];
+    thread->head[size_class] = handle;
+    thread->left[size_class]++;
+    c->freed++; /* and handed out again: its pool sees neither */
+    c->handed++;
+    return true;
+}
+
+static inline mid_thread *cache_owner(const mid_heap *heap)
+{
+    return heap->mutator == NULL ? NULL : &heap->mutator->pub;
+}
+
+/* A pool has lost another eighth of its objects: frees, like allocations, are worth a look by the daemon now and then. */
+void mid_slots_fell(mid_heap *heap, mid_pool *pool)
+{
+    heap->credit -= MID_POOL_SIZE / 8;
+    mid_pool_fell(&heap->alloc, pool);
+    if (heap->credit < 0 && heap->mutator != NULL)
+        mid_publish(heap, true);
+}
+
+void mid_slot_return(mid_heap *heap, mid_handle handle, mid_entry *entry)
 {
     mid_pool *pool = mid_pool_of(mid_address(entry));
     entry->count = 0;
     entry->link = pool->chain;
     pool->chain = handle;
-    heap->alloc.classes[pool->size_class].freed++;
     if (--pool->live < pool->low)
-        mid_pool_fell(&heap->alloc, pool);
+        mid_slots_fell(heap, pool);
+}
+
+static void slot_free(mid_heap *heap, mid_handle handle, mid_entry *entry)
+{
+    unsigned size_class = mid_pool_of(mid_address(entry))->size_class;
+    if (cache_put(heap, cache_owner(heap), size_class, handle, entry))
+        return;
+    heap->alloc.classes[size_class].freed++;
+    mid_slot_return(heap, handle, entry);
 }
 
 void mid_slot_free(mid_heap *heap, mid_handle handle, mid_entry *entry)
@@ -161,41 +207,9 @@ static bool dispose(mid_heap *heap, mid_handle handle, unsigned flags)
     return true;
 }
 
-/* Frees that fall into one pool one after another, as they mostly do, are put on its chain together. */
-typedef struct batch {
-    mid_pool *pool;
-    mid_handle chain;
-    uint32_t count;
-    uintptr_t unit; /* address / MID_POOL_SIZE */
-} batch;
-
-static inline __attribute__((always_inline)) void batch_flush(mid_heap *heap, const batch *b)
-{
-    mid_pool *pool = b->pool;
-    pool->chain = b->chain;
-    heap->alloc.classes[pool->size_class].freed += b->count;
-    pool->live = (uint16_t)(pool->live - b->count);
-    if (pool->live < pool->low)
-        mid_pool_fell(&heap->alloc, pool);
-}
-
-static inline __attribute__((always_inline)) void batch_add(mid_heap *heap, batch *b, mid_handle handle,
-                                                            mid_entry *entry, const void *object)
-{
-    uintptr_t unit = (uintptr_t)object / MID_POOL_SIZE;
-    if (unit != b->unit) {
-        if (b->count != 0)
-            batch_flush(heap, b);
-        *b = (batch){mid_pool_of(object), mid_pool_of(object)->chain, 0, unit};
-    }
-    entry->count = 0;
-    entry->link = b->chain;
-    b->chain = handle;
-    b->count++;
-}
-
-/* The common case: plain objects, until one is not. The last child that dies is next, the others go on the list, so that a
- * leaf is never listed; type, list and pool stay in registers from one object to the next. */
+/* The common case: plain objects, until one is not. The first child that dies is next, the others go on the list, so that
+ * most objects are never listed. Type, list and pool stay in registers from one object to the next. (To take the child whose
+ * handle is nearest costs more in branches than it gains in locality.) */
 static uint64_t drain_plain(mid_heap *heap, uint64_t limit)
 {
     mid_handle handle = heap->pending, pending;
@@ -205,8 +219,9 @@ static uint64_t drain_plain(mid_heap *heap, uint64_t limit)
     mid_entry *const table = heap->table;
     uint64_t freed = 0, died = 0;
     uint64_t key = UINT64_MAX;      /* type and flags of the last object */
-    uint32_t first = 0, slots = 0;
-    batch b = {0};
+    uint32_t first = 0, slots = 0, fixed_class = MID_CLASSES;
+    mid_thread *const thread = cache_owner(heap);
+    mid_batch batch = {0};
     for (;;) {
         mid_entry *entry = mid_entry_in(table, handle);
         uint64_t word = entry->word;
@@ -217,6 +232,7 @@ static uint64_t drain_plain(mid_heap *heap, uint64_t limit)
             key = word >> 48;
             first = type->first_slot;
             slots = type->slot_count;
+            fixed_class = ((const mid_fast_type *)heap->fast_types.data)[word >> MID_TYPE_SHIFT_].size_class;
         }
         const mid_slot *slot = (mid_slot *)(uintptr_t)(word & MID_ADDRESS_MASK_) + first;
         mid_handle next = 0;
@@ -229,16 +245,20 @@ static uint64_t drain_plain(mid_heap *heap, uint64_t limit)
             if ((int32_t)count >= (int32_t)(2 * MID_ONE_)) {
                 child->count = (count - MID_ONE_) | MID_SUSPECT_;
             } else if ((int32_t)count >= (int32_t)MID_ONE_) {
-                if (next != 0) {
-                    mid_entry_in(table, next)->link = pending;
-                    pending = next;
-                }
+                __builtin_prefetch(mid_address(child));
                 child->count = MID_DYING_;
                 died++;
-                next = value;
+                if (next == 0) {
+                    next = value;
+                } else {
+                    child->link = pending;
+                    pending = value;
+                }
             }
         }
-        batch_add(heap, &b, handle, entry, (void *)(uintptr_t)(word & MID_ADDRESS_MASK_));
+        unsigned size_class = fixed_class != MID_CLASSES ? fixed_class : mid_pool_of(mid_address(entry))->size_class;
+        if (!cache_put(heap, thread, size_class, handle, entry))
+            mid_batch_add(heap, &batch, handle, entry);
         freed++;
         handle = next;
         if (handle == 0) {
@@ -250,8 +270,7 @@ static uint64_t drain_plain(mid_heap *heap, uint64_t limit)
         if (freed >= limit)
             break;
     }
-    if (b.count != 0)
-        batch_flush(heap, &b);
+    mid_batch_flush(heap, &batch);
     if (handle != 0) /* stopped early: it goes back on the list */
         mid_entry_in(table, handle)->link = pending;
     heap->pending = handle;
@@ -291,6 +310,11 @@ void mid_release_slow_(mid_thread *thread, mid_handle value)
     mid_entry *entry = mid_entry_at(heap, value);
     if (mid_sticky(entry->count) || entry->count <= MID_DYING_)
         return;
+    const mid_type_info *type = mid_type_of_entry(heap, entry);
+    if (type->plain && type->slot_count == 0 && (entry->word & MID_F_ALL) == 0 && !heap->debug) {
+        slot_free(heap, value, entry);
+        return;
+    }
     entry->count = MID_DYING_;
     entry->link = heap->pending;
     heap->pending = value;

@@ -20,6 +20,7 @@ mid_status mid_service_bind(mid_heap *heap, void (*kick)(void *), void *context)
 
 void mid_service_unbind(mid_heap *heap)
 {
+    mid_service_set_limit(heap, UINT64_MAX, 0, 0);
     pthread_mutex_lock(&heap->lock);
     __atomic_store_n(&heap->stop_wanted, 0, __ATOMIC_SEQ_CST);
     pthread_cond_broadcast(&heap->changed);
@@ -27,6 +28,24 @@ void mid_service_unbind(mid_heap *heap)
     pthread_mutex_lock(&heap->kick_lock);
     __atomic_store_n(&heap->kick, NULL, __ATOMIC_RELAXED);
     pthread_mutex_unlock(&heap->kick_lock);
+}
+
+void mid_service_set_limit(mid_heap *heap, uint64_t limit, uint64_t least, uint64_t percent)
+{
+    pthread_mutex_lock(&heap->lock);
+    heap->growth_least = least;
+    heap->growth_percent = percent;
+    __atomic_store_n(&heap->collect_limit, limit, __ATOMIC_RELAXED);
+    pthread_mutex_unlock(&heap->lock);
+}
+
+mid_own_collections mid_service_collected(mid_heap *heap)
+{
+    pthread_mutex_lock(&heap->lock);
+    mid_own_collections own = heap->own;
+    heap->own = (mid_own_collections){0};
+    pthread_mutex_unlock(&heap->lock);
+    return own;
 }
 
 const mid_options *mid_service_options(mid_heap *heap)
@@ -62,6 +81,16 @@ static bool claim_within(mid_heap *heap, mid_thread *self, uint64_t wait_micros)
     return true;
 }
 
+static void release_claim(mid_heap *heap, mid_thread *self)
+{
+    mid_impl *impl = heap->mutator;
+    __atomic_store_n(&heap->stop_wanted, 0, __ATOMIC_SEQ_CST);
+    if (impl != NULL && (self == NULL || mid_impl_of(self) != impl))
+        __atomic_store_n(&impl->state, MID_T_BLOCKED, __ATOMIC_SEQ_CST);
+    pthread_cond_broadcast(&heap->changed);
+    pthread_mutex_unlock(&heap->lock);
+}
+
 mid_status mid_service_stop(mid_heap *heap, mid_thread *self, uint64_t wait_micros, uint64_t *waited)
 {
     uint64_t start = mid_clock_micros();
@@ -74,9 +103,10 @@ mid_status mid_service_stop(mid_heap *heap, mid_thread *self, uint64_t wait_micr
         return MID_EPOSTPONED;
     }
     if (heap->busy || heap->draining || heap->finalizing) { /* `self` called from inside a callback */
-        pthread_mutex_unlock(&heap->lock);
+        release_claim(heap, self);
         return MID_EBUSY;
     }
+    mid_publish(heap, false);
     MID_EMIT(heap, stop_begin);
     heap->stop_began = mid_thread_cpu_nanos();
     return MID_OK;
@@ -86,12 +116,7 @@ void mid_service_resume(mid_heap *heap, mid_thread *self)
 {
     mid_stop_recorded(heap, (mid_thread_cpu_nanos() - heap->stop_began) / 1000);
     mid_publish(heap, false);
-    mid_impl *impl = heap->mutator;
-    __atomic_store_n(&heap->stop_wanted, 0, __ATOMIC_SEQ_CST);
-    if (impl != NULL && (self == NULL || mid_impl_of(self) != impl))
-        __atomic_store_n(&impl->state, MID_T_BLOCKED, __ATOMIC_RELEASE);
-    pthread_cond_broadcast(&heap->changed);
-    pthread_mutex_unlock(&heap->lock);
+    release_claim(heap, self);
 }
 
 mid_status mid_service_drain(mid_heap *heap, uint64_t budget_micros, uint64_t *freed)
@@ -159,6 +184,17 @@ bool mid_worth_a_kick(mid_heap *heap)
            (live > was ? live - was : was - live) >= heap->options.credit / 2;
 }
 
+/* Past the limit the mutator collects at its next safepoint and kicks then; if it has not yet come to one since it was asked,
+ * the service should know. */
+static bool collect_first(mid_heap *heap, uint64_t live)
+{
+    if (heap->mutator == NULL || live < __atomic_load_n(&heap->collect_limit, __ATOMIC_RELAXED))
+        return false;
+    uint32_t asked = __atomic_load_n(&heap->mutator->pub.stop, __ATOMIC_RELAXED);
+    mid_ask(heap, MID_ASK_COLLECT);
+    return !(asked & MID_ASK_COLLECT);
+}
+
 void mid_publish(mid_heap *heap, bool kick)
 {
     mid_snapshot now;
@@ -168,7 +204,7 @@ void mid_publish(mid_heap *heap, bool kick)
 #undef MID_X
     if (heap->credit < 0 || kick)
         heap->credit = (int64_t)heap->options.credit;
-    if (!kick)
+    if (!kick || collect_first(heap, now.live_slot_bytes + now.large_bytes))
         return;
     heap->live_at_kick = now.live_slot_bytes + now.large_bytes;
     pthread_mutex_lock(&heap->kick_lock);
@@ -182,10 +218,8 @@ void mid_service_snapshot(mid_heap *heap, mid_snapshot *into)
 #define MID_X(field) into->field = __atomic_load_n(&heap->published.field, __ATOMIC_RELAXED);
     PUBLISHED(MID_X)
 #undef MID_X
-    pthread_mutex_lock(&heap->lock);
-    mid_impl *impl = heap->mutator;
+    mid_impl *impl = __atomic_load_n(&heap->mutator, __ATOMIC_ACQUIRE); /* its structure lives as long as the heap */
     into->mutator = impl == NULL ? MID_MUTATOR_NONE
                     : __atomic_load_n(&impl->state, __ATOMIC_RELAXED) == MID_T_RUNNING ? MID_MUTATOR_RUNNING
                                                                                        : MID_MUTATOR_BLOCKED;
-    pthread_mutex_unlock(&heap->lock);
 }

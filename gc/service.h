@@ -4,7 +4,7 @@
  * libmidden-daemon alone and are no part of the public interface. A heap has at most one service: bind takes the
  * place, everything else is for the thread that holds it.
  *
- *   snapshot            any time; figures as of the mutator's last refill or safepoint
+ *   snapshot            any time; figures as of the mutator's last refill or the last stop's begin or end
  *   stop ... resume     in between the world stands still and the heap's figures are exact
  *   drain, collect, compact, trim   only in between
  */
@@ -44,6 +44,20 @@ MID_API void mid_service_snapshot(mid_heap *heap, mid_snapshot *into);
  * at a safepoint (an attached event loop); else null. *waited (may be null): microseconds of wall time. */
 MID_API mid_status mid_service_stop(mid_heap *heap, mid_thread *self, uint64_t wait_micros, uint64_t *waited);
 MID_API void mid_service_resume(mid_heap *heap, mid_thread *self);
+
+/* A running mutator need not be stopped to collect: past `limit` live bytes (slots and large blocks) it does so itself at its
+ * next safepoint, while what it just dropped is still in its cache, and kicks afterwards. Its next limit is then what is live
+ * plus `least` bytes or `percent`, whichever is more, until this is called again. A limit of UINT64_MAX, as at first: never. */
+MID_API void mid_service_set_limit(mid_heap *heap, uint64_t limit, uint64_t least, uint64_t percent);
+
+/* What it collected by itself since this was last asked. The sizes are of the last time. */
+typedef struct mid_own_collections {
+    uint64_t times, freed, micros;
+    uint64_t live_at_collection; /* after the collection before */
+    uint64_t live_before, live_after;
+    mid_status status;
+} mid_own_collections;
+MID_API mid_own_collections mid_service_collected(mid_heap *heap);
 
 /* Free what waits on the work list, except objects whose finalizers need the mutator. MID_OK, MID_MORE. */
 MID_API mid_status mid_service_drain(mid_heap *heap, uint64_t budget_micros, uint64_t *freed);

@@ -91,13 +91,45 @@ static void park(mid_impl *impl)
     pthread_mutex_unlock(&heap->lock);
 }
 
+/* The live bytes have passed the limit that a service set. */
+static void collect_by_itself(mid_heap *heap)
+{
+    mid_collect_result result;
+    mid_own_collections now = {.times = 1, .live_at_collection = heap->live_at_collection};
+    now.live_before = mid_live_bytes(heap);
+    if (now.live_before < __atomic_load_n(&heap->collect_limit, __ATOMIC_RELAXED))
+        return; /* enough has died since */
+    MID_EMIT(heap, stop_begin);
+    heap->stop_began = mid_thread_cpu_nanos();
+    now.status = mid_cycles_collect(heap, &result);
+    mid_stop_recorded(heap, (mid_thread_cpu_nanos() - heap->stop_began) / 1000);
+    now.live_after = mid_live_bytes(heap);
+    pthread_mutex_lock(&heap->lock);
+    now.times += heap->own.times;
+    now.freed = heap->own.freed + result.freed;
+    now.micros = heap->own.micros + result.micros;
+    heap->own = now;
+    uint64_t growth = (uint64_t)((double)now.live_after / 100 * (double)heap->growth_percent);
+    if (growth < heap->growth_least)
+        growth = heap->growth_least;
+    uint64_t limit = now.status == MID_OK ? now.live_after + growth : UINT64_MAX; /* refused: the service decides */
+    __atomic_store_n(&heap->collect_limit, limit, __ATOMIC_RELAXED);
+    pthread_mutex_unlock(&heap->lock);
+    mid_publish(heap, true);
+}
+
 /* What every safepoint does, asked for or not. */
 static void serve(mid_impl *impl)
 {
     mid_heap *heap = impl->heap;
     if (heap->finalizing || heap->draining) /* a finalizer calls: the heap is in the middle of something */
         return;
-    if (__atomic_load_n(&impl->pub.stop, __ATOMIC_RELAXED) & MID_ASK_STOP)
+    uint32_t asked = __atomic_load_n(&impl->pub.stop, __ATOMIC_RELAXED);
+    if (asked & MID_ASK_COLLECT) {
+        unask(impl, MID_ASK_COLLECT);
+        collect_by_itself(heap);
+    }
+    if (asked & MID_ASK_STOP)
         park(impl);
     unask(impl, MID_ASK_FINALIZE | MID_ASK_DRAIN); /* set again by what is left */
     if (heap->final_head != 0 || heap->condemned_count != 0)

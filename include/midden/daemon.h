@@ -59,7 +59,8 @@ MID_API mid_status mid_daemon_attach(mid_heap *heap, struct event_base *base, mi
                                      mid_daemon **out);
 
 /* Stop it and free it; waits for the slice it is in. Before the heap closes. From any thread except the daemon's own; with
- * an attached base, from the thread that runs the base or while nothing runs it. MID_ENULL. */
+ * an attached base, from the thread that runs the base or while nothing runs it. MID_ENULL; MID_EBUSY: called from
+ * inside the daemon's own turn. */
 MID_API mid_status mid_daemon_stop(mid_daemon *daemon);
 
 /* Ask for a look now. Any thread. MID_ENULL. */

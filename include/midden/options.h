@@ -23,7 +23,7 @@
     X(reserve, "reserve", BYTES, 1u << 20, 0, UINT64_MAX,                                          \
       "empty pools kept for reuse, so that evacuation never waits for the system")                 \
     X(spare, "spare", PERCENT, 100, 0, 1000,                                                       \
-      "empty pools kept beyond the reserve while the program allocates, of the pools in use")      \
+      "empty pools kept while the program runs, of the pools in use; 0: the reserve alone")      \
     X(huge_table, "huge-table", SWITCH, 1, 0, 1,                                                   \
       "ask for huge pages behind the handle table once it exceeds 4 MiB")                          \
     X(free_batch, "free-batch", COUNT, 512, 32, 1u << 20,                                          \
@@ -31,7 +31,7 @@
     X(quarantine, "quarantine", COUNT, 4096, 0, 1u << 24,                                          \
       "debug heaps: freed handles kept out of use, so that stale ones are told")                   \
     X(daemon, "daemon", SWITCH, 1, 0, 1, "mid_daemon_start starts the background loop at all")     \
-    X(credit, "credit", BYTES, 1u << 20, 1u << 16, UINT64_MAX,                                     \
+    X(credit, "credit", BYTES, 1u << 18, 1u << 14, UINT64_MAX,                                     \
       "bytes a thread allocates between two kicks of the daemon")                                  \
     X(heartbeat, "heartbeat", MICROS, 100000, 1000, 60000000,                                      \
       "between two looks of the daemon while there is something to wait for")                      \
@@ -40,7 +40,7 @@
       "most of one processor the daemon uses for compaction while the program runs")               \
     X(stop_wait, "stop-wait", MICROS, 2000, 0, 1000000,                                            \
       "how long the daemon waits for a mutator to reach a safepoint before it postpones")          \
-    X(growth_min, "growth-min", BYTES, 16u << 20, 0, UINT64_MAX,                                   \
+    X(growth_min, "growth-min", BYTES, 1u << 20, 0, UINT64_MAX,                                   \
       "growth in live bytes since the last collection below which none is considered")                   \
     X(growth, "growth", PERCENT, 75, 1, 10000,                                                     \
       "growth over what the last collection left alive that asks for a collection")                \
