@@ -27,7 +27,7 @@ static mid_arena *arena_new(mid_alloc *a, mid_status *status)
         return NULL;
     *status = MID_ENOMEM;
     char *base = a->os.reserve(a->os.ctx, MID_ARENA_SIZE, MID_ARENA_SIZE);
-    if (base != NULL && !a->os.commit(a->os.ctx, base, MID_POOL_SIZE)) {
+    if (base != NULL && !a->os.commit(a->os.ctx, base, header)) {
         a->os.release(a->os.ctx, base, MID_ARENA_SIZE);
         base = NULL;
     }

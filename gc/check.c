@@ -107,11 +107,12 @@ static void check_dying(audit *a)
 
 static void check_table(audit *a)
 {
-    uint64_t live = 0, free_entries = 0;
+    uint64_t live = 0, free_entries = 0, dying = 0;
     for (uint32_t i = a->heap->first_index; i < a->heap->next_index; i++) {
         mid_entry *entry = a->heap->table + i;
         if (!mid_entry_live(entry)) {
             free_entries += entry->count == 0 && entry->word == 0;
+            dying += entry->count == MID_DYING_;
             continue;
         }
         live++;
@@ -130,6 +131,8 @@ static void check_table(audit *a)
     mid_stats_get(a->heap, &stats, sizeof stats);
     if (live != stats.live_objects)
         fail(a, "the number of live objects is wrong", 0);
+    if (dying != a->heap->pending_count + a->heap->quarantine_count)
+        fail(a, "dying entries are not all on the work list or in quarantine", 0);
     if (free_entries != a->heap->free_entry_count)
         fail(a, "the number of free entries is wrong", 0);
 }

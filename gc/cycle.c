@@ -287,11 +287,14 @@ static inline __attribute__((always_inline)) uint64_t free_garbage(sweep *s, con
         uint64_t word = entry->word;
         shape = take_shape(heap, shape, word);
         each_ref(s, shape, word, drop_outward);
-        if ((word & MID_F_ALL) == 0 && (shape & PLAIN) && !checked)
-            mid_batch_add(heap, &batch, index * 2, entry);
-        else
-            mid_free_entry(heap, index * 2, entry);
         freed++;
+        if ((word & MID_F_ALL) == 0 && (shape & PLAIN) && !checked) {
+            mid_batch_add(heap, &batch, index * 2, entry);
+            continue;
+        }
+        mid_batch_flush(heap, &batch); /* it may free into the same pool */
+        batch = (mid_batch){0};
+        mid_free_entry(heap, index * 2, entry);
     }
     mid_batch_flush(heap, &batch);
     return freed;

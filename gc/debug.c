@@ -180,7 +180,7 @@ mid_handle mid_debug_take(mid_thread *thread, mid_handle holder, unsigned slot)
 
 void *mid_debug_get(mid_thread *thread, mid_handle object)
 {
-    if (!thread_ok(thread, "mid_get") || !object_ok(thread, "mid_get", object))
+    if (!thread_ok(thread, "mid_get") || object == 0 || !object_ok(thread, "mid_get", object))
         return NULL;
     return (mid_get)(thread, object);
 }

@@ -67,6 +67,8 @@ static mid_status refill(mid_heap *heap, unsigned size_class)
     mid_status status = MID_OK;
     if (heap->pending != 0 || heap->partial != 0)
         mid_drain(heap, DRAIN_PER_REFILL, 0);
+    if (heap->mutator->pub.head[size_class] != 0) /* the drain has freed some */
+        return MID_OK;
     for (;;) {
         mid_pool *pool = heap->owned[size_class];
         if (pool != NULL) {

@@ -7,7 +7,7 @@
 #include "gc/batch.h"
 #include "gc/refs.h"
 
-#define PIECE 1024u /* items of a dying array released at a time */
+#define PIECE 64u /* items of a dying array released at a time, in the place of one object */
 
 static inline __attribute__((always_inline)) void drop(mid_heap *heap, mid_handle value, mid_handle *pending,
                                                        uint64_t *queued)
@@ -294,8 +294,8 @@ uint64_t mid_drain(mid_heap *heap, uint64_t limit, unsigned flags)
             handle = heap->pending;
             heap->pending = mid_entry_at(heap, handle)->link;
         }
-        if (dispose(heap, handle, flags))
-            heap->pending_count--;
+        bool gone = dispose(heap, handle, flags);
+        heap->pending_count -= gone;
         done++;
     }
     heap->draining = false;

@@ -113,24 +113,37 @@ static mid_status grow(mid_heap *heap, mid_handle handle, const mid_type_info *t
     return status;
 }
 
-/* References that go are taken out once nothing can fail any more, and freed last: a finalizer must not see the array
- * half done. */
-static void drop_tail(mid_heap *heap, const mid_type_info *type, void *at, size_t items, size_t had)
+typedef struct tail {
+    mid_heap *heap;
+    const char *from;
+} tail;
+
+static void drop_beyond(void *context, mid_slot *slot)
 {
-    mid_slot *slots = mid_item_slots(type, at);
-    for (size_t i = items; type->items_are_refs && i < had; i++) {
-        mid_handle old = slots[i].bits_;
-        slots[i].bits_ = 0;
-        mid_drop_ref(heap, old);
-    }
-    *(uint32_t *)((char *)at + type->length_offset) = (uint32_t)items;
+    tail *t = context;
+    if ((const char *)slot < t->from)
+        return;
+    mid_handle old = slot->bits_;
+    slot->bits_ = 0;
+    mid_drop_ref(t->heap, old);
+}
+
+/* References in items that go, declared or traced, are taken out once nothing can fail any more, and freed last: a finalizer
+ * must not see the object half done. */
+static void drop_tail(mid_heap *heap, const mid_type_info *type, char *at, size_t items)
+{
+    tail t = {heap, at + type->size + items * type->item_size};
+    if (type->items_are_refs || type->trace != NULL)
+        mid_refs(type, at, drop_beyond, &t);
+    *(uint32_t *)(at + type->length_offset) = (uint32_t)items;
 }
 
 static mid_status shrink(mid_heap *heap, mid_handle handle, const mid_type_info *type, size_t items, size_t size)
 {
     mid_entry *entry = mid_entry_at(heap, handle);
-    void *at = mid_address(entry), *run = NULL;
-    size_t had = mid_items(type, at), old_size = mid_object_size(type, at);
+    char *at = mid_address(entry);
+    void *run = NULL;
+    size_t old_size = mid_object_size(type, at);
     bool large = (entry->word & MID_F_LARGE) != 0, pinned = (entry->word & MID_F_PINNED) != 0;
     bool to_slot = large && size <= MID_POOLED_MAX;
     bool to_run = large && !to_slot && old_size > MID_RUN_MAX && size <= MID_RUN_MAX;
@@ -144,7 +157,7 @@ static mid_status shrink(mid_heap *heap, mid_handle handle, const mid_type_info 
         run = mid_large_new(&heap->alloc, size, handle, &status);
     if (status != MID_OK)
         return status;
-    drop_tail(heap, type, at, items, had);
+    drop_tail(heap, type, at, items);
     if (to_slot)
         large_into_slot(heap, handle, old_size, size, other);
     else if (to_run)

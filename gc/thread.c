@@ -167,6 +167,18 @@ void mid_world_leave(mid_thread *thread)
     mid_publish(heap, false);
 }
 
+/* Free all that waits, finalizers included; returns the garbage that a recount after them freed. */
+static uint64_t settle(mid_heap *heap)
+{
+    uint64_t freed = 0;
+    do {
+        freed += mid_final_run(heap, UINT64_MAX);
+        while (mid_drain(heap, 4096, MID_DRAIN_FINALIZE) != 0)
+            ;
+    } while (heap->final_head != 0 || heap->condemned_count != 0);
+    return freed;
+}
+
 mid_status mid_collect(mid_thread *thread, mid_collect_result *result)
 {
     mid_collect_result local;
@@ -174,15 +186,10 @@ mid_status mid_collect(mid_thread *thread, mid_collect_result *result)
     if (status != MID_OK)
         return status;
     mid_heap *heap = mid_impl_of(thread)->heap;
+    settle(heap);
     status = mid_cycles_collect(heap, &local);
     mid_world_leave(thread);
-    while (status == MID_OK && (heap->final_head != 0 || heap->condemned_count != 0)) {
-        local.freed += mid_final_run(heap, UINT64_MAX);
-        while (mid_drain(heap, 4096, MID_DRAIN_FINALIZE) != 0)
-            ;
-    }
-    while (mid_drain(heap, 4096, MID_DRAIN_FINALIZE) != 0)
-        ;
+    local.freed += settle(heap);
     if (result != NULL)
         *result = local;
     return status;

@@ -150,7 +150,9 @@ static inline void mid_store(mid_thread *thread, mid_handle holder, unsigned slo
 
 static inline mid_status mid_new(mid_thread *thread, mid_type type, mid_handle *out)
 {
-    const mid_fast_type fast = thread->types[type & MID_TYPES_MAX];
+    if (MID_UNLIKELY_(type > MID_TYPES_MAX))
+        type = 0; /* which no type is */
+    const mid_fast_type fast = thread->types[type];
     mid_handle made = thread->head[fast.size_class];
     if (MID_UNLIKELY_(made == 0)) {
         *out = made = mid_new_slow_(thread, type);
