@@ -72,9 +72,8 @@ static void return_pool(mid_alloc *a, mid_pool *pool)
 static uint64_t allowance(mid_alloc *a)
 {
     a->recent_pools -= a->recent_pools / 1024 + (a->recent_pools != 0);
-    uint64_t past = a->spare_percent == 0 ? 0 : a->recent_pools * MID_POOL_SIZE;
-    uint64_t now = a->bytes[MID_IN_POOLS] * a->spare_percent / 100;
-    uint64_t spare = past > now ? past : now;
+    uint64_t pools = a->recent_pools > a->used_pools ? a->recent_pools : a->used_pools;
+    uint64_t spare = pools * MID_POOL_SIZE / 100 * a->spare_percent;
     return spare > a->reserve ? spare : a->reserve;
 }
 

@@ -90,7 +90,7 @@ static void check_dying(audit *a)
         if (entry->count != MID_DYING_)
             fail(a, "an entry on the work list is not dying", h / 2);
         a->from = h / 2;
-        mid_refs(mid_type_of_entry(a->heap, entry), mid_address(entry), check_slot, a);
+        mid_refs(a->heap, mid_type_of_entry(a->heap, entry), mid_address(entry), check_slot, a);
         h = entry->link;
     }
     if (n != a->heap->pending_count)
@@ -99,7 +99,7 @@ static void check_dying(audit *a)
         mid_entry *entry = mid_entry_at(a->heap, a->heap->partial);
         const mid_type_info *type = mid_type_of_entry(a->heap, entry);
         a->from = a->heap->partial / 2;
-        mid_refs_fixed(type, mid_address(entry), check_slot, a);
+        mid_refs_fixed(a->heap, type, mid_address(entry), check_slot, a);
         for (size_t i = a->heap->partial_next; i < mid_items(type, mid_address(entry)); i++)
             check_slot(a, mid_item_slots(type, mid_address(entry)) + i);
     }
@@ -125,7 +125,7 @@ static void check_table(audit *a)
             ((entry->word & MID_F_WEAK) != 0) != (mid_map_get(&a->heap->weak_heads, i) != 0))
             fail(a, "an entry's flags contradict the pins or the weak cells", i);
         a->from = i;
-        mid_refs(mid_type_at(a->heap, type), mid_address(entry), check_slot, a);
+        mid_refs(a->heap, mid_type_at(a->heap, type), mid_address(entry), check_slot, a);
     }
     mid_stats stats;
     mid_stats_get(a->heap, &stats, sizeof stats);

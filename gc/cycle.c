@@ -6,8 +6,9 @@
  * (gcmodule.c; Christopher, "Reference count garbage collection", 1984) run linearly over a dense table, the marks beside
  * it, so that a reference to anywhere touches 4 bytes. The world stands still, and everything is exact.
  *
- * A cycle can have become garbage only if the count of a member fell without reaching zero since the last collection:
- * such entries carry the suspect bit, and where there is none a look at the table is all the work. */
+ * A cycle can have become garbage only if the count of a member fell without reaching zero since the last collection (such
+ * entries carry the suspect bit), or if its last holder gave it into one of its own slots (mid_swap notes that something was
+ * moved). Where neither happened a look at the table is all the work. */
 #include "gc/batch.h"
 #include "gc/refs.h"
 
@@ -73,7 +74,7 @@ static inline __attribute__((always_inline)) void each_ref(sweep *s, shape shape
 {
     void *object = (void *)(uintptr_t)(word & MID_ADDRESS_MASK_);
     if (MID_UNLIKELY_(!(shape & SIMPLE))) {
-        mid_refs(mid_type_at(s->heap, (mid_type)(word >> MID_TYPE_SHIFT_)), object, fn, s);
+        mid_refs(s->heap, mid_type_at(s->heap, (mid_type)(word >> MID_TYPE_SHIFT_)), object, fn, s);
         return;
     }
     mid_slot *slot = (mid_slot *)object + (uint16_t)(shape >> 16);
@@ -106,6 +107,8 @@ static mid_status sweep_open(sweep *s)
 
 static bool any_suspect(const mid_heap *heap)
 {
+    if (heap->thread->pub.moved != 0)
+        return true;
     for (uint32_t i = heap->first_index; i < heap->next_index; i++) {
         const mid_entry *entry = heap->table + i;
         if ((entry->count & MID_SUSPECT_) && mid_entry_live(entry) && mid_type_of_entry(heap, entry)->cyclic)
@@ -332,6 +335,8 @@ mid_status mid_cycles_collect(mid_heap *heap, mid_collect_result *result)
     if (any_suspect(heap)) {
         sweep s = {.heap = heap};
         status = sweep_run(&s, &result->freed);
+        if (status == MID_OK)
+            heap->thread->pub.moved = 0;
         result->candidates = s.candidates;
         result->garbage = s.garbage;
         while (mid_drain(heap, 4096, 0) != 0)

@@ -102,7 +102,7 @@ static bool slot_ok(mid_thread *thread, const char *call, mid_handle holder, uns
     if (type->items_are_refs && offset >= type->size)
         search.found = (offset - type->size) / sizeof(mid_slot) < mid_items(type, object);
     else
-        mid_refs_fixed(type, object, compare_slot, &search);
+        mid_refs_fixed(heap, type, object, compare_slot, &search);
     if (search.found)
         return true;
     char detail[160];

@@ -211,6 +211,7 @@ mid_status mid_heap_close(mid_heap *heap)
         status = mid_thread_attach(heap, &thread);
     if (status != MID_OK)
         return status;
+    heap->alloc.limit = 0; /* the marks of this last collection may pass it */
     mid_scope all = {0};
     if (mid_impl_of(thread)->scope_height != 0)
         mid_scope_close(thread, &all, 0);

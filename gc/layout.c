@@ -10,7 +10,8 @@ _Static_assert(sizeof(mid_slot) == 4, "slots are counted in fours");
 _Static_assert(sizeof(mid_fast_type) == 4, "thread layout is ABI");
 _Static_assert(offsetof(mid_thread, table) == 0 && offsetof(mid_thread, types) == sizeof(void *) &&
                    offsetof(mid_thread, stop) == 2 * sizeof(void *) &&
-                   offsetof(mid_thread, head) == 2 * sizeof(void *) + 8,
+                   offsetof(mid_thread, moved) == 2 * sizeof(void *) + 8 &&
+                   offsetof(mid_thread, head) == 2 * sizeof(void *) + 16,
                "thread layout is ABI");
 _Static_assert(MID_CLASSES_ == MID_CLASSES, "one cache a size class");
 _Static_assert(offsetof(mid_impl, pub) == 0, "mid_impl_of is a cast");

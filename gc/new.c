@@ -114,6 +114,8 @@ static mid_status slot_new(mid_heap *heap, unsigned size_class, mid_handle *out)
         status = refill(heap, size_class);
         if (status != MID_OK && drain_all(heap))
             status = refill(heap, size_class);
+        while (status != MID_OK && mid_pool_return_one(&heap->alloc)) /* empty pools hold entries */
+            status = refill(heap, size_class);
         if (status != MID_OK)
             return refused(heap, status, mid_class_size(size_class));
     }
@@ -134,14 +136,23 @@ void mid_large_made(mid_heap *heap, size_t bytes)
         mid_publish(heap, true);
 }
 
+/* An entry that is bound to no slot, if need be from an empty pool. */
+static mid_handle spare_entry(mid_heap *heap, mid_status *status)
+{
+    mid_handle handle = mid_entry_take(heap, status);
+    while (handle == 0 && mid_pool_return_one(&heap->alloc))
+        handle = mid_entry_take(heap, status);
+    return handle;
+}
+
 static mid_status large_new(mid_heap *heap, size_t size, mid_handle *out)
 {
     mid_status status;
-    mid_handle handle = mid_entry_take(heap, &status);
+    mid_handle handle = spare_entry(heap, &status);
     void *at = handle == 0 ? NULL : mid_large_new(&heap->alloc, size, handle, &status);
     if (at == NULL && drain_all(heap)) {
         if (handle == 0)
-            handle = mid_entry_take(heap, &status);
+            handle = spare_entry(heap, &status);
         if (handle != 0)
             at = mid_large_new(&heap->alloc, size, handle, &status);
     }

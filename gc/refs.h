@@ -29,8 +29,8 @@ static inline mid_slot *mid_item_slots(const mid_type_info *type, void *object)
 }
 
 /* Declared slots and those a trace function names; not the items. */
-static inline __attribute__((always_inline)) void mid_refs_fixed(const mid_type_info *type, void *object, mid_ref_fn *fn,
-                                                                 void *context)
+static inline __attribute__((always_inline)) void mid_refs_fixed(mid_heap *heap, const mid_type_info *type, void *object,
+                                                                 mid_ref_fn *fn, void *context)
 {
     mid_slot *slots = object;
     if (type->slots == NULL)
@@ -41,14 +41,16 @@ static inline __attribute__((always_inline)) void mid_refs_fixed(const mid_type_
             fn(context, slots + type->slots[i]);
     if (type->trace != NULL) {
         mid_ref_visitor visitor = {{mid_refs_visit_}, fn, context};
+        heap->busy++; /* it is not to call the heap */
         type->trace(object, &visitor.base);
+        heap->busy--;
     }
 }
 
-static inline __attribute__((always_inline)) void mid_refs(const mid_type_info *type, void *object, mid_ref_fn *fn,
-                                                           void *context)
+static inline __attribute__((always_inline)) void mid_refs(mid_heap *heap, const mid_type_info *type, void *object,
+                                                           mid_ref_fn *fn, void *context)
 {
-    mid_refs_fixed(type, object, fn, context);
+    mid_refs_fixed(heap, type, object, fn, context);
     if (type->items_are_refs) {
         mid_slot *items = mid_item_slots(type, object);
         for (uint32_t i = 0, n = mid_items(type, object); i < n; i++)

@@ -202,7 +202,7 @@ static bool dispose(mid_heap *heap, mid_handle handle, unsigned flags)
             return false;
         heap->partial = 0;
     }
-    mid_refs_fixed(type, mid_address(entry), drop_slot, heap);
+    mid_refs_fixed(heap, type, mid_address(entry), drop_slot, heap);
     mid_free_entry(heap, handle, entry);
     return true;
 }

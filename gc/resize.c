@@ -134,7 +134,7 @@ static void drop_tail(mid_heap *heap, const mid_type_info *type, char *at, size_
 {
     tail t = {heap, at + type->size + items * type->item_size};
     if (type->items_are_refs || type->trace != NULL)
-        mid_refs(type, at, drop_beyond, &t);
+        mid_refs(heap, type, at, drop_beyond, &t);
     *(uint32_t *)(at + type->length_offset) = (uint32_t)items;
 }
 

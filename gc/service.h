@@ -30,8 +30,9 @@ typedef struct mid_snapshot {
 } mid_snapshot;
 
 /* Take the place. `kick` is called by the mutator, from anywhere in the heap's code, when it has allocated `credit`
- * bytes since the last call, enters a blocked region, detaches, or reaches a safepoint while a stop is wanted; it must only
- * signal (an eventfd). MID_EINVAL: taken. unbind waits for a kick that is under way. */
+ * bytes (or freed as much) since the last call, enters a blocked region after something changed, detaches, collected by itself,
+ * or reaches a safepoint while a stop is wanted; it must only signal (an eventfd). MID_EINVAL: taken. MID_ENULL. unbind waits
+ * for a kick that is under way. */
 MID_API mid_status mid_service_bind(mid_heap *heap, void (*kick)(void *context), void *context);
 MID_API void mid_service_unbind(mid_heap *heap);
 
@@ -61,7 +62,7 @@ MID_API mid_own_collections mid_service_collected(mid_heap *heap);
 
 /* Free what waits on the work list, except objects whose finalizers need the mutator. MID_OK, MID_MORE. */
 MID_API mid_status mid_service_drain(mid_heap *heap, uint64_t budget_micros, uint64_t *freed);
-/* As mid_collect; garbage with finalizers is queued for the mutator's next safepoint. */
+/* As mid_collect (`result` is required, here and below); garbage with finalizers is queued for the mutator's next safepoint. */
 MID_API mid_status mid_service_collect(mid_heap *heap, mid_collect_result *result);
 /* As mid_compact, without the trim at its end. */
 MID_API mid_status mid_service_compact(mid_heap *heap, uint64_t budget_micros, mid_compact_result *result);

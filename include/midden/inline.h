@@ -14,7 +14,7 @@
 #define MID_UNLIKELY_(x) __builtin_expect(!!(x), 0)
 
 /* The count word. Bit 0: a reference to the object was dropped since the last collection and others stayed,
- * so it may have become part of a garbage cycle (it is a *suspect*). Bits 1-30: the count. Bit 31: sticky.
+ * so it may have become part of a garbage cycle (it is a *suspect*; see also mid_thread.moved). Bits 1-30: the count. Bit 31: sticky.
  * 0 is a free entry, 1 one that is dying (on the work list, its references not yet released). */
 #define MID_SUSPECT_ 1u
 #define MID_ONE_ 2u
@@ -47,6 +47,8 @@ struct mid_thread {
     const mid_fast_type *types; /* MID_TYPES_MAX + 1 of them */
     uint32_t stop;              /* not 0: mid_safepoint has something to do */
     uint32_t status;            /* mid_thread_status */
+    uint32_t moved;             /* not 0: a counted handle went into a slot since the last collection */
+    uint32_t reserved_;
     /* Free slots of each size class that this thread may use: a list of handles through mid_entry.link (a free
      * slot keeps its entry, so one list serves both), and how many are on it. */
     uint32_t head[MID_CLASSES_ + 1];
@@ -130,6 +132,8 @@ static inline mid_handle mid_swap(mid_thread *thread, mid_handle holder, unsigne
     mid_slot *at = mid_slot_(thread, holder, slot);
     mid_handle old = at->bits_;
     at->bits_ = value;
+    /* A cycle may lose its last holder to itself so, and no count tells. */
+    thread->moved |= value;
     return old;
 }
 

@@ -121,7 +121,7 @@ typedef struct mid_scope {
     size_t height_;
 } mid_scope;
 
-/* MID_ENULL. */
+/* MID_ENULL, MID_ENOMEM, MID_ELIMIT. */
 MID_API mid_status mid_scope_open(mid_thread *thread, mid_scope *scope);
 /* `value` [consumed] now belongs to the innermost scope; returned [borrowed]. If the scope cannot grow
  * (MID_ENOMEM, MID_ELIMIT) or none is open (MID_EINVAL) it is released, 0 returned, mid_thread_status says why. */

@@ -23,7 +23,7 @@
     X(reserve, "reserve", BYTES, 1u << 20, 0, UINT64_MAX,                                          \
       "empty pools kept for reuse, so that evacuation never waits for the system")                 \
     X(spare, "spare", PERCENT, 100, 0, 1000,                                                       \
-      "empty pools kept while the program runs, of the pools in use; 0: the reserve alone")      \
+      "empty pools kept while the program runs, of those in use now or lately; 0: the reserve alone")      \
     X(huge_table, "huge-table", SWITCH, 1, 0, 1,                                                   \
       "ask for huge pages behind the handle table once it exceeds 4 MiB")                          \
     X(free_batch, "free-batch", COUNT, 512, 32, 1u << 20,                                          \

@@ -1,0 +1,396 @@
+/* Compaction: the promise of heap.h (pools = ceil(L/k) + 1), contents, handles, pins, budgets, and memory returned. */
+#include "unit.h"
+
+/* Objects of many sizes with a recognisable filling. */
+struct crowd {
+    size_t count;
+    mid_handle *object;
+    uint32_t *items;
+};
+
+static unsigned char filling(size_t i, size_t k)
+{
+    return (unsigned char)(i * 167 + k * 13 + 1);
+}
+
+static void crowd_make(struct unit *u, struct crowd *c, size_t count, size_t largest, uint64_t seed)
+{
+    c->count = count;
+    c->object = calloc(count, sizeof *c->object);
+    c->items = calloc(count, sizeof *c->items);
+    assert_true(c->object != NULL && c->items != NULL);
+    for (size_t i = 0; i < count; i++) {
+        c->items[i] = (uint32_t)(unit_random(&seed) % largest);
+        c->object[i] = unit_array(u, u->bytes, c->items[i]);
+        struct bytes *at = mid_get(u->thread, c->object[i]);
+        at->tag = i;
+        for (size_t k = 0; k < c->items[i]; k++)
+            at->data[k] = filling(i, k);
+    }
+}
+
+static void crowd_thin(struct unit *u, struct crowd *c, unsigned keep_percent, uint64_t seed)
+{
+    for (size_t i = 0; i < c->count; i++)
+        if (c->object[i] != 0 && unit_random(&seed) % 100 >= keep_percent) {
+            mid_release(u->thread, c->object[i]);
+            c->object[i] = 0;
+        }
+}
+
+static void crowd_verify(struct unit *u, struct crowd *c)
+{
+    size_t wrong = 0;
+    for (size_t i = 0; i < c->count; i++) {
+        if (c->object[i] == 0)
+            continue;
+        const struct bytes *at = mid_get(u->thread, c->object[i]);
+        wrong += at->tag != i || at->length != c->items[i] || unit_count(u, c->object[i]) != 1;
+        for (size_t k = 0; k < c->items[i]; k++)
+            wrong += at->data[k] != filling(i, k);
+    }
+    assert_int_equal(wrong, 0);
+}
+
+static void crowd_drop(struct unit *u, struct crowd *c)
+{
+    for (size_t i = 0; i < c->count; i++)
+        mid_release(u->thread, c->object[i]);
+    free(c->object);
+    free(c->items);
+}
+
+/* After a full pass: pools = ceil(L/k), + 1 for the attached thread, + `pinned` in all classes together. */
+static void promise_kept(struct unit *u, uint64_t pinned)
+{
+    mid_class_stats stats;
+    uint64_t beyond = 0;
+    unsigned classes = 0;
+    for (; mid_stats_class(u->heap, classes, &stats) == MID_OK; classes++) {
+        assert_int_equal(stats.optimal_pools, (stats.live_slots + stats.slots_per_pool - 1) / stats.slots_per_pool);
+        assert_true(stats.pools >= stats.optimal_pools);
+        beyond += stats.pools > stats.optimal_pools + 1 ? stats.pools - stats.optimal_pools - 1 : 0;
+    }
+    assert_true(classes > 40);
+    assert_true(beyond <= pinned);
+}
+
+TEST(a_full_pass_keeps_its_promise)
+{
+    static const unsigned keeps[] = {1, 10, 33, 70, 95};
+    for (size_t k = 0; k < sizeof keeps / sizeof *keeps; k++) {
+        struct unit u;
+        struct crowd c;
+        unit_open(&u, "");
+        crowd_make(&u, &c, unit_scale(120000), 700, 5 + k);
+        crowd_thin(&u, &c, keeps[k], 99);
+        mid_compact_result result;
+        ok(mid_compact(u.thread, 0, &result));
+        unit_check(&u);
+        promise_kept(&u, 0);
+        crowd_verify(&u, &c);
+        assert_true(result.moved_objects > 0 && result.moved_bytes > 0);
+        assert_true(result.pools_after < result.pools_before);
+        assert_int_equal(result.pools_pinned, 0);
+        mid_stats stats = unit_stats(&u);
+        assert_int_equal(stats.compactions, 1);
+        assert_int_equal(stats.moved_objects, result.moved_objects);
+        assert_int_equal(stats.moved_bytes, result.moved_bytes);
+        ok(mid_compact(u.thread, 0, &result)); /* nothing to gain any more */
+        assert_int_equal(result.moved_objects, 0);
+        assert_int_equal(result.pools_after, result.pools_before);
+        crowd_drop(&u, &c);
+        unit_close(&u);
+    }
+}
+
+TEST(big_slots_move_too)
+{
+    struct unit u;
+    struct crowd c;
+    unit_open(&u, "");
+    crowd_make(&u, &c, unit_scale(4000), 32700, 11);
+    crowd_thin(&u, &c, 25, 12);
+    ok(mid_compact(u.thread, 0, NULL));
+    unit_check(&u);
+    promise_kept(&u, 0);
+    crowd_verify(&u, &c);
+    crowd_drop(&u, &c);
+    unit_close(&u);
+}
+
+TEST(greedy_moves_no_more_than_needed)
+{
+    struct unit u;
+    unit_open(&u, "");
+    /* Fill four pools of one class, then thin them to 100 %, 100 %, 50 % and 10 %: only the last can go. */
+    mid_type type = unit_plain_type(u.heap, "slot", 64);
+    mid_handle probe = unit_new(&u, type);
+    mid_class_stats stats;
+    uint32_t slots = 0;
+    for (unsigned i = 0; mid_stats_class(u.heap, i, &stats) == MID_OK; i++)
+        if (stats.slot_size >= 64 && slots == 0)
+            slots = stats.slots_per_pool;
+    mid_release(u.thread, probe);
+    assert_true(slots > 100);
+    mid_handle *objects = calloc(4u * slots, sizeof *objects);
+    assert_non_null(objects);
+    for (uint32_t i = 0; i < 4 * slots; i++)
+        objects[i] = unit_new(&u, type);
+    for (uint32_t i = 2 * slots; i < 4 * slots; i++)
+        if (i < 3 * slots ? i % 2 : i % 10) {
+            mid_release(u.thread, objects[i]);
+            objects[i] = 0;
+        }
+    mid_compact_result result;
+    ok(mid_compact(u.thread, 0, &result));
+    promise_kept(&u, 0);
+    assert_true(result.moved_objects <= slots / 10 + 1 + slots / 2 + 1); /* never the full ones */
+    for (uint32_t i = 0; i < 4 * slots; i++)
+        mid_release(u.thread, objects[i]);
+    free(objects);
+    unit_close(&u);
+}
+
+TEST(nothing_moves_when_no_pool_would_come_free)
+{
+    struct unit u;
+    struct crowd c;
+    unit_open(&u, "");
+    crowd_make(&u, &c, unit_scale(100000), 300, 21);
+    mid_compact_result result;
+    void **before = calloc(c.count, sizeof *before);
+    assert_non_null(before);
+    ok(mid_compact(u.thread, 0, NULL)); /* settle what allocation left half full */
+    for (size_t i = 0; i < c.count; i++)
+        before[i] = mid_get(u.thread, c.object[i]);
+    size_t holes = 0;
+    for (size_t i = 0; i < c.count; i += c.count / 10, holes++) { /* far fewer than a pool */
+        mid_release(u.thread, c.object[i]);
+        c.object[i] = 0;
+    }
+    ok(mid_compact(u.thread, 0, &result));
+    assert_true(result.moved_objects <= holes); /* a pool comes free only if so few objects were left in it */
+    promise_kept(&u, 0);
+    uint64_t moved = 0;
+    for (size_t i = 0; i < c.count; i++)
+        moved += c.object[i] != 0 && before[i] != mid_get(u.thread, c.object[i]);
+    assert_int_equal(moved, result.moved_objects);
+    free(before);
+    crowd_verify(&u, &c);
+    crowd_drop(&u, &c);
+    unit_close(&u);
+}
+
+TEST(a_heap_with_no_waste_is_left_alone)
+{
+    struct unit u;
+    unit_open(&u, "");
+    mid_handle objects[200];
+    for (int i = 0; i < 200; i++)
+        objects[i] = unit_new(&u, u.node);
+    mid_compact_result result;
+    ok(mid_compact(u.thread, 0, &result));
+    assert_int_equal(result.moved_objects, 0);
+    for (int i = 0; i < 200; i++)
+        mid_release(u.thread, objects[i]);
+    ok(mid_compact(u.thread, 0, &result));
+    unit_close(&u);
+}
+
+TEST(slices_add_up_to_a_full_pass)
+{
+    struct unit u;
+    struct crowd c;
+    unit_open(&u, "");
+    crowd_make(&u, &c, unit_scale(400000), 300, 31);
+    crowd_thin(&u, &c, 15, 32);
+    uint64_t moved = 0, more = 0;
+    for (;;) {
+        mid_compact_result result;
+        mid_status status = mid_compact(u.thread, 1, &result);
+        moved += result.moved_objects;
+        if (status == MID_OK)
+            break;
+        assert_int_equal(status, MID_MORE);
+        assert_true(++more < 1000000);
+        if (more % 64 == 0)
+            crowd_verify(&u, &c);
+    }
+    assert_true(more > 3);
+    assert_true(moved > 0);
+    unit_check(&u);
+    promise_kept(&u, 0);
+    crowd_verify(&u, &c);
+    crowd_drop(&u, &c);
+    unit_close(&u);
+}
+
+TEST(the_program_goes_on_between_slices)
+{
+    struct unit u;
+    struct crowd c;
+    uint64_t seed = 77;
+    unit_open(&u, "");
+    crowd_make(&u, &c, unit_scale(200000), 200, 41);
+    crowd_thin(&u, &c, 30, 42);
+    for (int slice = 0; slice < 300; slice++) {
+        (void)mid_compact(u.thread, 20, NULL);
+        for (int i = 0; i < 200; i++) {
+            size_t at = unit_random(&seed) % c.count;
+            mid_release(u.thread, c.object[at]);
+            c.object[at] = unit_array(&u, u.bytes, c.items[at]);
+            struct bytes *bytes = mid_get(u.thread, c.object[at]);
+            bytes->tag = at;
+            for (size_t k = 0; k < c.items[at]; k++)
+                bytes->data[k] = filling(at, k);
+        }
+        if (slice % 50 == 0)
+            unit_check(&u);
+    }
+    crowd_verify(&u, &c);
+    ok(mid_compact(u.thread, 0, NULL));
+    promise_kept(&u, 0);
+    crowd_verify(&u, &c);
+    crowd_drop(&u, &c);
+    unit_close(&u);
+}
+
+TEST(pinned_objects_stay_where_they_are)
+{
+    struct unit u;
+    struct crowd c;
+    enum { PINS = 20 };
+    size_t pinned[PINS];
+    void *address[PINS];
+    unit_open(&u, "");
+    crowd_make(&u, &c, unit_scale(150000), 100, 51);
+    crowd_thin(&u, &c, 10, 52);
+    size_t at = 0;
+    for (size_t p = 0; p < PINS; p++) {
+        for (at += c.count / (PINS + 5); c.object[at] == 0; at++)
+            ;
+        pinned[p] = at;
+        ok(mid_pin(u.thread, c.object[at], &address[p]));
+        assert_ptr_equal(address[p], mid_get(u.thread, c.object[at]));
+        if (p % 2 == 0)
+            ok(mid_pin(u.thread, c.object[at], NULL)); /* nests */
+    }
+    assert_int_equal(unit_stats(&u).pinned_objects, PINS);
+    mid_compact_result result;
+    ok(mid_compact(u.thread, 0, &result));
+    assert_true(result.pools_pinned >= 1 && result.pools_pinned <= PINS);
+    promise_kept(&u, PINS);
+    for (size_t p = 0; p < PINS; p++)
+        assert_ptr_equal(address[p], mid_get(u.thread, c.object[pinned[p]]));
+    crowd_verify(&u, &c);
+    for (size_t p = 0; p < PINS; p++)
+        ok(mid_unpin(u.thread, c.object[pinned[p]]));
+    assert_int_equal(unit_stats(&u).pinned_objects, PINS / 2);
+    ok(mid_compact(u.thread, 0, NULL));
+    for (size_t p = 0; p < PINS; p += 2) /* pinned once more */
+        assert_ptr_equal(address[p], mid_get(u.thread, c.object[pinned[p]]));
+    for (size_t p = 0; p < PINS; p += 2)
+        ok(mid_unpin(u.thread, c.object[pinned[p]]));
+    for (size_t p = 0; p < PINS; p++)
+        expect(MID_EPINNED, mid_unpin(u.thread, c.object[pinned[p]]));
+    ok(mid_compact(u.thread, 0, NULL));
+    promise_kept(&u, 0); /* so they have moved if they stood in the way */
+    assert_int_equal(unit_stats(&u).pinned_objects, 0);
+    crowd_verify(&u, &c);
+    crowd_drop(&u, &c);
+    unit_close(&u);
+}
+
+TEST(resident_memory_really_falls)
+{
+    struct unit u;
+    struct crowd c;
+    unit_open(&u, "reserve=0");
+    size_t count = unit_scale(400000);
+    crowd_make(&u, &c, count, 300, 61);
+    size_t bytes = unit_stats(&u).live_slot_bytes;
+    crowd_thin(&u, &c, 10, 62);
+    size_t full = unit_resident();
+    uint64_t committed = unit_stats(&u).committed_bytes;
+    mid_compact_result result;
+    ok(mid_compact(u.thread, 0, &result));
+    size_t after = unit_resident();
+    assert_true(result.returned_bytes > bytes / 2);
+    assert_true(unit_stats(&u).committed_bytes + bytes / 2 < committed);
+    assert_true(unit_stats(&u).returned_bytes >= result.returned_bytes);
+    if (!UNIT_SANITIZED && !RUNNING_ON_VALGRIND) /* their own memory is resident too */
+        assert_true(after + bytes / 2 < full);
+    crowd_verify(&u, &c);
+    crowd_drop(&u, &c);
+    unit_close(&u);
+}
+
+TEST(trim_gives_back_what_frees_have_emptied)
+{
+    struct unit u;
+    struct crowd c;
+    unit_open(&u, "reserve=256K,spare=1000%");
+    crowd_make(&u, &c, unit_scale(200000), 300, 71);
+    mid_handle some = unit_new(&u, u.node);
+    crowd_drop(&u, &c);
+    uint64_t returned = 0;
+    ok(mid_trim(u.thread, 0, &returned));
+    assert_true(unit_stats(&u).empty_bytes <= 256u << 10);
+    assert_true(unit_stats(&u).returned_bytes >= returned);
+    ok(mid_trim(u.thread, 0, &returned));
+    assert_int_equal(returned, 0);
+    ok(mid_trim(u.thread, 0, NULL));
+    unit_check(&u);
+    mid_release(u.thread, some);
+    unit_close(&u);
+}
+
+TEST(references_survive_moving)
+{
+    struct unit u;
+    size_t count = unit_scale(100000);
+    unit_open(&u, "");
+    mid_handle head = 0, dropped = 0;
+    for (size_t i = 0; i < count; i++) { /* two interleaved lists */
+        mid_handle *list = i % 4 == 0 ? &head : &dropped;
+        mid_handle next = unit_new(&u, u.node);
+        unit_node(&u, next)->value = i;
+        mid_give(u.thread, next, i % 3 ? LEFT : RIGHT, *list);
+        *list = next;
+    }
+    mid_release(u.thread, dropped);
+    unit_drain(&u);
+    ok(mid_compact(u.thread, 0, NULL));
+    unit_check(&u);
+    promise_kept(&u, 0);
+    size_t seen = 0;
+    for (mid_handle at = head; at != 0; seen++) {
+        uint64_t i = unit_node(&u, at)->value;
+        assert_int_equal(i % 4, 0);
+        at = mid_peek(u.thread, at, i % 3 ? LEFT : RIGHT);
+    }
+    assert_int_equal(seen, (count + 3) / 4);
+    mid_release(u.thread, head);
+    unit_drain(&u);
+    assert_int_equal(unit_live(&u), 0);
+    unit_close(&u);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_full_pass_keeps_its_promise),
+        cmocka_unit_test(big_slots_move_too),
+        cmocka_unit_test(greedy_moves_no_more_than_needed),
+        cmocka_unit_test(nothing_moves_when_no_pool_would_come_free),
+        cmocka_unit_test(a_heap_with_no_waste_is_left_alone),
+        cmocka_unit_test(slices_add_up_to_a_full_pass),
+        cmocka_unit_test(the_program_goes_on_between_slices),
+        cmocka_unit_test(pinned_objects_stay_where_they_are),
+        cmocka_unit_test(resident_memory_really_falls),
+        cmocka_unit_test(trim_gives_back_what_frees_have_emptied),
+        cmocka_unit_test(references_survive_moving),
+    };
+    return UNIT_RUN(tests);
+}

@@ -1,0 +1,208 @@
+/* Statistics: exact where they say so, consistent with each other, extensible. */
+#include "unit.h"
+
+#include "fault_os.h"
+
+static void adds_up(struct unit *u)
+{
+    mid_stats s = unit_stats(u);
+    assert_int_equal(s.committed_bytes,
+                     s.pool_bytes + s.run_bytes + s.mapping_bytes + s.empty_bytes + s.table_bytes + s.metadata_bytes);
+    assert_true(s.peak_committed_bytes >= s.committed_bytes);
+    assert_int_equal(s.allocated_objects, s.live_objects + s.waiting_objects + s.freed_objects);
+    mid_class_stats c;
+    uint64_t pools = 0, slot_bytes = 0;
+    for (unsigned i = 0; mid_stats_class(u->heap, i, &c) == MID_OK; i++) {
+        pools += c.pools;
+        slot_bytes += c.live_slots * c.slot_size;
+        assert_true(c.live_slots + c.free_slots <= c.pools * c.slots_per_pool);
+        assert_int_equal(c.optimal_pools, (c.live_slots + c.slots_per_pool - 1) / c.slots_per_pool);
+    }
+    assert_int_equal(pools * 65536, s.pool_bytes);
+    assert_int_equal(s.waiting_objects, 0);
+    assert_true(slot_bytes <= s.live_slot_bytes); /* runs and mappings are no slots */
+}
+
+TEST(figures_add_up_through_a_life)
+{
+    struct unit u;
+    enum { COUNT = 3000 };
+    static mid_handle objects[COUNT];
+    uint64_t seed = 3, live = 0;
+    unit_open(&u, "");
+    adds_up(&u);
+    for (int step = 0; step < 20000; step++) {
+        size_t at = unit_random(&seed) % COUNT;
+        live -= objects[at] != 0;
+        mid_release(u.thread, objects[at]);
+        uint64_t size = unit_random(&seed);
+        objects[at] = unit_array(&u, u.bytes, size % 50 == 0 ? (size >> 8) % 70000 : size % 500 == 1 ? (size >> 8) % 3000000 : (size >> 8) % 300);
+        live++;
+        if (step % 500 == 0) {
+            adds_up(&u);
+            assert_int_equal(unit_live(&u), live);
+        }
+        if (step % 4000 == 3999)
+            ok(mid_compact(u.thread, 0, NULL));
+    }
+    adds_up(&u);
+    for (int i = 0; i < COUNT; i++)
+        mid_release(u.thread, objects[i]);
+    adds_up(&u);
+    mid_stats s = unit_stats(&u);
+    assert_int_equal(s.live_objects, 0);
+    assert_int_equal(s.live_slot_bytes, 0);
+    assert_int_equal(s.mapping_bytes, 0);
+    assert_int_equal(s.allocated_objects, 20000);
+    assert_int_equal(s.freed_objects, 20000);
+    unit_close(&u);
+}
+
+TEST(bytes_are_those_the_system_gave)
+{
+    struct unit u;
+    struct fault_os fault;
+    mid_options options;
+    fault_os_init(&fault);
+    mid_options_init(&options);
+    options.os = &fault.os;
+    options.max_objects = 1u << 20;
+    unit_open_with(&u, &options);
+    static const size_t sizes[] = {10, 200, 3000, 30000, 40000, 900000, 2000000, 50000000};
+    mid_handle objects[64];
+    for (size_t i = 0; i < 64; i++) {
+        objects[i] = unit_array(&u, u.bytes, sizes[i % 8]);
+        assert_int_equal(unit_stats(&u).committed_bytes, fault.committed + fault.mapped);
+    }
+    for (size_t i = 0; i < 64; i++) {
+        ok(mid_resize(u.thread, objects[i], sizes[(i + 3) % 8]));
+        assert_int_equal(unit_stats(&u).committed_bytes, fault.committed + fault.mapped);
+    }
+    for (size_t i = 0; i < 64; i++)
+        mid_release(u.thread, objects[i]);
+    ok(mid_collect(u.thread, NULL));
+    ok(mid_compact(u.thread, 0, NULL));
+    ok(mid_trim(u.thread, 0, NULL));
+    assert_int_equal(unit_stats(&u).committed_bytes, fault.committed + fault.mapped);
+    unit_close(&u);
+    assert_int_equal(fault.reserved + fault.mapped + fault.committed, 0);
+    assert_int_equal(fault.violations, 0);
+    fault_os_done(&fault);
+}
+
+TEST(live_figures_are_exact_at_every_step)
+{
+    struct unit u;
+    unit_open(&u, "");
+    mid_handle objects[1000];
+    for (uint64_t i = 0; i < 1000; i++) {
+        mid_stats before = unit_stats(&u);
+        objects[i] = unit_new(&u, u.node);
+        mid_stats after = unit_stats(&u);
+        assert_int_equal(after.live_objects, before.live_objects + 1);
+        assert_int_equal(after.live_slot_bytes, before.live_slot_bytes + sizeof(struct node));
+        assert_int_equal(after.allocated_objects, before.allocated_objects + 1);
+        assert_true(after.allocated_bytes >= before.allocated_bytes + sizeof(struct node));
+    }
+    for (uint64_t i = 0; i < 1000; i++) {
+        mid_release(u.thread, objects[i]);
+        mid_stats s = unit_stats(&u);
+        assert_int_equal(s.live_objects, 999 - i);
+        assert_int_equal(s.freed_objects, i + 1);
+        assert_int_equal(s.live_slot_bytes, (999 - i) * sizeof(struct node));
+    }
+    unit_close(&u);
+}
+
+TEST(an_older_program_gets_what_it_knows)
+{
+    struct unit u;
+    unit_open(&u, "");
+    mid_handle a = unit_new(&u, u.node);
+    struct {
+        mid_stats stats;
+        unsigned char guard[64];
+    } area;
+    for (size_t size = 0; size <= sizeof area; size += 8) {
+        memset(&area, 0xAB, sizeof area);
+        size_t filled = mid_stats_get(u.heap, &area.stats, size);
+        assert_int_equal(filled, size < sizeof(mid_stats) ? size : sizeof(mid_stats));
+        for (size_t i = filled; i < sizeof area; i++)
+            assert_int_equal(((unsigned char *)&area)[i], 0xAB);
+        if (filled >= 8)
+            assert_int_equal(area.stats.live_objects, 1);
+    }
+    assert_int_equal(mid_stats_get(NULL, &area.stats, sizeof area.stats), 0);
+    assert_int_equal(mid_stats_get(u.heap, NULL, sizeof area.stats), 0);
+    mid_release(u.thread, a);
+    unit_close(&u);
+}
+
+TEST(classes_and_types)
+{
+    struct unit u;
+    unit_open(&u, "");
+    mid_handle objects[100];
+    for (int i = 0; i < 100; i++)
+        objects[i] = i % 4 == 0 ? unit_new(&u, u.node) : unit_array(&u, u.bytes, 1000);
+    uint64_t count = 0, bytes = 0;
+    ok(mid_stats_type(u.heap, u.node, &count, &bytes));
+    assert_int_equal(count, 25);
+    assert_true(bytes >= 25 * sizeof(struct node));
+    ok(mid_stats_type(u.heap, u.bytes, &count, &bytes));
+    assert_int_equal(count, 75);
+    assert_true(bytes >= 75 * 1016 && bytes <= 75 * 1016 * 9 / 8);
+    ok(mid_stats_type(u.heap, u.vec, &count, &bytes));
+    assert_int_equal(count, 0);
+    expect(MID_ETYPE, mid_stats_type(u.heap, 0, &count, &bytes));
+    expect(MID_ETYPE, mid_stats_type(u.heap, 4000, &count, &bytes));
+    expect(MID_ENULL, mid_stats_type(NULL, u.node, &count, &bytes));
+    mid_class_stats c;
+    uint32_t last = 0;
+    unsigned classes = 0;
+    for (; mid_stats_class(u.heap, classes, &c) == MID_OK; classes++) {
+        assert_true(c.slot_size > last);
+        assert_true(c.slots_per_pool >= 1 && (uint64_t)c.slot_size * c.slots_per_pool <= 65536);
+        last = c.slot_size;
+    }
+    assert_true(classes > 40 && last >= 32768 - 64);
+    expect(MID_EINVAL, mid_stats_class(u.heap, UINT32_MAX, &c));
+    expect(MID_ENULL, mid_stats_class(NULL, 0, &c));
+    expect(MID_ENULL, mid_stats_class(u.heap, 0, NULL));
+    for (int i = 0; i < 100; i++)
+        mid_release(u.thread, objects[i]);
+    unit_close(&u);
+}
+
+TEST(every_stop_is_in_the_histogram)
+{
+    struct unit u;
+    unit_open(&u, "");
+    for (int i = 0; i < 25; i++)
+        ok(mid_collect(u.thread, NULL));
+    uint64_t histogram[MID_STOP_BUCKETS], sum = 0;
+    ok(mid_stats_stops(u.heap, histogram));
+    for (int i = 0; i < MID_STOP_BUCKETS; i++)
+        sum += histogram[i];
+    mid_stats s = unit_stats(&u);
+    assert_int_equal(sum, s.stops);
+    assert_true(s.stops >= 25);
+    assert_true(s.stop_micros_max <= s.stop_micros);
+    assert_int_equal(s.collections, 25);
+    expect(MID_ENULL, mid_stats_stops(NULL, histogram));
+    expect(MID_ENULL, mid_stats_stops(u.heap, NULL));
+    unit_close(&u);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(figures_add_up_through_a_life),
+        cmocka_unit_test(bytes_are_those_the_system_gave),
+        cmocka_unit_test(live_figures_are_exact_at_every_step),
+        cmocka_unit_test(an_older_program_gets_what_it_knows),
+        cmocka_unit_test(classes_and_types),
+        cmocka_unit_test(every_stop_is_in_the_histogram),
+    };
+    return UNIT_RUN(tests);
+}
