@@ -13,21 +13,20 @@ static void prepare(struct run *run)
     (void)run;
 }
 
-static be_ref bottom_up(be_heap *h, be_type type, int depth)
+/* A node before its children, as in the game's program "gcc #3". */
+static be_ref make(be_heap *h, be_type type, int depth)
 {
+    be_ref node = be_new(h, type);
     if (depth == 0) {
-        be_ref leaf = be_new(h, type);
-        be_init_none(h, leaf, LEFT);
-        be_init_none(h, leaf, RIGHT);
-        return leaf;
+        be_init_none(h, node, LEFT);
+        be_init_none(h, node, RIGHT);
+        return node;
     }
     if (depth == POLL_DEPTH)
         be_poll(h);
-    be_ref left = bottom_up(h, type, depth - 1);
-    be_ref right = bottom_up(h, type, depth - 1);
-    be_ref node = be_new(h, type);
-    be_init(h, node, LEFT, left);
-    be_init(h, node, RIGHT, right);
+    be_init_none(h, node, RIGHT);
+    be_init(h, node, LEFT, make(h, type, depth - 1));
+    be_init(h, node, RIGHT, make(h, type, depth - 1));
     return node;
 }
 
@@ -53,7 +52,7 @@ static void drop(be_heap *h, be_ref node)
 
 static uint64_t build_and_drop(be_heap *h, be_type type, int depth)
 {
-    be_ref tree = bottom_up(h, type, depth);
+    be_ref tree = make(h, type, depth);
     uint64_t nodes = item_check(h, tree);
     drop(h, tree);
     be_poll(h);
@@ -69,7 +68,7 @@ static void run_trees(struct run *run)
     phase_begin(run);
     uint64_t nodes = build_and_drop(h, type, depth + 1);
     run_checksum(run, nodes);
-    be_ref long_lived = bottom_up(h, type, depth);
+    be_ref long_lived = make(h, type, depth);
     for (int d = MIN_DEPTH; d <= depth; d += 2) {
         uint64_t sum = 0;
         for (long i = 1l << (depth - d + MIN_DEPTH); i > 0; i--)
