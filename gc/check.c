@@ -107,7 +107,7 @@ static void check_dying(audit *a)
 
 static void check_table(audit *a)
 {
-    uint64_t live = 0, free_entries = 0, dying = 0;
+    uint64_t live = 0, free_entries = 0, dying = 0, bound = 0;
     for (uint32_t i = a->heap->first_index; i < a->heap->next_index; i++) {
         mid_entry *entry = a->heap->table + i;
         if (!mid_entry_live(entry)) {
@@ -128,11 +128,18 @@ static void check_table(audit *a)
         mid_refs(a->heap, mid_type_at(a->heap, type), mid_address(entry), check_slot, a);
     }
     mid_stats stats;
-    mid_stats_get(a->heap, &stats, sizeof stats);
+    mid_stats_fill(a->heap, &stats);
     if (live != stats.live_objects)
         fail(a, "the number of live objects is wrong", 0);
     if (dying != a->heap->pending_count + a->heap->quarantine_count)
         fail(a, "dying entries are not all on the work list or in quarantine", 0);
+    for (unsigned i = 0; i < MID_CLASSES; i++)
+        for (unsigned list = 0; list < MID_POOL_LISTS; list++)
+            for (const mid_pool *pool = a->heap->alloc.classes[i].list[list]; pool != NULL; pool = pool->next)
+                bound += pool->bound;
+    if (free_entries + bound + a->heap->large_objects - a->heap->large_freed !=
+        a->heap->next_index - a->heap->first_index)
+        fail(a, "an entry is neither free, nor bound to a slot, nor a large object's", 0);
     if (free_entries != a->heap->free_entry_count)
         fail(a, "the number of free entries is wrong", 0);
 }
@@ -155,14 +162,8 @@ static void check_weak(audit *a)
             fail(a, "a weak cell names an object that does not know it", cells[i].target / 2);
 }
 
-mid_status mid_heap_check(mid_heap *heap)
+static mid_status check(mid_heap *heap)
 {
-    if (heap == NULL)
-        return MID_ENULL;
-    if (!mid_is_mutator(heap))
-        return MID_ETHREAD;
-    if (heap->busy)
-        return MID_EBUSY;
     audit a = {.heap = heap};
     a.wrong = mid_alloc_check(&heap->alloc);
     size_t bytes = mid_round(heap->next_index * sizeof(uint32_t), MID_PAGE);
@@ -186,6 +187,20 @@ mid_status mid_heap_check(mid_heap *heap)
     else
         snprintf(heap->check_text, sizeof heap->check_text, "%s: handle %u", a.wrong, a.at * 2);
     return MID_ECORRUPT;
+}
+
+mid_status mid_heap_check(mid_heap *heap)
+{
+    if (heap == NULL)
+        return MID_ENULL;
+    bool locked;
+    mid_status status = mid_look_begin(heap, &locked);
+    if (status == MID_OK && heap->busy)
+        status = MID_EBUSY;
+    else if (status == MID_OK)
+        status = check(heap);
+    mid_look_end(heap, locked);
+    return status;
 }
 
 const char *mid_heap_check_text(mid_heap *heap)

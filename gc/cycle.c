@@ -26,7 +26,7 @@ typedef uint64_t shape;
 #define CYCLIC (1ull << 32)
 #define SIMPLE (1ull << 33)
 #define PLAIN (1ull << 34)
-#define NO_SHAPE UINT64_MAX
+#define NO_SHAPE 0 /* of type 0, which no object has */
 
 typedef struct sweep {
     mid_heap *heap;

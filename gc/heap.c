@@ -37,6 +37,7 @@ static mid_status init_locks(mid_heap *heap)
         return MID_ESYSTEM;
     pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
     bool ok = pthread_mutex_init(&heap->lock, NULL) == 0 && pthread_mutex_init(&heap->kick_lock, NULL) == 0 &&
+              pthread_mutex_init(&heap->stats_lock, NULL) == 0 &&
               pthread_cond_init(&heap->changed, &monotonic) == 0;
     pthread_condattr_destroy(&monotonic);
     return ok ? MID_OK : MID_ESYSTEM;
@@ -144,6 +145,7 @@ static mid_status closable(mid_heap *heap)
 static void free_locks(mid_heap *heap)
 {
     pthread_cond_destroy(&heap->changed);
+    pthread_mutex_destroy(&heap->stats_lock);
     pthread_mutex_destroy(&heap->kick_lock);
     pthread_mutex_destroy(&heap->lock);
 }

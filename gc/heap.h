@@ -137,6 +137,10 @@ struct mid_heap {
     void (*kick)(void *);
     void *kick_context;
     uint64_t stop_began;     /* thread CPU nanoseconds */
+    pthread_t claimer;       /* under lock: the service's thread, while `claimed` */
+    bool claimed;            /* atomic */
+    pthread_mutex_t stats_lock;
+    mid_stats shown;         /* under stats_lock: for threads that may not look */
     uint64_t live_at_kick;
     uint64_t collect_limit;  /* atomic: live bytes at which the mutator collects by itself */
     uint64_t growth_least, growth_percent; /* under lock: its next limit */
@@ -261,6 +265,10 @@ void mid_world_leave(mid_thread *thread);
 void mid_ask(mid_heap *heap, uint32_t what);
 void mid_publish(mid_heap *heap, bool kick);
 bool mid_worth_a_kick(mid_heap *heap);
+/* For calls that the attached thread may make, anybody while none is, and callbacks of who has stopped the world.
+ * MID_OK: until mid_look_end nothing changes. MID_ETHREAD. */
+mid_status mid_look_begin(mid_heap *heap, bool *locked);
+void mid_look_end(mid_heap *heap, bool locked);
 bool mid_is_mutator(const mid_heap *heap);      /* the caller may work on this heap: attached, or nobody is */
 mid_status mid_thread_check(mid_thread *thread); /* MID_OK, or why a call cannot be served */
 
@@ -276,6 +284,7 @@ mid_status mid_thread_check(mid_thread *thread); /* MID_OK, or why a call cannot
     } while (0)
 void mid_stop_recorded(mid_heap *heap, uint64_t micros);
 void mid_snapshot_fill(mid_heap *heap, mid_snapshot *into);
+void mid_stats_fill(const mid_heap *heap, mid_stats *into);
 const char *mid_heap_verify(mid_heap *heap);
 
 #endif

@@ -84,6 +84,7 @@ static bool claim_within(mid_heap *heap, mid_thread *self, uint64_t wait_micros)
 static void release_claim(mid_heap *heap, mid_thread *self)
 {
     mid_impl *impl = heap->mutator;
+    __atomic_store_n(&heap->claimed, false, __ATOMIC_RELEASE);
     __atomic_store_n(&heap->stop_wanted, 0, __ATOMIC_SEQ_CST);
     if (impl != NULL && (self == NULL || mid_impl_of(self) != impl))
         __atomic_store_n(&impl->state, MID_T_BLOCKED, __ATOMIC_SEQ_CST);
@@ -106,6 +107,8 @@ mid_status mid_service_stop(mid_heap *heap, mid_thread *self, uint64_t wait_micr
         release_claim(heap, self);
         return MID_EBUSY;
     }
+    heap->claimer = pthread_self();
+    __atomic_store_n(&heap->claimed, true, __ATOMIC_RELEASE);
     mid_publish(heap, false);
     MID_EMIT(heap, stop_begin);
     heap->stop_began = mid_thread_cpu_nanos();
@@ -202,6 +205,9 @@ void mid_publish(mid_heap *heap, bool kick)
 #define MID_X(field) __atomic_store_n(&heap->published.field, now.field, __ATOMIC_RELAXED);
     PUBLISHED(MID_X)
 #undef MID_X
+    pthread_mutex_lock(&heap->stats_lock);
+    mid_stats_fill(heap, &heap->shown);
+    pthread_mutex_unlock(&heap->stats_lock);
     if (heap->credit < 0 || kick)
         heap->credit = (int64_t)heap->options.credit;
     if (!kick || collect_first(heap, now.live_slot_bytes + now.large_bytes))

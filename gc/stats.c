@@ -24,10 +24,8 @@ static void fill_objects(const mid_heap *heap, mid_stats *s)
     s->freed_objects += heap->large_freed;
 }
 
-size_t mid_stats_get(mid_heap *heap, mid_stats *stats, size_t size)
+void mid_stats_fill(const mid_heap *heap, mid_stats *into)
 {
-    if (heap == NULL || stats == NULL)
-        return 0;
     mid_stats s = heap->counts;
     const mid_alloc *a = &heap->alloc;
     fill_objects(heap, &s);
@@ -44,6 +42,23 @@ size_t mid_stats_get(mid_heap *heap, mid_stats *stats, size_t size)
     s.pinned_objects = heap->pins.count;
     s.weak_references = heap->weak_live;
     s.returned_bytes = a->returned;
+    *into = s;
+}
+
+size_t mid_stats_get(mid_heap *heap, mid_stats *stats, size_t size)
+{
+    if (heap == NULL || stats == NULL)
+        return 0;
+    mid_stats s;
+    bool locked;
+    if (mid_look_begin(heap, &locked) == MID_OK) {
+        mid_stats_fill(heap, &s);
+        mid_look_end(heap, locked);
+    } else {
+        pthread_mutex_lock(&heap->stats_lock);
+        s = heap->shown;
+        pthread_mutex_unlock(&heap->stats_lock);
+    }
     if (size > sizeof s)
         size = sizeof s;
     memcpy(stats, &s, size);
@@ -56,6 +71,10 @@ mid_status mid_stats_class(mid_heap *heap, unsigned size_class, mid_class_stats 
         return MID_ENULL;
     if (size_class >= MID_CLASSES)
         return MID_EINVAL;
+    bool locked;
+    mid_status status = mid_look_begin(heap, &locked);
+    if (status != MID_OK)
+        return status;
     const mid_class *c = &heap->alloc.classes[size_class];
     uint64_t live = mid_live_slots(heap, size_class);
     *stats = (mid_class_stats){
@@ -66,6 +85,7 @@ mid_status mid_stats_class(mid_heap *heap, unsigned size_class, mid_class_stats 
         .free_slots = c->pools * c->slots - live,
         .optimal_pools = (live + c->slots - 1) / c->slots,
     };
+    mid_look_end(heap, locked);
     return MID_OK;
 }
 
@@ -73,24 +93,30 @@ mid_status mid_stats_type(mid_heap *heap, mid_type type, uint64_t *objects, uint
 {
     if (heap == NULL || objects == NULL || bytes == NULL)
         return MID_ENULL;
-    if (type == 0 || type > heap->type_count)
-        return MID_ETYPE;
+    bool locked;
+    mid_status status = mid_look_begin(heap, &locked);
+    if (status == MID_OK && (type == 0 || type > heap->type_count))
+        status = MID_ETYPE;
     *objects = *bytes = 0;
-    const mid_type_info *info = mid_type_at(heap, type);
-    for (uint32_t i = heap->first_index; i < heap->next_index; i++) {
+    for (uint32_t i = heap->first_index; status == MID_OK && i < heap->next_index; i++) {
         const mid_entry *entry = heap->table + i;
         if (!mid_entry_live(entry) || entry->word >> MID_TYPE_SHIFT_ != type)
             continue;
         ++*objects;
-        *bytes += mid_object_size(info, mid_address(entry));
+        *bytes += mid_object_size(mid_type_at(heap, type), mid_address(entry));
     }
-    return MID_OK;
+    mid_look_end(heap, locked);
+    return status;
 }
 
 mid_status mid_stats_stops(mid_heap *heap, uint64_t stop_histogram[MID_STOP_BUCKETS])
 {
     if (heap == NULL || stop_histogram == NULL)
         return MID_ENULL;
-    memcpy(stop_histogram, heap->stop_histogram, sizeof heap->stop_histogram);
-    return MID_OK;
+    bool locked;
+    mid_status status = mid_look_begin(heap, &locked);
+    if (status == MID_OK)
+        memcpy(stop_histogram, heap->stop_histogram, sizeof heap->stop_histogram);
+    mid_look_end(heap, locked);
+    return status;
 }

@@ -38,6 +38,30 @@ bool mid_is_mutator(const mid_heap *heap)
     return impl == NULL || pthread_equal(impl->owner, pthread_self());
 }
 
+mid_status mid_look_begin(mid_heap *heap, bool *locked)
+{
+    const mid_impl *impl = __atomic_load_n(&heap->mutator, __ATOMIC_ACQUIRE);
+    *locked = false;
+    if (impl != NULL && pthread_equal(impl->owner, pthread_self()) && !impl->in_region)
+        return MID_OK;
+    if (__atomic_load_n(&heap->claimed, __ATOMIC_ACQUIRE) && pthread_equal(heap->claimer, pthread_self()))
+        return MID_OK;
+    if (impl != NULL)
+        return MID_ETHREAD;
+    pthread_mutex_lock(&heap->lock); /* keeps services and attaching threads away */
+    *locked = heap->mutator == NULL;
+    if (*locked)
+        return MID_OK;
+    pthread_mutex_unlock(&heap->lock);
+    return MID_ETHREAD;
+}
+
+void mid_look_end(mid_heap *heap, bool locked)
+{
+    if (locked)
+        pthread_mutex_unlock(&heap->lock);
+}
+
 mid_status mid_thread_check(mid_thread *thread)
 {
     if (thread == NULL)
@@ -290,8 +314,8 @@ mid_status mid_thread_detach(mid_thread *thread)
     change_state(impl, MID_T_BLOCKED, MID_T_RUNNING);
     mid_caches_flush(heap);
     mid_array_free(&heap->alloc, &impl->scope_handles);
-    __atomic_store_n(&heap->mutator, NULL, __ATOMIC_RELEASE);
     mid_publish(heap, true);
+    __atomic_store_n(&heap->mutator, NULL, __ATOMIC_RELEASE);
     pthread_cond_broadcast(&heap->changed);
     pthread_mutex_unlock(&heap->lock);
     return MID_OK;

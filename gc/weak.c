@@ -78,8 +78,12 @@ mid_handle mid_weak_get(mid_thread *thread, mid_weak weak)
         thread->status = status;
     if (status != MID_OK)
         return 0;
-    mid_weak_cell *c = checked(mid_impl_of(thread)->heap, weak);
-    return c == NULL || c->target == 0 ? 0 : (mid_retain)(thread, c->target);
+    mid_heap *heap = mid_impl_of(thread)->heap;
+    mid_weak_cell *c = checked(heap, weak);
+    /* What waits on the work list still has its cells, and is gone all the same. */
+    if (c == NULL || c->target == 0 || !mid_entry_live(mid_entry_at(heap, c->target)))
+        return 0;
+    return (mid_retain)(thread, c->target);
 }
 
 static void unlink_cell(mid_heap *heap, mid_weak_cell *c)

@@ -28,20 +28,25 @@ typedef enum mid_trigger {
     MID_WHY_IDLE           /* the program has stopped allocating */
 } mid_trigger;
 
-/* One decision and what came of it. */
+/* One decision and what came of it: a run of slices with one action and trigger, with nothing else in between. Time, value,
+ * threshold and pools_before are of the first slice, status, pools_after and pools_pinned of the last, budget and longest the
+ * greatest, the others sums. A refused stop (MID_EPOSTPONED, MID_EBUSY) or a failure ends a run; its like add up, too. */
 typedef struct mid_decision {
     uint64_t at_micros;     /* monotonic clock */
     mid_action action;
     mid_trigger trigger;
     uint64_t value;         /* what was measured, in the trigger's unit: objects, bytes, percent, bytes, micros */
     uint64_t threshold;     /* what it was compared with */
-    uint64_t budget_micros; /* 0: none */
+    uint64_t budget_micros; /* of a slice; 0: none */
     mid_status status;      /* MID_OK, MID_MORE, MID_EPOSTPONED, ... */
     uint64_t objects;       /* freed or moved */
     uint64_t bytes;         /* moved (compact) or returned (trim) */
     uint64_t pools_before, pools_after;
+    uint64_t pools_pinned;  /* sparse pools that were skipped because something in them is pinned */
     uint64_t took_micros;   /* processor time */
-    uint64_t waited_micros; /* until the mutator stopped */
+    uint64_t waited_micros; /* until the mutator stopped; 0 also when it collected by itself */
+    uint64_t slices;        /* stops, or refusals of one */
+    uint64_t longest_micros; /* processor time of the longest of them */
 } mid_decision;
 
 #ifdef __cplusplus
@@ -66,8 +71,8 @@ MID_API mid_status mid_daemon_stop(mid_daemon *daemon);
 /* Ask for a look now. Any thread. MID_ENULL. */
 MID_API mid_status mid_daemon_kick(mid_daemon *daemon);
 
-/* Copy the newest decisions, oldest first, at most `room`; returns how many. Looks that decided nothing are not logged.
- * Any thread. */
+/* Copy the newest decisions, oldest first, at most `room`; returns how many. Looks that decided nothing are not logged; the
+ * newest may still grow. Any thread. */
 MID_API size_t mid_daemon_log(mid_daemon *daemon, mid_decision *into, size_t room);
 
 /* One decision as a line of text without newline ("+1.204s compact: fragmentation 412 % >= 110 %, ..."), cut to `room`

@@ -111,8 +111,10 @@ typedef struct mid_compact_result {
  * needs no other order: the exchange argument is in docs/design/compaction.md). Then give empty pools
  * beyond the reserve back. Pools with a pinned object stay. A class in which no pool would come free is
  * left alone. budget_micros 0: no budget, the pass runs to its end. `result` may be null. A safepoint.
- * After MID_OK, pools in a class = ceil(L/k), + 1 per attached thread, + pinned ones.
- * MID_MORE: the budget ran out; a further call goes on. MID_ENULL, MID_ETHREAD, MID_EBUSY. */
+ * After MID_OK without a budget, pools in a class = ceil(L/k), + 1 per attached thread, + pinned ones.
+ * MID_MORE: the budget ran out; a further call goes on, and may promise less if the program allocated in between. A class for
+ * whose plan there is no memory is left as it is. MID_ENOMEM, MID_ELIMIT: not even the pass itself could be set up. MID_ENULL,
+ * MID_ETHREAD, MID_EBUSY. */
 MID_API mid_status mid_compact(mid_thread *thread, uint64_t budget_micros, mid_compact_result *result);
 
 /* Give every empty pool beyond the `reserve` option back to the system, at most `budget_micros` long (0: no

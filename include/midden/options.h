@@ -45,7 +45,8 @@
     X(growth, "growth", PERCENT, 75, 1, 10000,                                                     \
       "growth over what the last collection left alive that asks for a collection")                \
     X(waiting_start, "waiting-start", COUNT, 20000, 1, 1u << 30,                                   \
-      "dead objects on the work list at which the daemon starts to free them")                     \
+      "dead objects on the work list at which the daemon stops a running program to free them; "    \
+      "while the program is blocked it frees any number")                                          \
     X(waiting_stop, "waiting-stop", COUNT, 1000, 0, 1u << 30,                                      \
       "dead objects on the work list at which it leaves the rest to the program")                  \
     X(frag_start, "frag-start", PERCENT, 110, 100, 100000,                                         \

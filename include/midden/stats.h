@@ -47,16 +47,18 @@ extern "C" {
 
 /* Fill the first `size` bytes of *stats (a program compiled against an older header passes its smaller size) and
  * return how many were filled; 0: an argument is null. Exact for the attached thread, or any thread while none is
- * attached; for others as of the mutator's last refill or safepoint. Time does not grow with the heap. */
+ * attached; for others as the mutator last published it (every `credit` bytes, at safepoints that had something to do, at
+ * the begin and end of stops). Time does not grow with the heap. Objects that a resize moved count as allocated and freed. */
 MID_API size_t mid_stats_get(mid_heap *heap, mid_stats *stats, size_t size);
 
-/* Size class `size_class` (0 ...); MID_EINVAL past the last, MID_ENULL. Threads and exactness as above. */
+/* Size class `size_class` (0 ...); MID_EINVAL past the last, MID_ENULL. For the attached thread, anybody while none is, and
+ * listeners: MID_ETHREAD for others. Live slots include a debug heap's quarantine. */
 MID_API mid_status mid_stats_class(mid_heap *heap, unsigned size_class, mid_class_stats *stats);
 
-/* Live objects and bytes of one type. Walks the table. By the attached thread or while none is.
- * MID_ETYPE, MID_ENULL. */
+/* Live objects and bytes of one type. Walks the table. Threads as for mid_stats_class. MID_ETYPE, MID_ENULL, MID_ETHREAD. */
 MID_API mid_status mid_stats_type(mid_heap *heap, mid_type type, uint64_t *objects, uint64_t *bytes);
 
+/* Threads as for mid_stats_class. MID_ENULL, MID_ETHREAD. */
 MID_API mid_status mid_stats_stops(mid_heap *heap, uint64_t stop_histogram[MID_STOP_BUCKETS]);
 
 #ifdef __cplusplus

@@ -1,0 +1,61 @@
+/* tests/stress/daemon.c: see daemon.h. Only stress-daemon is built with STRESS_DAEMON and linked with the daemon. */
+#include "daemon.h"
+
+#ifdef STRESS_DAEMON
+
+#include <stdio.h>
+
+#include "midden/daemon.h"
+#include "run.h"
+
+static mid_daemon *daemon;
+
+void daemon_options(mid_options *options)
+{
+    if (mid_options_parse(options,
+                          "credit=64K, heartbeat=1ms, slice=50us, share=100%, stop-wait=200us, growth-min=0, growth=1%,"
+                          "waiting-start=1, waiting-stop=0, frag-start=101%, frag-stop=100%, waste-min=0, decay=0us,"
+                          "idle=1ms, reserve=0, spare=0%",
+                          NULL) != MID_OK)
+        fail("the daemon's options are refused");
+}
+
+bool daemon_begin(mid_heap *heap)
+{
+    mid_status status = mid_daemon_start(heap, &daemon);
+    if (status != MID_OK)
+        fail("mid_daemon_start returned %s", mid_status_name(status));
+    return true;
+}
+
+void daemon_end(void)
+{
+    mid_decision log[64];
+    size_t count = mid_daemon_log(daemon, log, 64), seen[5] = {0};
+    for (size_t n = 0; n < count; n++)
+        seen[log[n].action <= MID_ACT_TRIM ? log[n].action : 0]++;
+    printf("  daemon: %llu wakeups; of its last %zu decisions %zu drain, %zu collect, %zu compact, %zu trim\n",
+           (unsigned long long)mid_daemon_wakeups(daemon), count, seen[MID_ACT_DRAIN], seen[MID_ACT_COLLECT],
+           seen[MID_ACT_COMPACT], seen[MID_ACT_TRIM]);
+    if (mid_daemon_stop(daemon) != MID_OK)
+        fail("mid_daemon_stop failed");
+}
+
+#else
+
+void daemon_options(mid_options *options)
+{
+    (void)options;
+}
+
+bool daemon_begin(mid_heap *heap)
+{
+    (void)heap;
+    return false;
+}
+
+void daemon_end(void)
+{
+}
+
+#endif

@@ -1,0 +1,318 @@
+/* tests/stress/ops_gc.c: safepoints, collections, compaction, blocked regions, threads; see ops.h. */
+#include <pthread.h>
+#include <time.h>
+
+#include "act.h"
+#include "audit.h"
+#include "ops.h"
+
+/* Around a safepoint: addresses end, finalizers may run. */
+static struct guard safepoint_begin(void)
+{
+    run.epoch++;
+    return guard_begin();
+}
+
+static void safepoint_end(struct guard guard)
+{
+    guard_end(guard);
+    run.epoch++;
+}
+
+static void safepoint(void)
+{
+    struct guard guard = safepoint_begin();
+    mid_status status = mid_safepoint(run.thread);
+    safepoint_end(guard);
+    if (status != MID_OK)
+        fail("mid_safepoint returned %s", mid_status_name(status));
+}
+
+void drain(void)
+{
+    for (unsigned tries = 0; tries < 100000; tries++) {
+        mid_stats stats = stats_now();
+        if (quiet(&stats))
+            return;
+        safepoint();
+    }
+    fail("100000 safepoints do not empty the work list");
+}
+
+void op_safepoint(void)
+{
+    safepoint();
+}
+
+/* --- collection --------------------------------------------------------------------------------------------------- */
+
+static void collect_once(bool exact)
+{
+    mid_collect_result result;
+    size_t garbage = model_collect_begin();
+    run.commit = model_collect_commit;
+    struct guard guard = safepoint_begin();
+    mid_status status = mid_collect(run.thread, &result);
+    safepoint_end(guard);
+    run.commit = NULL;
+    if (refused(status, "mid_collect")) {
+        model_collect_end();
+        return;
+    }
+    model_collect_commit();
+    if (run.heap_limit != 0 && model.finals_left != 0)
+        model_collect_abandon();
+    if (model.finals_left != 0 && exact)
+        fail("mid_collect left %zu finalizers of garbage to run", model.finals_left);
+    if (result.garbage != garbage && exact)
+        fail("mid_collect found %llu garbage objects, expected %zu", (unsigned long long)result.garbage, garbage);
+    run.collected += result.garbage;
+    drain();
+    if (model.finals_left != 0)
+        fail("%zu finalizers of garbage did not run", model.finals_left);
+    model_collect_end();
+}
+
+/* The end of a time in which the heap could be ahead: ask it which weak references it has cleared. */
+static void settle_doubts(void)
+{
+    for (size_t n = 0; n < model.weak_count; n++) {
+        struct weak *w = &model.weak[n];
+        if (w->target == NULL || !w->target->doubted)
+            continue;
+        mid_handle found = mid_weak_get(run.thread, w->handle);
+        mid_release(run.thread, found);
+        if (found == 0) {
+            w->target->weaks--;
+            w->target = NULL;
+        }
+    }
+    for (size_t n = 0; n < model.live.count; n++)
+        model.live.at[n]->doubted = false;
+}
+
+static mid_status compact(uint64_t budget)
+{
+    mid_compact_result result;
+    struct guard guard = safepoint_begin();
+    mid_status status = mid_compact(run.thread, budget, &result);
+    safepoint_end(guard);
+    if ((status != MID_MORE || budget == 0) && refused(status, "mid_compact"))
+        return status;
+    run.moved += result.moved_objects;
+    return status;
+}
+
+/* Near its limit the heap may lack room to recount what its finalizers left: it is garbage until there is room. */
+static void catch_up(void)
+{
+    for (unsigned tries = 0; stats_now().live_objects > model.live.count; tries++) {
+        for (unsigned n = 0; n < 32 && run.root.count != 0; n++)
+            act_release(pick((uint32_t)run.root.count));
+        run.loose = true;
+        compact(0);
+        collect_once(false);
+        if (tries == 100)
+            fail("%llu live objects, expected %zu, and a hundred collections do not help",
+                 (unsigned long long)stats_now().live_objects, model.live.count);
+    }
+}
+
+/* Collect while nothing waits. `exact`: the heap has not collected behind the model's back, so it finds what the model finds;
+ * in any case both are in the same state after. */
+static void collect(bool exact)
+{
+    collect_once(exact);
+    for (unsigned tries = 0; run.ambiguous; tries++) {
+        run.ambiguous = false;
+        collect_once(false);
+        if (tries == 100)
+            fail("a hundred collections in a row ran finalizers after finalizers");
+    }
+    if (run.heap_limit != 0)
+        catch_up();
+    settle_doubts();
+    run.loose = run.mode == MODE_DAEMON;
+}
+
+void sync_loose(void)
+{
+    drain();
+    collect(false);
+    run.loose = false;
+    audit();
+    run.loose = run.mode == MODE_DAEMON;
+}
+
+void op_collect(void)
+{
+    mid_stats stats = stats_now();
+    if (run.mode == MODE_DAEMON) {
+        sync_loose();
+        return;
+    }
+    bool behind = !quiet(&stats) && one_in(2);
+    if (behind) {
+        /* A collection on top of a full work list: how much it finds is its own affair. */
+        run.loose = true;
+        struct guard guard = safepoint_begin();
+        refused(mid_collect(run.thread, NULL), "mid_collect");
+        safepoint_end(guard);
+        drain();
+    }
+    drain();
+    collect(!behind);
+}
+
+/* --- compaction --------------------------------------------------------------------------------------------------- */
+
+static uint64_t pinned_pools(void)
+{
+    uint64_t seen[64];
+    unsigned count = 0;
+    for (size_t n = 0; n < model.live.count && count < 64; n++) {
+        if (model.live.at[n]->pins == 0)
+            continue;
+        uint64_t pool = (uintptr_t)model.live.at[n]->address >> 16;
+        unsigned i = 0;
+        while (i < count && seen[i] != pool)
+            i++;
+        if (i == count)
+            seen[count++] = pool;
+    }
+    return count;
+}
+
+/* The promise of a pass that ended: ceil(L/k) pools a class, + 1, + those with something pinned. */
+static void check_packed(void)
+{
+    mid_class_stats stats;
+    mid_stats all = stats_now();
+    uint64_t pinned = pinned_pools();
+    if (run.heap_limit != 0 && all.committed_bytes + (1u << 20) > run.heap_limit)
+        return; /* no memory for a plan */
+    for (unsigned n = 0; mid_stats_class(run.heap, n, &stats) == MID_OK; n++) {
+        if (stats.pools > stats.optimal_pools + 1 + pinned)
+            fail("after mid_compact, class %u (%u bytes) has %llu pools for %llu slots, optimal %llu, pinned %llu", n,
+                 stats.slot_size, (unsigned long long)stats.pools, (unsigned long long)stats.live_slots,
+                 (unsigned long long)stats.optimal_pools, (unsigned long long)pinned);
+    }
+}
+
+static void compact_fully(void)
+{
+    if (compact(0) == MID_OK && run.mode != MODE_DAEMON)
+        check_packed();
+}
+
+void op_compact(void)
+{
+    /* Where a budget ends depends on the clock, and so would what a heap near its limit refuses. */
+    if (run.heap_limit != 0 || one_in(2)) {
+        compact_fully();
+        return;
+    }
+    uint64_t budget = 1 + pick(60);
+    bool once = one_in(2);
+    for (unsigned calls = 0; compact(budget) == MID_MORE && !once; calls++) {
+        if (calls == 100000)
+            fail("100000 calls of mid_compact do not end a pass");
+    }
+    /* A pass in slices goes on where an earlier one stopped, and the program ran in between: it promises nothing. */
+}
+
+/* What page runs may take when no free page keeps its memory: their pages, and the head of each region (4 MiB). */
+static void check_runs(const mid_stats *stats)
+{
+    uint64_t most = 65536;
+    for (size_t n = 0; n < model.live.count; n++) {
+        size_t bytes = kind_bytes(model.live.at[n]->kind, model.live.at[n]->items);
+        if (bytes > 32768 && bytes <= 1u << 20)
+            most += (bytes + 4095) / 4096 * 4096 + 16384;
+    }
+    if (stats->run_bytes > most)
+        fail("after mid_trim page runs take %llu bytes, expected %llu at most", (unsigned long long)stats->run_bytes,
+             (unsigned long long)most);
+}
+
+void op_trim(void)
+{
+    uint64_t returned;
+    mid_status status = mid_trim(run.thread, 0, &returned);
+    mid_stats stats = stats_now();
+    if (status != MID_OK)
+        fail("mid_trim returned %s", mid_status_name(status));
+    if (stats.empty_bytes > run.reserve + 65536)
+        fail("mid_trim left %llu bytes of empty pools, reserve %llu", (unsigned long long)stats.empty_bytes,
+             (unsigned long long)run.reserve);
+    if (quiet(&stats) && !run.loose)
+        check_runs(&stats);
+}
+
+/* --- blocked regions and threads -------------------------------------------------------------------------------------- */
+
+void op_blocked(void)
+{
+    struct guard guard = safepoint_begin();
+    if (mid_blocked_enter(run.thread) != MID_OK)
+        fail("mid_blocked_enter failed");
+    if (run.mode == MODE_DAEMON && one_in(4)) {
+        struct timespec nap = {0, 200000};
+        nanosleep(&nap, NULL);
+    }
+    if (mid_blocked_leave(run.thread) != MID_OK)
+        fail("mid_blocked_leave failed");
+    safepoint_end(guard);
+}
+
+static void detach(void)
+{
+    struct guard guard = safepoint_begin();
+    mid_status status = mid_thread_detach(run.thread);
+    safepoint_end(guard);
+    if (status != MID_OK)
+        fail("mid_thread_detach returned %s", mid_status_name(status));
+    run.thread = NULL;
+}
+
+static void attach(void)
+{
+    mid_status status = mid_thread_attach(run.heap, &run.thread);
+    if (status != MID_OK)
+        fail("mid_thread_attach returned %s", mid_status_name(status));
+}
+
+/* Another thread is the mutator for a while. */
+static void *elsewhere(void *unused)
+{
+    (void)unused;
+    attach();
+    for (uint32_t n = pick(4); n != 0; n--) {
+        struct obj *o = random_object();
+        if (o != NULL)
+            act_hold(o);
+        if (run.root.count != 0)
+            act_release(pick((uint32_t)run.root.count));
+        act_new(&kinds[pick(3)], 0);
+    }
+    detach();
+    return NULL;
+}
+
+void op_detach(void)
+{
+    if (run.scope_count != 0) {
+        if (mid_thread_detach(run.thread) != MID_ETHREAD)
+            fail("mid_thread_detach with an open scope is not refused");
+        return;
+    }
+    detach();
+    if (one_in(2))
+        audit_heap_check();
+    if (one_in(2)) {
+        pthread_t thread;
+        if (pthread_create(&thread, NULL, elsewhere, NULL) != 0 || pthread_join(thread, NULL) != 0)
+            fail("the tester itself got no thread");
+    }
+    attach();
+}

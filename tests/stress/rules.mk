@@ -1,0 +1,49 @@
+# tests/stress/rules.mk: the model-based random tester and its seeded bugs; see tests/stress/README.md.
+#
+#   test-stress   the suite: seeds x modes, about a minute
+#   stress-long   a million operations at each of five seeds under ASan+UBSan, fewer under valgrind
+#   check-bugs    one bug at a time into a copy of the core: every one must be found
+
+STRESS_SRC := $(wildcard tests/stress/*.c)
+STRESS_VARIANTS := stress stress-debug stress-daemon
+
+.PHONY: test-stress stress-long stress-programs stress-core
+
+$(B)/obj/tests/stress/%.o: tests/stress/%.c
+	@mkdir -p $(@D)
+	$(call say,CC,$<)$(CC) $(BASE) $(CFLAGS) -MMD -MP -c $< -o $@
+$(B)/obj/tests/stress-debug/%.o: tests/stress/%.c
+	@mkdir -p $(@D)
+	$(call say,CC,$<-debug)$(CC) $(BASE) $(CFLAGS) -DMIDDEN_DEBUG -MMD -MP -c $< -o $@
+$(B)/obj/tests/stress-daemon/%.o: tests/stress/%.c
+	@mkdir -p $(@D)
+	$(call say,CC,$<-daemon)$(CC) $(BASE) $(CFLAGS) -DSTRESS_DAEMON -MMD -MP -c $< -o $@
+
+$(B)/tests/stress: $(STRESS_SRC:tests/stress/%.c=$(B)/obj/tests/stress/%.o) $(LIB)
+	@mkdir -p $(@D)
+	$(call say,LD,$@)$(CC) $(LINK) -o $@ $^ -lpthread
+$(B)/tests/stress-debug: $(STRESS_SRC:tests/stress/%.c=$(B)/obj/tests/stress-debug/%.o) $(LIB)
+	@mkdir -p $(@D)
+	$(call say,LD,$@)$(CC) $(LINK) -o $@ $^ -lpthread
+$(B)/tests/stress-daemon: $(STRESS_SRC:tests/stress/%.c=$(B)/obj/tests/stress-daemon/%.o) $(DLIB) $(LIB)
+	@mkdir -p $(@D)
+	$(call say,LD,$@)$(CC) $(LINK) -o $@ $^ $(EVENT_LIBS) -lpthread
+
+# stress-core: without libevent; what check-bugs builds.
+stress-core: $(B)/tests/stress $(B)/tests/stress-debug
+stress-programs: stress-core $(B)/tests/stress-daemon
+programs: stress-programs
+
+test-stress: stress-programs
+	$(Q)tests/stress/suite.sh $(B)/tests
+
+# Sanitizers want objects of their own: the same rules with another B.
+stress-long:
+	$(Q)$(MAKE) --no-print-directory B=$(B)/asan SANITIZE=address,undefined stress-core
+	$(Q)$(MAKE) --no-print-directory stress-core
+	$(Q)tests/stress/long.sh $(B)/asan/tests $(B)/tests
+
+check-bugs:
+	$(Q)tests/stress/bugs.sh
+
+-include $(foreach v,$(STRESS_VARIANTS),$(STRESS_SRC:tests/stress/%.c=$(B)/obj/tests/$(v)/%.d))

@@ -1,0 +1,251 @@
+/* tests/stress/stress.c: random operations on a heap and on a plain model of it, compared. The program's options and
+ * what a failure prints are in README.md. */
+#include <getopt.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "act.h"
+#include "audit.h"
+#include "daemon.h"
+#include "ops.h"
+
+struct run run;
+
+static const char *const mode_names[] = {"plain", "gc-every-safepoint", "daemon"};
+
+uint64_t random64(void)
+{
+    uint64_t z = run.rng += 0x9E3779B97F4A7C15ull;
+    z = (z ^ z >> 30) * 0xBF58476D1CE4E5B9ull;
+    z = (z ^ z >> 27) * 0x94D049BB133111EBull;
+    return z ^ z >> 31;
+}
+
+void fail(const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    printf("MISMATCH: seed %" PRIu64 ", mode %s, operation %" PRIu64 " (%s): ", run.seed, mode_names[run.mode], run.op,
+           run.doing);
+    vprintf(format, args);
+    printf("\n");
+    va_end(args);
+    fflush(stdout);
+    _exit(1);
+}
+
+/* A crash is a finding like any other: say where in the run it was. */
+static void on_crash(int number)
+{
+    char line[160];
+    int length = snprintf(line, sizeof line, "MISMATCH: seed %" PRIu64 ", mode %s, operation %" PRIu64 " (%s): %s\n",
+                          run.seed, mode_names[run.mode], run.op, run.doing, strsignal(number));
+    if (write(STDOUT_FILENO, line, (size_t)length) != length)
+        _exit(2);
+    _exit(1);
+}
+
+/* A sanitizer's own handler tells more: it stays. */
+static void catch_crashes(void)
+{
+    static const int signals[] = {SIGSEGV, SIGBUS, SIGABRT, SIGILL, SIGFPE};
+    for (unsigned n = 0; n < sizeof signals / sizeof signals[0]; n++) {
+        struct sigaction now;
+        if (sigaction(signals[n], NULL, &now) == 0 && now.sa_handler == SIG_DFL)
+            signal(signals[n], on_crash);
+    }
+}
+
+static uint64_t number(const char *text)
+{
+    char *end;
+    uint64_t value = strtoull(text, &end, 0);
+    if (end == text || *end != '\0' || *text == '-') {
+        fprintf(stderr, "stress: %s is no number\n", text);
+        exit(2);
+    }
+    return value;
+}
+
+static void usage(int status)
+{
+    fprintf(status == 0 ? stdout : stderr,
+            "usage: stress [--seed N] [--ops N] [--check-every N] [--mode plain|gc-every-safepoint|daemon]\n"
+            "              [--live N] [--max-objects N] [--heap-limit BYTES] [--trace-from OPERATION]\n");
+    exit(status);
+}
+
+static void parse_mode(const char *name)
+{
+    for (unsigned n = 0; n < 3; n++) {
+        if (strcmp(name, mode_names[n]) == 0) {
+            run.mode = n;
+            return;
+        }
+    }
+    usage(2);
+}
+
+static void parse(int argc, char **argv)
+{
+    static const struct option options[] = {
+        {"seed", required_argument, NULL, 's'},        {"ops", required_argument, NULL, 'o'},
+        {"check-every", required_argument, NULL, 'c'}, {"mode", required_argument, NULL, 'm'},
+        {"live", required_argument, NULL, 'l'},        {"max-objects", required_argument, NULL, 'x'},
+        {"heap-limit", required_argument, NULL, 'h'},  {"trace-from", required_argument, NULL, 't'},
+        {"help", no_argument, NULL, '?'},              {NULL, 0, NULL, 0}};
+    for (int c; (c = getopt_long(argc, argv, "", options, NULL)) != -1;) {
+        switch (c) {
+        case 's': run.seed = number(optarg); break;
+        case 'o': run.ops = number(optarg); break;
+        case 'c': run.check_every = number(optarg); break;
+        case 'm': parse_mode(optarg); break;
+        case 'l': run.live_target = number(optarg); break;
+        case 'x': run.max_objects = number(optarg); break;
+        case 'h': run.heap_limit = number(optarg); break;
+        case 't': run.trace_from = number(optarg); break;
+        default: usage(optopt != 0 ? 2 : 0);
+        }
+    }
+    if (optind != argc)
+        usage(2);
+}
+
+/* What is not asked for follows from the seed. */
+static void open_heap(void)
+{
+    static const uint64_t batches[] = {32, 64, 512}, reserves[] = {0, 256 << 10, 1 << 20};
+    mid_options options;
+    run.free_batch = batches[pick(3)];
+    run.reserve = reserves[pick(3)];
+    run.spare = one_in(2) ? 0 : 100;
+    run.destroy = one_in(3);
+    run.immortals = run.destroy;
+    mid_options_init(&options);
+    options.free_batch = run.free_batch;
+    options.reserve = run.reserve;
+    options.spare = run.spare;
+    options.max_objects = run.max_objects;
+    options.heap_limit = run.heap_limit;
+    if (run.mode == MODE_DAEMON) {
+        daemon_options(&options);
+        run.reserve = options.reserve;
+        run.loose = true;
+    }
+    mid_status status = mid_heap_open(&run.heap, &options);
+    if (status != MID_OK)
+        fail("mid_heap_open returned %s", mid_status_name(status));
+    misuse_begin();
+    status = mid_thread_attach(run.heap, &run.thread);
+    if (status != MID_OK)
+        fail("mid_thread_attach returned %s", mid_status_name(status));
+    kinds_register(run.heap, run.types);
+    if (run.mode == MODE_DAEMON && !daemon_begin(run.heap)) {
+        fprintf(stderr, "stress: built without the daemon, use stress-daemon\n");
+        exit(2);
+    }
+}
+
+static void check_payloads(void)
+{
+    while (model.payloads != NULL) {
+        struct payload *p = model.payloads;
+        if (p->freed != 1)
+            fail("the payload of object %llu was freed %d times", (unsigned long long)p->id, p->freed);
+        model.payloads = p->next;
+        free(p);
+    }
+}
+
+/* Let go of everything; what is left is cyclic garbage, for the heap to find while it closes. */
+static void release_all(void)
+{
+    run.doing = "release all";
+    run.closing = true;
+    while (run.scope_count != 0)
+        act_scope_close(NULL);
+    while (run.root.count != 0)
+        act_release(run.root.count - 1);
+    if (one_in(2))
+        drain();
+    audit();
+}
+
+static void close_heap(void)
+{
+    mid_status status;
+    if (run.destroy) {
+        run.doing = "destroy";
+        run.dropping = true;
+        status = mid_heap_destroy(run.heap);
+        model_drop_all();
+    } else {
+        release_all();
+        run.doing = "close";
+        run.loose = true; /* how many collections a close needs is its own affair */
+        struct guard guard = guard_begin();
+        run.epoch++;
+        status = mid_heap_close(run.heap);
+        guard_end(guard);
+        for (size_t n = 0; n < model.live.count; n++) {
+            struct obj *o = model.live.at[n];
+            if ((o->kind->flags & K_FINAL) != 0 && !o->finalized)
+                fail("object %llu (%s) never had its finalizer run", (unsigned long long)o->id, o->kind->name);
+        }
+        model_drop_all();
+    }
+    if (status != MID_OK)
+        fail("the end of the heap returned %s", mid_status_name(status));
+    check_payloads();
+}
+
+static void free_tester(void)
+{
+    struct pointers *lists[] = {&model.live, &model.work, &model.grave, &model.garbage, &run.root, &run.kept};
+    for (unsigned n = 0; n < sizeof lists / sizeof lists[0]; n++)
+        free(lists[n]->at);
+    free(model.weak);
+}
+
+int main(int argc, char **argv)
+{
+    run.seed = (uint64_t)time(NULL);
+    run.ops = 100000;
+    run.check_every = 100;
+    run.live_target = 1500;
+    run.max_objects = 16384;
+    run.trace_from = UINT64_MAX;
+    run.doing = "open";
+    parse(argc, argv);
+    run.rng = run.seed;
+    run.epoch = 1; /* an object never seen has 0 */
+    printf("stress: --seed %" PRIu64 " --ops %" PRIu64 " --check-every %" PRIu64 " --mode %s --live %zu --max-objects %" PRIu64
+           " --heap-limit %" PRIu64 "\n",
+           run.seed, run.ops, run.check_every, mode_names[run.mode], run.live_target, run.max_objects, run.heap_limit);
+    fflush(stdout);
+    catch_crashes();
+    open_heap();
+    for (run.op = 1; run.op <= run.ops; run.op++) {
+        random_operation();
+        if (run.check_every != 0 && run.op % run.check_every == 0) {
+            run.doing = "audit";
+            audit();
+        }
+    }
+    if (run.mode == MODE_DAEMON) {
+        run.doing = "sync";
+        sync_loose();
+        daemon_end();
+    }
+    close_heap();
+    printf("  passed: %" PRIu64 " objects, %" PRIu64 " finalizers, %" PRIu64 " cyclic garbage, %" PRIu64 " moved, %" PRIu64
+           " refused, %" PRIu64 " audits\n",
+           model.made, run.finalized, run.collected, run.moved, run.refused, run.audits);
+    free_tester();
+    return 0;
+}
