@@ -38,7 +38,7 @@ DSO        := $(B)/lib/libmidden-daemon.so.$(VERSION)
 EVENT_LIBS := -levent_core -levent_pthreads
 
 PACKAGES := gcc libc6-dev pkg-config libgc-dev libevent-dev libcmocka-dev libmimalloc-dev libjemalloc-dev \
-            libjansson-dev gnuplot-nox valgrind python3-minimal
+            libjansson-dev gnuplot-nox valgrind python3
 
 # A machine that lacks a package gets it before anything is compiled, whatever target was asked for.
 all: deps

@@ -120,6 +120,7 @@ const char *mid_alloc_check(mid_alloc *a);
 /* --- account.c: charging, metadata --------------------------------------------------------------------------- */
 
 extern const mid_os mid_os_default;
+bool mid_pages_fit(void);               /* the system's pages are no larger than MID_PAGE */
 uint64_t mid_clock_micros(void);        /* monotonic */
 uint64_t mid_thread_cpu_nanos(void);
 
@@ -162,7 +163,7 @@ void mid_pool_put(mid_alloc *a, mid_pool *pool);
 void mid_pool_fell(mid_alloc *a, mid_pool *pool);
 /* The same after live rose (a pool that receives evacuated objects). */
 void mid_pool_rose(mid_alloc *a, mid_pool *pool);
-/* Give one empty pool back, most recently emptied last. False: there is none. */
+/* Give one empty pool back. False: there is none. */
 bool mid_pool_return_one(mid_alloc *a);
 const char *mid_pools_check(mid_alloc *a);
 

@@ -130,6 +130,11 @@ void *mid_mapping_resize(mid_alloc *a, void *at, size_t new_size, uint32_t name,
     *status = MID_EPINNED;
     if (stay && new_size > m->size)
         return NULL;
+    *status = MID_OK;
+    if (stay) { /* a pinned block keeps its end: an embedder's remap might move it */
+        memset((char *)at + new_size, 0, m->size - new_size);
+        return at;
+    }
     size_t more = new_size > m->size ? new_size - m->size : 0;
     *status = mid_charge(a, MID_IN_MAPPINGS, more);
     if (*status != MID_OK)

@@ -1,6 +1,7 @@
 /* alloc/os.c: the system calls of the library, and nothing else. The default mid_os, and the clocks. */
 #include <sys/mman.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "alloc/alloc.h"
 
@@ -32,7 +33,10 @@ static bool sys_commit(void *ctx, void *at, size_t size)
 static void sys_decommit(void *ctx, void *at, size_t size)
 {
     (void)ctx;
-    madvise(at, size, MADV_DONTNEED);
+    if (madvise(at, size, MADV_DONTNEED) == 0)
+        return;
+    /* Locked memory (mlockall) refuses; what is committed again must read as zero all the same. */
+    mmap(at, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE, -1, 0);
 }
 
 static void sys_release(void *ctx, void *at, size_t size)
@@ -71,6 +75,11 @@ const mid_os mid_os_default = {
     .unmap = sys_release,
     .advise_huge = sys_huge,
 };
+
+bool mid_pages_fit(void)
+{
+    return sysconf(_SC_PAGESIZE) <= (long)MID_PAGE;
+}
 
 static uint64_t nanos(clockid_t clock)
 {

@@ -115,9 +115,11 @@ static mid_pool *destination(mid_heap *heap, mid_plan *plan)
         mid_pool *pool = plan_pools(heap)[plan->lo];
         if (!has_room(plan, pool))
             continue;
-        if (pool->chain == 0 && mid_bind(heap, pool) != MID_OK)
-            continue;
-        return pool;
+        bool bound = pool->chain != 0 || mid_bind(heap, pool) == MID_OK;
+        if (plan->arenas_released != heap->alloc.arenas_released)
+            return NULL; /* the charge for new entries gave pools back, and descriptors with them */
+        if (bound)
+            return pool;
     }
     return NULL;
 }
@@ -166,9 +168,12 @@ static mid_status compact_class(mid_heap *heap, mid_plan *plan, uint64_t deadlin
             continue;
         }
         mid_pool *to = destination(heap, plan);
+        if (plan->arenas_released != heap->alloc.arenas_released) {
+            plan->planned = false;
+            return MID_MORE;
+        }
         if (to == NULL)
             return MID_OK;
-        uint32_t released = heap->alloc.arenas_released;
         bool time_left = evacuate_into(heap, plan, from, to, deadline);
         bool done = from->live == 0 || plan->slot >= from->bound;
         refile(heap, from);
@@ -176,7 +181,7 @@ static mid_status compact_class(mid_heap *heap, mid_plan *plan, uint64_t deadlin
             plan->hi--;
             plan->slot = 0;
         }
-        if (released != heap->alloc.arenas_released) /* an arena went with its descriptors: plan again */
+        if (plan->arenas_released != heap->alloc.arenas_released) /* an arena went with its descriptors: plan again */
             plan->planned = false;
         if (!time_left || !plan->planned)
             return MID_MORE;

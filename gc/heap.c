@@ -106,6 +106,8 @@ mid_status mid_heap_open_abi(mid_heap **out, const mid_options *options, uint32_
     if (os->reserve == NULL || os->commit == NULL || os->decommit == NULL || os->release == NULL || os->map == NULL ||
         os->remap == NULL || os->unmap == NULL)
         return MID_ENULL;
+    if (os == &mid_os_default && !mid_pages_fit())
+        return MID_ESYSTEM;
     mid_heap *heap = os->map(os->ctx, mid_round(sizeof *heap, MID_PAGE));
     if (heap == NULL)
         return MID_ENOMEM;

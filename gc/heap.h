@@ -67,6 +67,7 @@ typedef struct mid_impl {
     pthread_t owner;
     uint32_t state;      /* mid_thread_state; atomic, see thread.c */
     bool in_region;      /* between mid_blocked_enter and leave */
+    uint32_t returning;  /* atomic: it waits for `lock` to run on; no service claims it again before it has */
     mid_array scope_handles;
     size_t scope_height; /* handles kept; marks of open scopes among them */
     size_t scope_depth;
@@ -230,6 +231,7 @@ uint64_t mid_live_bytes(const mid_heap *heap); /* slots and large blocks */
 enum { MID_DRAIN_FINALIZE = 1 }; /* may run finalizers: only on the mutator's thread, outside the collector */
 /* Free up to `limit` objects of the work list. */
 uint64_t mid_drain(mid_heap *heap, uint64_t limit, unsigned flags);
+bool mid_drain_all(mid_heap *heap); /* short of memory: everything, quarantine too; was there anything? */
 void mid_drop_ref(mid_heap *heap, mid_handle value); /* uncounts; may queue on the work list, frees nothing */
 void mid_free_entry(mid_heap *heap, mid_handle handle, mid_entry *entry); /* weak, pin, payload, memory */
 void mid_slot_free(mid_heap *heap, mid_handle handle, mid_entry *entry);

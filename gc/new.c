@@ -91,7 +91,7 @@ static mid_status refill(mid_heap *heap, unsigned size_class)
 }
 
 /* Short of memory: what waits to be freed is freed (invariant 9), then a last try. */
-static bool drain_all(mid_heap *heap)
+bool mid_drain_all(mid_heap *heap)
 {
     bool any = heap->pending_count != 0 || heap->quarantine_count != 0;
     while (mid_drain(heap, 4096, 0) != 0)
@@ -112,7 +112,7 @@ static mid_status slot_new(mid_heap *heap, unsigned size_class, mid_handle *out)
     mid_status status = MID_OK;
     if (thread->head[size_class] == 0) {
         status = refill(heap, size_class);
-        if (status != MID_OK && drain_all(heap))
+        if (status != MID_OK && mid_drain_all(heap))
             status = refill(heap, size_class);
         while (status != MID_OK && mid_pool_return_one(&heap->alloc)) /* empty pools hold entries */
             status = refill(heap, size_class);
@@ -150,7 +150,7 @@ static mid_status large_new(mid_heap *heap, size_t size, mid_handle *out)
     mid_status status;
     mid_handle handle = spare_entry(heap, &status);
     void *at = handle == 0 ? NULL : mid_large_new(&heap->alloc, size, handle, &status);
-    if (at == NULL && drain_all(heap)) {
+    if (at == NULL && mid_drain_all(heap)) {
         if (handle == 0)
             handle = spare_entry(heap, &status);
         if (handle != 0)
@@ -197,7 +197,7 @@ static mid_status make(mid_thread *thread, mid_type type, size_t items, mid_hand
 mid_handle mid_new_slow_(mid_thread *thread, mid_type type)
 {
     mid_handle made = 0;
-    mid_status status = mid_impl_of(thread)->heap->busy ? MID_EBUSY : MID_OK;
+    mid_status status = mid_thread_check(thread);
     if (status == MID_OK && (type == 0 || type > mid_impl_of(thread)->heap->type_count ||
                              mid_type_at(mid_impl_of(thread)->heap, type)->item_size != 0))
         status = MID_ETYPE;

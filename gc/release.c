@@ -107,7 +107,12 @@ static void quarantine_release(mid_heap *heap)
     uint32_t *ring = heap->quarantine.data, size = (uint32_t)heap->options.quarantine;
     mid_handle oldest = ring[(heap->quarantine_at + size - heap->quarantine_count) % size];
     heap->quarantine_count--;
-    slot_free(heap, oldest, mid_entry_at(heap, oldest));
+    if (mid_address(mid_entry_at(heap, oldest)) != NULL) {
+        slot_free(heap, oldest, mid_entry_at(heap, oldest));
+    } else {
+        heap->large_freed++;
+        mid_entry_give(heap, oldest);
+    }
 }
 
 static void quarantine(mid_heap *heap, mid_handle handle)
@@ -149,10 +154,14 @@ void mid_free_entry(mid_heap *heap, mid_handle handle, mid_entry *entry)
         mid_slot_free(heap, handle, entry);
         return;
     }
-    size_t size = mid_object_size(type, object);
-    heap->large_freed++;
-    mid_large_free(&heap->alloc, object, size, handle);
-    mid_entry_give(heap, handle);
+    mid_large_free(&heap->alloc, object, mid_object_size(type, object), handle);
+    if (heap->debug && heap->options.quarantine != 0) {
+        entry->word &= ~MID_ADDRESS_MASK_; /* the name waits, the memory does not */
+        quarantine(heap, handle);
+    } else {
+        heap->large_freed++;
+        mid_entry_give(heap, handle);
+    }
 }
 
 /* Run the finalizer of an object that nothing holds. True: it is held again, or will be finalized later. */
@@ -166,7 +175,9 @@ static bool finalize_dying(mid_heap *heap, mid_handle handle, mid_entry *entry, 
         mid_final_push(heap, handle);
         return true;
     }
+    heap->pending_count--; /* it is off the list, and lives while its finalizer runs */
     mid_final_call(heap, handle, entry);
+    heap->pending_count++;
     if (entry->count >= 2 * MID_ONE_) { /* sticky ones included */
         if (!mid_sticky(entry->count))
             entry->count = (entry->count - MID_ONE_) | MID_SUSPECT_;
@@ -311,7 +322,7 @@ void mid_release_slow_(mid_thread *thread, mid_handle value)
     if (mid_sticky(entry->count) || entry->count <= MID_DYING_)
         return;
     const mid_type_info *type = mid_type_of_entry(heap, entry);
-    if (type->plain && type->slot_count == 0 && (entry->word & MID_F_ALL) == 0 && !heap->debug) {
+    if (type->plain && type->slot_count == 0 && (entry->word & MID_F_ALL) == 0 && !heap->debug && !heap->busy) {
         slot_free(heap, value, entry);
         return;
     }

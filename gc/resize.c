@@ -91,7 +91,7 @@ static mid_status large_to_large(mid_heap *heap, mid_handle handle, size_t old_s
         return status;
     entry->word = (entry->word & ~MID_ADDRESS_MASK_) | (uint64_t)(uintptr_t)to;
     if (size > old_size)
-        mid_large_made(heap, size - old_size);
+        mid_large_made(heap, mid_large_bytes(size) - mid_large_bytes(old_size));
     return MID_OK;
 }
 
@@ -169,6 +169,15 @@ static mid_status shrink(mid_heap *heap, mid_handle handle, const mid_type_info 
     return MID_OK;
 }
 
+/* As for an allocation: what waits is freed, and empty pools give up the entries they hold; then it is worth another try. */
+static bool short_of_memory(mid_heap *heap, mid_status status)
+{
+    if (status != MID_ENOMEM && status != MID_ELIMIT)
+        return false;
+    bool drained = mid_drain_all(heap);
+    return mid_pool_return_one(&heap->alloc) || drained;
+}
+
 mid_status mid_resize(mid_thread *thread, mid_handle object, size_t items)
 {
     mid_status status;
@@ -184,11 +193,16 @@ mid_status mid_resize(mid_thread *thread, mid_handle object, size_t items)
     size_t size = type->size + items * type->item_size;
     if (items <= mid_items(type, mid_address(entry))) {
         status = shrink(heap, object, type, items, size);
+        if (short_of_memory(heap, status))
+            status = shrink(heap, object, type, items, size);
         if (heap->pending != 0)
             mid_drain(heap, heap->options.free_batch, MID_DRAIN_FINALIZE);
         return status;
     }
-    status = grow(heap, object, type, mid_object_size(type, mid_address(entry)), size);
+    size_t old_size = mid_object_size(type, mid_address(entry));
+    status = grow(heap, object, type, old_size, size);
+    if (short_of_memory(heap, status))
+        status = grow(heap, object, type, old_size, size);
     if (status == MID_OK)
         *(uint32_t *)((char *)mid_address(entry) + type->length_offset) = (uint32_t)items;
     return status;

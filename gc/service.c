@@ -59,6 +59,8 @@ static bool claim(mid_heap *heap, mid_thread *self)
     mid_impl *impl = heap->mutator;
     if (impl == NULL || (self != NULL && mid_impl_of(self) == impl))
         return true;
+    if (__atomic_load_n(&impl->returning, __ATOMIC_SEQ_CST))
+        return false; /* one slice at most */
     uint32_t blocked = MID_T_BLOCKED;
     return __atomic_compare_exchange_n(&impl->state, &blocked, MID_T_CLAIMED, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED);
 }
@@ -86,8 +88,11 @@ static void release_claim(mid_heap *heap, mid_thread *self)
     mid_impl *impl = heap->mutator;
     __atomic_store_n(&heap->claimed, false, __ATOMIC_RELEASE);
     __atomic_store_n(&heap->stop_wanted, 0, __ATOMIC_SEQ_CST);
-    if (impl != NULL && (self == NULL || mid_impl_of(self) != impl))
+    if (impl != NULL && (self == NULL || mid_impl_of(self) != impl)) {
+        if (!impl->in_region) /* it parks at a safepoint */
+            __atomic_store_n(&impl->returning, 1, __ATOMIC_RELAXED);
         __atomic_store_n(&impl->state, MID_T_BLOCKED, __ATOMIC_SEQ_CST);
+    }
     pthread_cond_broadcast(&heap->changed);
     pthread_mutex_unlock(&heap->lock);
 }
@@ -191,7 +196,7 @@ bool mid_worth_a_kick(mid_heap *heap)
  * the service should know. */
 static bool collect_first(mid_heap *heap, uint64_t live)
 {
-    if (heap->mutator == NULL || live < __atomic_load_n(&heap->collect_limit, __ATOMIC_RELAXED))
+    if (heap->mutator == NULL || heap->mutator->in_region || live < __atomic_load_n(&heap->collect_limit, __ATOMIC_RELAXED))
         return false;
     uint32_t asked = __atomic_load_n(&heap->mutator->pub.stop, __ATOMIC_RELAXED);
     mid_ask(heap, MID_ASK_COLLECT);

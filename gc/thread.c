@@ -50,16 +50,21 @@ mid_status mid_look_begin(mid_heap *heap, bool *locked)
         return MID_ETHREAD;
     pthread_mutex_lock(&heap->lock); /* keeps services and attaching threads away */
     *locked = heap->mutator == NULL;
-    if (*locked)
+    if (*locked) { /* and what this call calls may look, too */
+        heap->claimer = pthread_self();
+        __atomic_store_n(&heap->claimed, true, __ATOMIC_RELEASE);
         return MID_OK;
+    }
     pthread_mutex_unlock(&heap->lock);
     return MID_ETHREAD;
 }
 
 void mid_look_end(mid_heap *heap, bool locked)
 {
-    if (locked)
-        pthread_mutex_unlock(&heap->lock);
+    if (!locked)
+        return;
+    __atomic_store_n(&heap->claimed, false, __ATOMIC_RELEASE);
+    pthread_mutex_unlock(&heap->lock);
 }
 
 mid_status mid_thread_check(mid_thread *thread)
@@ -92,10 +97,14 @@ static void block(mid_impl *impl)
 
 static void unblock(mid_impl *impl)
 {
-    if (change_state(impl, MID_T_BLOCKED, MID_T_RUNNING))
+    __atomic_store_n(&impl->returning, 1, __ATOMIC_SEQ_CST); /* first, or a service could slip in twice */
+    if (change_state(impl, MID_T_BLOCKED, MID_T_RUNNING)) {
+        __atomic_store_n(&impl->returning, 0, __ATOMIC_RELAXED);
         return;
+    }
     pthread_mutex_lock(&impl->heap->lock); /* whoever claims holds it to the end of the slice */
     change_state(impl, MID_T_BLOCKED, MID_T_RUNNING);
+    __atomic_store_n(&impl->returning, 0, __ATOMIC_RELAXED);
     pthread_mutex_unlock(&impl->heap->lock);
 }
 
@@ -112,6 +121,7 @@ static void park(mid_impl *impl)
             __atomic_store_n(&heap->stop_wanted, 0, __ATOMIC_RELAXED);
     unask(impl, MID_ASK_STOP);
     change_state(impl, MID_T_BLOCKED, MID_T_RUNNING);
+    __atomic_store_n(&impl->returning, 0, __ATOMIC_RELAXED);
     pthread_mutex_unlock(&heap->lock);
 }
 
@@ -227,8 +237,11 @@ mid_status mid_compact(mid_thread *thread, uint64_t budget_micros, mid_compact_r
         return status;
     mid_heap *heap = mid_impl_of(thread)->heap;
     status = mid_compact_run(heap, budget_micros, &local);
-    if (status == MID_OK)
-        status = mid_trim_run(heap, budget_micros, heap->options.reserve, &local.returned_bytes);
+    if (status == MID_OK) {
+        /* What is left of the budget, at least a microsecond of it: 0 would be none. */
+        uint64_t left = local.micros < budget_micros ? budget_micros - local.micros : budget_micros != 0;
+        status = mid_trim_run(heap, left, heap->options.reserve, &local.returned_bytes);
+    }
     mid_world_leave(thread);
     if (result != NULL && (status == MID_OK || status == MID_MORE))
         *result = local;
@@ -282,12 +295,15 @@ mid_status mid_thread_attach(mid_heap *heap, mid_thread **out)
     if (heap == NULL || out == NULL)
         return MID_ENULL;
     *out = NULL;
+    if (__atomic_load_n(&heap->claimed, __ATOMIC_ACQUIRE) && pthread_equal(heap->claimer, pthread_self()))
+        return MID_EBUSY; /* from a listener: this thread holds the lock */
     pthread_mutex_lock(&heap->lock);
     mid_status status = heap->mutator != NULL ? MID_ETHREAD : heap->busy ? MID_EBUSY : MID_OK;
     if (status == MID_OK) {
         mid_impl *impl = heap->thread; /* kept for the heap's life: a stale mid_thread is told, not followed */
         impl->owner = pthread_self();
         impl->state = MID_T_RUNNING;
+        impl->returning = 0;
         impl->pub.stop = (heap->final_count != 0 || heap->condemned_count != 0 ? MID_ASK_FINALIZE : 0) |
                          (heap->pending_count != 0 ? MID_ASK_DRAIN : 0);
         __atomic_store_n(&heap->mutator, impl, __ATOMIC_RELEASE);

@@ -96,14 +96,16 @@ static mid_status check_desc(const mid_type_desc *desc)
     if (status != MID_OK)
         return status;
     if (desc->item_size != 0 &&
-        (desc->length_offset % sizeof(uint32_t) != 0 || !inside(desc->length_offset, sizeof(uint32_t), desc->size) ||
+        (desc->length_offset > UINT32_MAX || desc->length_offset % sizeof(uint32_t) != 0 || !inside(desc->length_offset, sizeof(uint32_t), desc->size) ||
          overlaps_refs(desc, desc->length_offset, sizeof(uint32_t))))
         return MID_EINVAL;
     if (desc->items_are_refs && (desc->item_size != sizeof(mid_slot) || desc->size % sizeof(mid_slot) != 0))
         return MID_EINVAL;
     if (desc->payload_free != NULL &&
         (desc->payload_offset % sizeof(void *) != 0 || !inside(desc->payload_offset, sizeof(void *), desc->size) ||
-         overlaps_refs(desc, desc->payload_offset, sizeof(void *))))
+         overlaps_refs(desc, desc->payload_offset, sizeof(void *)) ||
+         (desc->item_size != 0 && desc->length_offset < desc->payload_offset + sizeof(void *) &&
+          desc->payload_offset < desc->length_offset + sizeof(uint32_t))))
         return MID_EINVAL;
     return MID_OK;
 }
@@ -142,12 +144,8 @@ static void serve_fast(mid_heap *heap, const mid_type_info *info, mid_type type)
     fast->size_class = (uint16_t)mid_class_for(info->size, info->align_shift);
 }
 
-mid_status mid_type_register(mid_heap *heap, const mid_type_desc *desc, mid_type *out)
+static mid_status enter_type(mid_heap *heap, const mid_type_desc *desc, mid_type *out)
 {
-    if (heap == NULL || desc == NULL || out == NULL)
-        return MID_ENULL;
-    if (!mid_is_mutator(heap))
-        return MID_ETHREAD;
     if (heap->busy)
         return MID_EBUSY;
     if (desc->struct_size == sizeof *desc && desc->name == NULL)
@@ -187,6 +185,18 @@ mid_status mid_type_register(mid_heap *heap, const mid_type_desc *desc, mid_type
     serve_fast(heap, info, type);
     *out = type;
     return MID_OK;
+}
+
+mid_status mid_type_register(mid_heap *heap, const mid_type_desc *desc, mid_type *out)
+{
+    if (heap == NULL || desc == NULL || out == NULL)
+        return MID_ENULL;
+    bool locked;
+    mid_status status = mid_look_begin(heap, &locked);
+    if (status == MID_OK)
+        status = enter_type(heap, desc, out);
+    mid_look_end(heap, locked);
+    return status;
 }
 
 const char *mid_type_name(mid_heap *heap, mid_type type)

@@ -25,8 +25,9 @@ extern "C" {
 
 /* Open a heap. `options` may be null (defaults); MIDDEN_OPTIONS in the environment is applied over them.
  * Under a limit on address space the reservation for the handle table shrinks to what can be had.
- * MID_ENULL, MID_EOPTION (the environment's text included), MID_EINVAL (struct_size, contradicting options),
- * MID_ENOMEM. Any thread. With MIDDEN_DEBUG defined the heap is a debug heap: see debug.h. */
+ * MID_ENULL (also a function missing in options->os), MID_EOPTION (the environment's text included), MID_EINVAL (struct_size,
+ * contradicting options), MID_ENOMEM, MID_ELIMIT (heap-limit below what an empty heap takes), MID_ESYSTEM (no locks, or pages
+ * of more than 4 KiB). Any thread. With MIDDEN_DEBUG defined the heap is a debug heap: see debug.h. */
 MID_API mid_status mid_heap_open_abi(mid_heap **out, const mid_options *options, uint32_t debug);
 static inline mid_status mid_heap_open(mid_heap **out, const mid_options *options)
 {
@@ -41,11 +42,12 @@ static inline mid_status mid_heap_open(mid_heap **out, const mid_options *option
  * listener, type by type (events.h; without a listener, to stderr in a debug heap); free everything.
  * MID_OK: nothing was held. MID_EHELD: something was; the heap is closed all the same. In every other case
  * it is still open: MID_ENULL, MID_EBUSY (from a callback), MID_ETHREAD (attached by another thread, or
- * a daemon still runs on it). A thread of the caller's that is attached is detached. Unbudgeted. */
+ * a daemon still runs on it). A thread of the caller's that is attached is detached. Unbudgeted; finalizers that make new
+ * garbage with finalizers for ever keep it from ending. */
 MID_API mid_status mid_heap_close(mid_heap *heap);
 
 /* Drop a heap with all its objects at once: payloads are freed, no finalizer runs, nothing is reported.
- * Errors as for mid_heap_close. Work is proportional to the objects with payloads only. */
+ * Errors as for mid_heap_close. Unbudgeted if any type has payloads: they are found by walking the table. */
 MID_API mid_status mid_heap_destroy(mid_heap *heap);
 
 /* Verify every structure of the heap, and count(entry) >= references from objects for every entry.
@@ -71,12 +73,12 @@ MID_API mid_heap *mid_thread_heap(mid_thread *thread);
 MID_API mid_status mid_thread_status(mid_thread *thread);
 
 /* A safepoint; call it often (it is one load while nothing is asked for). Here the daemon may stop the
- * thread for a slice, pending finalizers run, and every raw address from mid_get becomes invalid. The
- * inline form is in inline.h. Attached thread only. MID_OK, MID_EBUSY from a callback. */
+ * thread for a slice, pending finalizers run, and every raw address from mid_get becomes invalid. With a daemon,
+ * a collection that has become due runs here, unbudgeted as mid_collect is. The inline form is in inline.h. Attached thread only. MID_OK, MID_EBUSY from a callback. */
 static inline mid_status mid_safepoint(mid_thread *thread);
 
 /* Between enter and leave the thread does not touch the heap: no call but mid_blocked_leave. The daemon
- * may work meanwhile; leaving waits for the slice it is in, one at most. Wrap what sleeps or computes for
+ * may work meanwhile; leaving waits for the slice it is in, one at most (a collection is one slice). Wrap what sleeps or computes for
  * long in a blocked region. Both are safepoints; they do not nest (MID_ETHREAD). MID_ENULL, MID_EBUSY. */
 MID_API mid_status mid_blocked_enter(mid_thread *thread);
 MID_API mid_status mid_blocked_leave(mid_thread *thread);
@@ -94,7 +96,7 @@ typedef struct mid_collect_result {
  * cyclic objects from their counts, keeps what is reachable from the positive rest (the scheme of CPython's
  * gcmodule; Christopher 1984), frees the others. Unbudgeted: time is proportional to the table.
  * `result` may be null. A safepoint. MID_ENULL, MID_ETHREAD, MID_EBUSY, MID_ENOMEM and MID_ELIMIT (no room
- * for the marks, 4 bytes an entry: nothing was done). */
+ * for the marks, 4 bytes an entry: no cycle was freed, but what waited was). */
 MID_API mid_status mid_collect(mid_thread *thread, mid_collect_result *result);
 
 typedef struct mid_compact_result {

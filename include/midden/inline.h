@@ -25,8 +25,8 @@
 #define MID_TYPE_SHIFT_ 52
 
 /* word: address in bits 0-47, flags in 48-51, type in 52-63.
- * link: of a free or dying entry, the next on its list; of a live one, the count that threads other than
- * the owner hold (always 0 while a heap has one mutator). */
+ * link: of a free or dying entry, and of one queued for its finalizer, the next on its list; of other live ones, the place
+ * for the count that threads other than the owner hold (always 0 while a heap has one mutator). */
 typedef struct mid_entry {
     uint64_t word;
     uint32_t count;
@@ -41,6 +41,9 @@ typedef struct mid_fast_type {
 } mid_fast_type;
 
 #define MID_CLASSES_ 80
+
+/* Objects are the program's, of whatever type. */
+typedef uint64_t __attribute__((may_alias)) mid_word_;
 
 struct mid_thread {
     mid_entry *table;
@@ -169,7 +172,7 @@ static inline mid_status mid_new(mid_thread *thread, mid_type type, mid_handle *
     entry->word = address | (uint64_t)type << MID_TYPE_SHIFT_;
     entry->count = MID_ONE_;
     entry->link = 0;
-    uint64_t *words = (uint64_t *)(uintptr_t)address;
+    mid_word_ *words = (mid_word_ *)(uintptr_t)address;
     for (unsigned i = fast.words; i != 0; i--) {
         *words++ = 0;
         /* Objects are mostly of a few words: keep the compiler from calling memset. */

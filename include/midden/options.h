@@ -19,7 +19,7 @@
     X(heap_limit, "heap-limit", BYTES, 0, 0, UINT64_MAX,                                           \
       "hard limit on committed bytes, table and side arrays included; 0: none")                    \
     X(max_objects, "max-objects", COUNT, 1u << 28, 1u << 13, 2147483647u,                          \
-      "handles that can exist at once; 16 bytes of address space each are reserved")               \
+      "handles that can exist at once, those of free slots included; 16 bytes of address space each")               \
     X(reserve, "reserve", BYTES, 1u << 20, 0, UINT64_MAX,                                          \
       "empty pools kept for reuse, so that evacuation never waits for the system")                 \
     X(spare, "spare", PERCENT, 100, 0, 1000,                                                       \
@@ -31,7 +31,7 @@
     X(quarantine, "quarantine", COUNT, 4096, 0, 1u << 24,                                          \
       "debug heaps: freed handles kept out of use, so that stale ones are told")                   \
     X(daemon, "daemon", SWITCH, 1, 0, 1, "mid_daemon_start starts the background loop at all")     \
-    X(credit, "credit", BYTES, 1u << 18, 1u << 14, UINT64_MAX,                                     \
+    X(credit, "credit", BYTES, 1u << 18, 1u << 14, INT64_MAX,                                     \
       "bytes a thread allocates between two kicks of the daemon")                                  \
     X(heartbeat, "heartbeat", MICROS, 100000, 1000, 60000000,                                      \
       "between two looks of the daemon while there is something to wait for")                      \

@@ -62,10 +62,10 @@ typedef struct mid_type_desc {
     void (*trace)(const void *object, mid_visitor *visitor);
 
     /* Runs once in an object's life, when nothing holds it any more, on the mutator's thread, inside
-     * mid_release and its kin or inside a safepoint call. `object` is borrowed and whole, its references
+     * mid_release and its kin, mid_resize, or a safepoint call. `object` is borrowed and whole, its references
      * too. Weak references to it are already cleared. A finalizer that stores `object` somewhere
      * resurrects it; the next time it dies without a call. It may use the heap freely, except mid_collect,
-     * mid_compact, detach and close (MID_EBUSY). */
+     * mid_compact, blocked regions, detach and close (MID_EBUSY); a safepoint in it is none. */
     void (*finalize)(mid_thread *thread, mid_handle object);
 
     /* Memory outside the heap that belongs to an object: the void * at payload_offset (8-aligned), if it is
