@@ -101,6 +101,7 @@ typedef struct mid_alloc {
     uint32_t arena_count, arena_hint;
     uint32_t arenas_released;      /* changes when descriptors have gone */
     struct mid_region *regions;
+    struct mid_region *idle_region; /* without a run: one is kept */
     mid_array mappings;            /* mid_mapping[] */
     uint32_t mapping_count;
     uint64_t large_live;           /* bytes of live runs, mappings and spans */

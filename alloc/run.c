@@ -1,7 +1,8 @@
 /* alloc/run.c: page runs, for blocks above 32 KiB up to 1 MiB.
  *
  * A region is 4 MiB of an arena (64 units) with its page maps in its first pages; runs are placed first-fit from the
- * lowest page. A freed run keeps its memory (dirty pages) while less than the reserve is held so, then gives it back. */
+ * lowest page. A freed run keeps its memory (dirty pages) while less than the reserve, or half the spare, is held so; then it
+ * gives it back. */
 #include <string.h>
 
 #include "alloc/alloc.h"
@@ -95,11 +96,32 @@ static void region_give(mid_alloc *a, mid_region *region)
         a->regions = region->next;
     if (region->next != NULL)
         region->next->prev = region->prev;
+    if (a->idle_region == region)
+        a->idle_region = NULL;
     a->os.decommit(a->os.ctx, region, MID_REGION_SIZE);
     a->dirty_pages -= dirty;
     a->returned += (HEADER_PAGES + dirty) * (uint64_t)MID_PAGE;
     mid_uncharge(a, MID_IN_RUNS, (HEADER_PAGES + dirty) * (size_t)MID_PAGE);
     mid_units_give(a, mid_pool_of(region), REGION_UNITS);
+}
+
+/* A region that its last run has left waits for the next; of two, one goes. */
+static void region_left(mid_alloc *a, mid_region *region)
+{
+    if (region->free_pages != PAGES - HEADER_PAGES)
+        return;
+    if (a->idle_region != NULL && a->idle_region != region)
+        region_give(a, region);
+    else
+        a->idle_region = region;
+}
+
+/* Free pages whose memory is worth keeping, in bytes. */
+static uint64_t dirty_allowance(const mid_alloc *a)
+{
+    uint64_t used = a->bytes[MID_IN_RUNS] - a->dirty_pages * MID_PAGE;
+    uint64_t spare = used / 200 * a->spare_percent;
+    return spare > a->reserve ? spare : a->reserve;
 }
 
 /* First page of `count` free ones; 0: none, and `longest` is then exact. */
@@ -155,7 +177,7 @@ static void unclaim(mid_alloc *a, mid_region *region, unsigned page, unsigned co
     bits_set(region->used, page, count, false);
     region->free_pages += count;
     region->longest = PAGES;
-    if ((a->dirty_pages + count) * MID_PAGE <= a->reserve) {
+    if ((a->dirty_pages + count) * MID_PAGE <= dirty_allowance(a)) {
         bits_set(region->dirty, page, count, true);
         a->dirty_pages += count;
         return;
@@ -178,11 +200,11 @@ void *mid_run_new(mid_alloc *a, size_t size, uint32_t name, mid_status *status)
             return NULL;
         page = region_find(region, count);
     }
-    /* The charge may trim: what it gives back are free pages, never this region, which no run has left. */
+    if (region == a->idle_region) /* the charge may trim, and give the idle one back */
+        a->idle_region = NULL;
     *status = claim(a, region, page, count);
     if (*status != MID_OK) {
-        if (region->free_pages == PAGES - HEADER_PAGES)
-            region_give(a, region);
+        region_left(a, region);
         return NULL;
     }
     region->name[page] = name;
@@ -193,8 +215,7 @@ void mid_run_free(mid_alloc *a, void *at, size_t size)
 {
     mid_region *region = region_of(at);
     unclaim(a, region, page_in(region, at), pages_of(size));
-    if (region->free_pages == PAGES - HEADER_PAGES)
-        region_give(a, region);
+    region_left(a, region);
 }
 
 bool mid_run_resize_in_place(mid_alloc *a, void *at, size_t old_size, size_t new_size)
@@ -229,6 +250,11 @@ size_t mid_runs_trim(mid_alloc *a, size_t pages)
             p = end;
         }
     a->returned += given * MID_PAGE;
+    if (a->idle_region != NULL && (pages == 0 || given < pages)) {
+        uint64_t before = a->returned;
+        region_give(a, a->idle_region);
+        return given * MID_PAGE + (size_t)(a->returned - before);
+    }
     return given * MID_PAGE;
 }
 
