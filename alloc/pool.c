@@ -74,7 +74,7 @@ static uint64_t allowance(mid_alloc *a)
     a->recent_pools -= a->recent_pools / 1024 + (a->recent_pools != 0);
     uint64_t pools = a->recent_pools > a->used_pools ? a->recent_pools : a->used_pools;
     uint64_t spare = pools * MID_POOL_SIZE / 100 * a->spare_percent;
-    return spare > a->reserve ? spare : a->reserve;
+    return spare + a->reserve;
 }
 
 static void file_pool(mid_alloc *a, mid_pool *pool)

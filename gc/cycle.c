@@ -163,15 +163,31 @@ static inline void revive_ref(void *context, mid_slot *slot)
         revive(s, value / 2);
 }
 
-/* Follow what was put on the stack to all it reaches. `visit` sees each object once, before its references are followed. */
+/* Follow what was put on the stack to all it reaches. `visit` sees each object once, before its references are followed.
+ *
+ * Between the stack and the visit objects pass through a short queue, where first their entry and then their memory is
+ * prefetched, so that misses overlap (Cher, Hosking, Vitek, "Software prefetching for mark-sweep garbage collection",
+ * ASPLOS 2004). */
+#define AHEAD 16u
+
 static inline __attribute__((always_inline)) void follow(sweep *s,
                                                          void (*visit)(sweep *s, uint32_t index, mid_entry *entry))
 {
     shape shape = NO_SHAPE;
-    while (s->stack != END) {
-        uint32_t next = s->stack;
+    uint32_t queue[AHEAD], in = 0, out = 0;
+    for (;;) {
+        while (s->stack != END && in - out < AHEAD) {
+            uint32_t next = s->stack;
+            s->stack = s->marks[next] & ~ALIVE;
+            __builtin_prefetch(entry_of(s, next));
+            queue[in++ % AHEAD] = next;
+        }
+        if (in == out)
+            return;
+        if (in - out > AHEAD / 2)
+            __builtin_prefetch(mid_address(entry_of(s, queue[(out + AHEAD / 2) % AHEAD])));
+        uint32_t next = queue[out++ % AHEAD];
         mid_entry *entry = entry_of(s, next);
-        s->stack = s->marks[next] & ~ALIVE;
         visit(s, next, entry);
         shape = take_shape(s->heap, shape, entry->word);
         each_ref(s, shape, entry->word, revive_ref);

@@ -322,8 +322,13 @@ void mid_release_slow_(mid_thread *thread, mid_handle value)
     if (mid_sticky(entry->count) || entry->count <= MID_DYING_)
         return;
     const mid_type_info *type = mid_type_of_entry(heap, entry);
-    if (type->plain && type->slot_count == 0 && (entry->word & MID_F_ALL) == 0 && !heap->debug && !heap->busy) {
+    if (MID_LIKELY_(type->plain && (entry->word & MID_F_ALL) == 0 && !heap->debug && !heap->busy)) {
+        mid_slot *slot = (mid_slot *)mid_address(entry) + type->first_slot;
+        for (uint32_t n = type->slot_count; n != 0; n--, slot++)
+            drop(heap, slot->bits_, &heap->pending, &heap->pending_count);
         slot_free(heap, value, entry);
+        if (heap->pending != 0)
+            mid_drain(heap, heap->options.free_batch, MID_DRAIN_FINALIZE);
         return;
     }
     entry->count = MID_DYING_;

@@ -20,7 +20,7 @@
       "hard limit on committed bytes, table and side arrays included; 0: none")                    \
     X(max_objects, "max-objects", COUNT, 1u << 28, 1u << 13, 2147483647u,                          \
       "handles that can exist at once, those of free slots included; 16 bytes of address space each")               \
-    X(reserve, "reserve", BYTES, 1u << 20, 0, UINT64_MAX,                                          \
+    X(reserve, "reserve", BYTES, 512u << 10, 0, UINT64_MAX,                                          \
       "empty pools kept for reuse, so that evacuation never waits for the system")                 \
     X(spare, "spare", PERCENT, 100, 0, 1000,                                                       \
       "empty pools kept while the program runs, of those in use now or lately; 0: the reserve alone")      \
