@@ -39,6 +39,7 @@ static mid_status compact(mid_heap *heap, uint64_t budget, mid_decision *d)
     d->bytes = result.moved_bytes;
     d->pools_before = result.pools_before;
     d->pools_after = result.pools_after;
+    d->pools_pinned = result.pools_pinned;
     return status;
 }
 
@@ -58,7 +59,21 @@ static mid_status slice(mid_heap *heap, const mid_work_plan *plan, mid_decision 
     }
 }
 
-void mid_act(mid_heap *heap, mid_thread *self, const mid_snapshot *seen, const mid_work_plan *plan, mid_outcome *out,
+static uint64_t growth(const mid_snapshot *s)
+{
+    uint64_t live = s->live_slot_bytes + s->large_bytes;
+    return live > s->live_at_collection ? live - s->live_at_collection : 0;
+}
+
+/* While it was waited for, the mutator may have come to a safepoint and collected by itself: most of the growth is gone. */
+static bool overtaken(mid_heap *heap, const mid_snapshot *seen, const mid_work_plan *plan)
+{
+    mid_snapshot now;
+    mid_service_snapshot(heap, &now);
+    return plan->action == MID_ACT_COLLECT && growth(&now) < growth(seen) / 2;
+}
+
+bool mid_act(mid_heap *heap, mid_thread *self, const mid_snapshot *seen, const mid_work_plan *plan, mid_outcome *out,
              mid_decision *d)
 {
     *d = (mid_decision){
@@ -68,19 +83,25 @@ void mid_act(mid_heap *heap, mid_thread *self, const mid_snapshot *seen, const m
         .value = plan->value,
         .threshold = plan->threshold,
         .budget_micros = plan->budget,
+        .slices = 1,
     };
     *out = (mid_outcome){.status = mid_service_stop(heap, self, plan->stop_wait, &d->waited_micros), .before = *seen};
     out->stopped = out->status == MID_OK;
+    if (out->stopped && overtaken(heap, seen, plan)) {
+        mid_service_resume(heap, self);
+        return false;
+    }
     if (out->stopped) {
         uint64_t begun = mid_daemon_thread_clock();
         out->status = slice(heap, plan, d);
-        d->took_micros = out->took = mid_daemon_thread_clock() - begun;
+        d->took_micros = d->longest_micros = out->took = mid_daemon_thread_clock() - begun;
         mid_service_resume(heap, self);
         mid_service_snapshot(heap, &out->after);
         out->done = d->objects > d->bytes ? d->objects : d->bytes;
         out->pools_emptied = d->pools_before > d->pools_after ? d->pools_before - d->pools_after : 0;
     }
     d->status = out->status;
+    return true;
 }
 
 bool mid_act_release(mid_heap *heap, mid_thread *self)

@@ -10,8 +10,8 @@ uint64_t mid_daemon_clock(void);
 uint64_t mid_daemon_thread_clock(void);
 
 /* `self`: the mutator, if the caller is it and at a safepoint; else null. `seen`: what the plan was made from. *outcome and
- * *decision are filled in completely. */
-void mid_act(mid_heap *heap, mid_thread *self, const mid_snapshot *seen, const mid_work_plan *plan, mid_outcome *outcome,
+ * *decision are filled in completely. False: the growth that a collection was for is gone since `seen`, and the plan void. */
+bool mid_act(mid_heap *heap, mid_thread *self, const mid_snapshot *seen, const mid_work_plan *plan, mid_outcome *outcome,
              mid_decision *decision);
 
 /* The mutator was asked to stop in vain, and there is nothing to do any more: let it go on if it has arrived. False: it has

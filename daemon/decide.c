@@ -3,8 +3,9 @@
 
 #define DAY 86400000000u        /* a step of the clock counts as no more */
 #define WHOLE 100000u           /* one processor, in thousandths of a percent */
-#define OVERDUE 2 /* limits passed before a running mutator is stopped to collect */
-#define IDLE_GROWTH (1u << 20)  /* live bytes grown since the last collection that make one worth it while idle */
+#define OVERDUE 2u              /* thresholds passed before a running mutator is stopped to collect */
+#define IDLE_GROWTH (1u << 20)  /* growth below which no collection is worth it while idle, ... */
+#define IDLE_PART 16u           /* ... nor below this part of what the last one left alive, which is what it costs */
 #define BACKOFF_MOST 8u
 #define SLICE_LEAST 50u
 #define STOP_COST 20u           /* what a slice counts as at least: stopping and waking a program is not free */
@@ -107,6 +108,9 @@ static void observe(mid_pacer *p, const mid_snapshot *s, const mid_options *o)
     p->dry = least(p->dry, s->waiting_objects);
     p->stuck = least(p->stuck, s->empty_bytes);
     p->refused_at = least(p->refused_at, live_bytes(s));
+    if (p->low_since != s->live_at_collection) /* there was one, whoever made it */
+        p->low_since = p->low = s->live_at_collection;
+    p->low = least(p->low, live_bytes(s));
     if (p->cooling && (changed(s->live_slot_bytes, p->cool_live) || changed(s->pool_bytes, p->cool_pool)))
         p->cooling = false;
     bool excess = s->empty_bytes > most(kept_while_allocating(s, o), p->stuck);
@@ -135,27 +139,25 @@ static bool wants_drain(mid_pacer *p, const mid_snapshot *s, const mid_options *
     return true;
 }
 
-static uint64_t growth_wanted(const mid_pacer *p, const mid_snapshot *s, const mid_options *o)
+static uint64_t growth_wanted(const mid_pacer *p, uint64_t live_at_collection, const mid_options *o)
 {
-    uint64_t enough = most(o->growth_min, scaled(s->live_at_collection, o->growth, 100));
+    uint64_t enough = most(o->growth_min, scaled(live_at_collection, o->growth, 100));
     return most(scaled(enough, p->backoff, 1), 1);
 }
 
-mid_limit mid_collect_limit(mid_pacer *p, const mid_snapshot *s, const mid_options *o)
+mid_growth mid_collect_growth(const mid_pacer *p, const mid_options *o)
 {
-    uint64_t from = most(s->live_at_collection, p->refused_at), wanted = growth_wanted(p, s, o);
-    p->growth_set = wanted;
-    return (mid_limit){from > UINT64_MAX - wanted ? UINT64_MAX : from + wanted, scaled(most(o->growth_min, 1), p->backoff, 1),
-                       scaled(o->growth, p->backoff, 1)};
+    return (mid_growth){scaled(most(o->growth_min, 1), p->backoff, 1), scaled(o->growth, p->backoff, 1)};
 }
 
 static bool wants_collect(const mid_pacer *p, const mid_snapshot *s, const mid_options *o, bool idle, mid_work_plan *plan)
 {
     uint64_t growth = minus(live_bytes(s), most(s->live_at_collection, p->refused_at));
-    uint64_t threshold = growth_wanted(p, s, o);
+    uint64_t threshold = growth_wanted(p, s->live_at_collection, o);
     if (s->mutator == MID_MUTATOR_RUNNING) /* it has its limit, and is stopped only if it comes to no safepoint */
         threshold = scaled(threshold, OVERDUE, 1);
-    if (growth < threshold && (!idle || growth <= IDLE_GROWTH))
+    uint64_t regrowth = minus(live_bytes(s), p->low);
+    if (growth < threshold && (!idle || regrowth <= most(IDLE_GROWTH, s->live_at_collection / IDLE_PART)))
         return false;
     plan->action = MID_ACT_COLLECT;
     plan->trigger = growth >= threshold ? MID_WHY_GROWTH : MID_WHY_IDLE;
@@ -257,6 +259,7 @@ static void collected(mid_pacer *p, const mid_work_plan *plan, const mid_outcome
 {
     uint64_t before = live_bytes(&out->before), after = live_bytes(&out->after);
     uint64_t growth = minus(before, out->before.live_at_collection);
+    p->low = after;
     if (out->status != MID_OK || minus(after, out->after.live_at_collection) >= most(growth, 1)) {
         p->refused_at = after;
         return;
@@ -269,16 +272,21 @@ static void collected(mid_pacer *p, const mid_work_plan *plan, const mid_outcome
         p->backoff = least(p->backoff * 2, BACKOFF_MOST);
 }
 
-void mid_decide_collected(mid_pacer *p, const mid_own_collections *own, mid_work_plan *plan)
+mid_work_plan mid_decide_collected(mid_pacer *p, const mid_own_collections *own, const mid_options *o)
 {
     mid_outcome out = {.stopped = true, .status = own->status};
     out.before.live_slot_bytes = own->live_before;
     out.before.live_at_collection = own->live_at_collection;
     out.after.live_slot_bytes = out.after.live_at_collection = own->live_after;
-    *plan = (mid_work_plan){.action = MID_ACT_COLLECT, .trigger = MID_WHY_GROWTH};
-    plan->value = minus(own->live_before, own->live_at_collection);
-    plan->threshold = p->growth_set;
-    collected(p, plan, &out);
+    mid_work_plan plan = {
+        .action = MID_ACT_COLLECT,
+        .trigger = MID_WHY_GROWTH,
+        .value = minus(own->live_before, own->live_at_collection),
+        .threshold = growth_wanted(p, own->live_at_collection, o),
+    };
+    collected(p, &plan, &out);
+    p->refusals = 0; /* it has come to a safepoint */
+    return plan;
 }
 
 static void compacted(mid_pacer *p, const mid_work_plan *plan, const mid_outcome *out)
@@ -322,21 +330,11 @@ static void worked(mid_pacer *p, const mid_work_plan *plan, const mid_outcome *o
         p->stuck = out->after.empty_bytes > plan->keep ? out->after.empty_bytes : 0;
 }
 
-static mid_next refused(mid_pacer *p, const mid_work_plan *plan, const mid_options *o)
-{
-    bool same = p->refusals > 0 && p->refused_action == plan->action && p->refused_trigger == plan->trigger;
-    p->refused_action = plan->action;
-    p->refused_trigger = plan->trigger;
-    uint64_t wait = o->heartbeat << least(p->refusals, RETRY_SHIFT_MOST);
-    p->refusals++;
-    return (mid_next){.look_in = wait, .news = !same};
-}
-
-mid_next mid_decide_done(mid_pacer *p, const mid_work_plan *plan, const mid_outcome *out, const mid_options *o, uint64_t now)
+uint64_t mid_decide_done(mid_pacer *p, const mid_work_plan *plan, const mid_outcome *out, const mid_options *o, uint64_t now)
 {
     advance(p, now);
     if (!out->stopped)
-        return refused(p, plan, o);
+        return o->heartbeat << least(p->refusals++, RETRY_SHIFT_MOST);
     p->refusals = 0;
     if (plan->action == MID_ACT_COLLECT)
         collected(p, plan, out);
@@ -344,6 +342,5 @@ mid_next mid_decide_done(mid_pacer *p, const mid_work_plan *plan, const mid_outc
         compacted(p, plan, out);
     else
         worked(p, plan, out);
-    /* Another action may be due at once, and only a look can tell. */
-    return (mid_next){.look_in = 0, .news = true};
+    return 0; /* another action may be due at once, and only a look can tell */
 }

@@ -26,8 +26,9 @@ typedef struct mid_pacer {
     uint64_t dry;  /* waiting objects that a finished drain left: they need the mutator */
 
     uint64_t backoff;    /* 1, 2, 4, 8: grows with collections that freed little */
-    uint64_t growth_set; /* the growth behind the limit that the mutator was given */
     uint64_t refused_at; /* live bytes when a collection failed: growth counts from there; 0: the last one worked */
+    uint64_t low;        /* least live bytes seen since the last collection, ... */
+    uint64_t low_since;  /* ... which left so many alive */
 
     bool compacting; /* between frag_start and frag_stop, on the way down */
     bool cooling;    /* a pass freed no pool: wait until the figures below have changed */
@@ -44,8 +45,6 @@ typedef struct mid_pacer {
     uint64_t work_at, work_took;       /* ... of the last slice of drain or trim */
 
     uint64_t refusals; /* stops refused in a row */
-    mid_action refused_action;
-    mid_trigger refused_trigger;
 } mid_pacer;
 
 typedef struct mid_work_plan {
@@ -69,27 +68,23 @@ typedef struct mid_outcome {
     mid_snapshot before, after;
 } mid_outcome;
 
-typedef struct mid_next {
-    uint64_t look_in; /* 0: decide again now, there may be more to do */
-    bool news;        /* worth a line in the log: not the same refusal again */
-} mid_next;
-
 void mid_pacer_init(mid_pacer *pacer, const mid_snapshot *snapshot, uint64_t now);
 
 /* Deciding twice is as good as once: only mid_decide_done starts a drain or a compaction. */
 mid_work_plan mid_decide(mid_pacer *pacer, const mid_snapshot *snapshot, const mid_options *options, uint64_t now);
 
-mid_next mid_decide_done(mid_pacer *pacer, const mid_work_plan *plan, const mid_outcome *outcome, const mid_options *options,
+/* Returns when to look again; 0: decide again now, there may be more to do. */
+uint64_t mid_decide_done(mid_pacer *pacer, const mid_work_plan *plan, const mid_outcome *outcome, const mid_options *options,
                          uint64_t now);
 
-/* When a collection is due, for a running mutator that need not wait for a look: see mid_service_set_limit. */
-typedef struct mid_limit {
-    uint64_t live_bytes, least, percent;
-} mid_limit;
-mid_limit mid_collect_limit(mid_pacer *pacer, const mid_snapshot *snapshot, const mid_options *options);
+/* When a collection is due, for a running mutator that need not wait for a look: see mid_service_set_growth. */
+typedef struct mid_growth {
+    uint64_t least, percent;
+} mid_growth;
+mid_growth mid_collect_growth(const mid_pacer *pacer, const mid_options *options);
 
-/* The mutator has collected by itself: *plan says what the rule saw, as if it had been decided here. */
-void mid_decide_collected(mid_pacer *pacer, const mid_own_collections *own, mid_work_plan *plan);
+/* The mutator has collected by itself: returns what the rule saw the last time, as if it had been decided here. */
+mid_work_plan mid_decide_collected(mid_pacer *pacer, const mid_own_collections *own, const mid_options *options);
 
 /* Thousandths of a percent of one processor that compaction may use at this look. */
 uint64_t mid_compact_duty(const mid_snapshot *snapshot, const mid_options *options, bool idle);

@@ -24,10 +24,41 @@ void mid_log_close(mid_log *log)
     free(log->ring);
 }
 
+static bool worked(const mid_decision *d)
+{
+    return d->status == MID_OK || d->status == MID_MORE;
+}
+
+static bool goes_on(const mid_decision *run, const mid_decision *next)
+{
+    return run->action == next->action && run->trigger == next->trigger &&
+           (worked(run) ? worked(next) : run->status == next->status);
+}
+
+static void grow(mid_decision *run, const mid_decision *next)
+{
+    run->status = next->status;
+    run->objects += next->objects;
+    run->bytes += next->bytes;
+    run->pools_after = next->pools_after;
+    run->pools_pinned = next->pools_pinned;
+    run->took_micros += next->took_micros;
+    run->waited_micros += next->waited_micros;
+    run->slices += next->slices;
+    if (run->longest_micros < next->longest_micros)
+        run->longest_micros = next->longest_micros;
+    if (run->budget_micros < next->budget_micros)
+        run->budget_micros = next->budget_micros;
+}
+
 void mid_log_add(mid_log *log, const mid_decision *decision)
 {
     pthread_mutex_lock(&log->lock);
-    log->ring[log->written++ % log->room] = *decision;
+    mid_decision *newest = log->written == 0 ? NULL : &log->ring[(log->written - 1) % log->room];
+    if (newest != NULL && goes_on(newest, decision))
+        grow(newest, decision);
+    else
+        log->ring[log->written++ % log->room] = *decision;
     pthread_mutex_unlock(&log->lock);
 }
 
@@ -116,11 +147,24 @@ static void put_result(text *t, const mid_decision *d)
     }
     if (d->action == MID_ACT_COMPACT)
         put(t, ", pools %" PRIu64 " -> %" PRIu64, d->pools_before, d->pools_after);
+    if (d->pools_pinned != 0)
+        put(t, ", %" PRIu64 " pinned ones skipped", d->pools_pinned);
     put(t, ", %" PRIu64 " us", d->took_micros);
+    if (d->slices > 1)
+        put(t, " in %" PRIu64 " slices, longest %" PRIu64 " us", d->slices, d->longest_micros);
     if (d->budget_micros != 0)
         put(t, " of %" PRIu64 " us", d->budget_micros);
     if (d->waited_micros != 0)
         put(t, ", waited %" PRIu64 " us", d->waited_micros);
+}
+
+/* The world could not be stopped. */
+static void put_skipped(text *t, const mid_decision *d)
+{
+    put(t, ", skipped");
+    if (d->slices > 1)
+        put(t, " %" PRIu64 " times", d->slices);
+    put(t, ", waited %" PRIu64 " us, %s", d->waited_micros, mid_status_text(d->status));
 }
 
 int mid_decision_text(const mid_decision *d, char *into, size_t room)
@@ -132,6 +176,10 @@ int mid_decision_text(const mid_decision *d, char *into, size_t room)
     put(&t, "+%" PRIu64 ".%03us %s: ", d->at_micros / 1000000, (unsigned)(d->at_micros % 1000000 / 1000),
         (unsigned)d->action < sizeof actions / sizeof *actions ? actions[d->action] : "?");
     put_comparison(&t, d);
+    if (d->status == MID_EPOSTPONED || d->status == MID_EBUSY) {
+        put_skipped(&t, d);
+        return t.wanted;
+    }
     put_result(&t, d);
     if (d->status == MID_MORE)
         put(&t, ", more to do");

@@ -1,4 +1,7 @@
-/* daemon/log.h: the ring of the newest decisions. Written by the daemon's loop, read by any thread. */
+/* daemon/log.h: the ring of the newest decisions. Written by the daemon's loop, read by any thread.
+ *
+ * A run of slices is one decision: what was added last grows while what follows has its action and trigger, and
+ * either both did work or both failed with one status. So the log holds as many changes of mind as it has room for. */
 #ifndef MIDDEN_DAEMON_LOG_H
 #define MIDDEN_DAEMON_LOG_H
 

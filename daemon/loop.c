@@ -88,20 +88,19 @@ static bool listen_again(mid_daemon *d)
     return __atomic_compare_exchange_n(&d->ears, &resting, LISTENING, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
 }
 
-static void set_limit(mid_daemon *d, const mid_snapshot *seen)
+static void set_growth(mid_daemon *d)
 {
-    mid_limit limit = mid_collect_limit(&d->pacer, seen, d->options);
-    mid_service_set_limit(d->heap, limit.live_bytes, limit.least, limit.percent);
+    mid_growth growth = mid_collect_growth(&d->pacer, d->options);
+    mid_service_set_growth(d->heap, growth.least, growth.percent);
 }
 
-/* A running mutator collects by itself when it passes the limit; the rule and the log are kept here all the same. */
+/* A running mutator collects by itself when it has grown so much; the rule and the log are kept here all the same. */
 static void note_own_collections(mid_daemon *d)
 {
     mid_own_collections own = mid_service_collected(d->heap);
     if (own.times == 0)
         return;
-    mid_work_plan plan;
-    mid_decide_collected(&d->pacer, &own, &plan);
+    mid_work_plan plan = mid_decide_collected(&d->pacer, &own, d->options);
     mid_decision decision = {
         .at_micros = mid_daemon_clock(),
         .action = plan.action,
@@ -111,8 +110,11 @@ static void note_own_collections(mid_daemon *d)
         .status = own.status,
         .objects = own.freed,
         .took_micros = own.micros,
+        .slices = own.times,
+        .longest_micros = own.longest,
     };
     mid_log_add(&d->log, &decision);
+    set_growth(d);
 }
 
 /* One look, and one slice if something is to be done. Returns when to look again. */
@@ -121,7 +123,6 @@ static uint64_t look(mid_daemon *d)
     note_own_collections(d);
     mid_snapshot now;
     mid_service_snapshot(d->heap, &now);
-    set_limit(d, &now);
     mid_work_plan plan = mid_decide(&d->pacer, &now, d->options, mid_daemon_clock());
     mid_thread *self = now.mutator == MID_MUTATOR_RUNNING ? d->loop_thread : NULL;
     if (plan.action == MID_ACT_NONE) {
@@ -130,14 +131,15 @@ static uint64_t look(mid_daemon *d)
     }
     mid_outcome outcome;
     mid_decision decision;
-    mid_act(d->heap, self, &now, &plan, &outcome, &decision);
+    bool acted = mid_act(d->heap, self, &now, &plan, &outcome, &decision);
     d->owed = !outcome.stopped;
-    mid_next next = mid_decide_done(&d->pacer, &plan, &outcome, d->options, mid_daemon_clock());
-    set_limit(d, &outcome.after);
-    if (next.news)
-        mid_log_add(&d->log, &decision);
-    if (next.look_in != 0)
-        return next.look_in;
+    if (!acted)
+        return 0; /* look again */
+    uint64_t look_in = mid_decide_done(&d->pacer, &plan, &outcome, d->options, mid_daemon_clock());
+    mid_log_add(&d->log, &decision);
+    if (!outcome.stopped)
+        return look_in;
+    set_growth(d);
     return mid_decide(&d->pacer, &outcome.after, d->options, mid_daemon_clock()).look_in;
 }
 
@@ -294,7 +296,8 @@ static mid_status start(mid_heap *heap, struct event_base *base, mid_thread *loo
         discard(d);
         return status;
     }
-    set_limit(d, &now);
+    mid_service_collected(heap); /* what was collected for a daemon before this one */
+    set_growth(d);
     status = open_events(d);
     if (status == MID_OK && d->own_thread)
         status = run_thread(d);

@@ -12,11 +12,10 @@
 #include "gc/batch.h"
 #include "gc/refs.h"
 
-/* A mark. Bit 29: a candidate, and below it the references from candidates; then GARBAGE, or ALIVE and the next index on the
- * stack. What never was a candidate has none of the three bits. */
+/* A mark. Bit 30: a candidate, and below it the references from candidates; or ALIVE and the next index on the stack. When
+ * all that is alive has been found, the candidates that are left are garbage. */
 #define ALIVE 0x80000000u
-#define GARBAGE 0x40000000u
-#define CANDIDATE 0x20000000u
+#define CANDIDATE 0x40000000u
 #define INSIDE (CANDIDATE - 1)
 #define END 0x7fffffffu
 
@@ -36,6 +35,8 @@ typedef struct sweep {
     uint32_t count;
     uint32_t stack;
     uint64_t candidates, garbage;
+    uint64_t edges;         /* references from candidates, ... */
+    uint64_t alive_edges;   /* ... and of them, from those alive */
 } sweep;
 
 static inline uint32_t index_at(const mid_handle *list, uint32_t i)
@@ -125,6 +126,7 @@ static inline void subtract_one(void *context, mid_slot *slot)
     mid_handle value = slot->bits_;
     if (value & 1)
         return;
+    s->edges += value != 0;
     uint32_t *mark = &s->marks[value / 2];
     if (MID_LIKELY_((*mark & INSIDE) != INSIDE))
         ++*mark;
@@ -149,6 +151,12 @@ static inline __attribute__((always_inline)) void subtract(sweep *s, const mid_h
     s->candidates = candidates;
 }
 
+/* A candidate that is not, or not yet, found alive. */
+static inline bool is_garbage(const sweep *s, uint32_t index)
+{
+    return (s->marks[index] & (ALIVE | CANDIDATE)) == CANDIDATE;
+}
+
 static inline void revive(sweep *s, uint32_t index)
 {
     s->marks[index] = s->stack | ALIVE;
@@ -159,7 +167,10 @@ static inline void revive_ref(void *context, mid_slot *slot)
 {
     sweep *s = context;
     mid_handle value = slot->bits_;
-    if (mid_is_object_(value) && !(s->marks[value / 2] & ALIVE) && (s->marks[value / 2] & (CANDIDATE | GARBAGE)))
+    if (!mid_is_object_(value))
+        return;
+    s->alive_edges++;
+    if (is_garbage(s, value / 2))
         revive(s, value / 2);
 }
 
@@ -208,22 +219,30 @@ static inline __attribute__((always_inline)) void revive_held(sweep *s, const mi
     uint32_t *const marks = s->marks;
     for (uint32_t i = start(s), end = s->count; i < end; i++) {
         uint32_t index = index_at(list, i), mark = marks[index];
-        if ((mark & (ALIVE | GARBAGE | CANDIDATE)) != CANDIDATE)
+        if ((mark & (ALIVE | CANDIDATE)) != CANDIDATE)
             continue;
         uint32_t count = table[index].count;
         /* Fewer counts than references is a corrupt heap: mid_heap_check tells, and nothing is freed on its word. */
-        if (!mid_sticky(count) && count / MID_ONE_ == (mark & INSIDE)) {
-            marks[index] = GARBAGE; /* unless something alive is found to reach it */
+        if (!mid_sticky(count) && count / MID_ONE_ == (mark & INSIDE))
             continue;
-        }
         revive(s, index);
         follow(s, no_suspect);
     }
 }
 
-static inline bool is_garbage(const sweep *s, uint32_t index)
+/* How much is garbage; and whether it is closed: all its references are to garbage, so that nobody need look at them again.
+ * Nothing alive refers to garbage, so the references it has are as many as it receives, unless some lead out. */
+static bool tally(sweep *s)
 {
-    return s->marks[index] == GARBAGE;
+    uint64_t received = 0;
+    for (uint32_t i = start(s); i < s->count; i++) {
+        uint32_t index = index_at(s->list, i);
+        if (!is_garbage(s, index))
+            continue;
+        s->garbage++;
+        received += s->marks[index] & INSIDE;
+    }
+    return s->edges - s->alive_edges == received;
 }
 
 /* Clear weak references to garbage; true if some of it wants to be finalized. */
@@ -235,7 +254,6 @@ static bool sentence(sweep *s)
         if (!is_garbage(s, index))
             continue;
         mid_entry *entry = entry_of(s, index);
-        s->garbage++;
         if (entry->word & MID_F_WEAK)
             mid_weak_clear(s->heap, index * 2, entry);
         finalizable |= mid_final_due(s->heap, entry);
@@ -289,23 +307,24 @@ static inline void drop_outward(void *context, mid_slot *slot)
         mid_drop_ref(s->heap, value);
 }
 
-static inline __attribute__((always_inline)) uint64_t free_garbage(sweep *s, const mid_handle *list)
+static inline __attribute__((always_inline)) uint64_t free_garbage(sweep *s, const mid_handle *list,
+                                                                   bool closed)
 {
     mid_heap *const heap = s->heap;
     mid_entry *const table = heap->table;
-    const uint32_t *const marks = s->marks;
     const bool checked = heap->debug;
     shape shape = NO_SHAPE;
     mid_batch batch = {0};
     uint64_t freed = 0;
     for (uint32_t i = start(s), end = s->count; i < end; i++) {
         uint32_t index = index_at(list, i);
-        if (marks[index] != GARBAGE)
+        if (!is_garbage(s, index))
             continue;
         mid_entry *entry = &table[index];
         uint64_t word = entry->word;
         shape = take_shape(heap, shape, word);
-        each_ref(s, shape, word, drop_outward);
+        if (!closed)
+            each_ref(s, shape, word, drop_outward);
         freed++;
         if ((word & MID_F_ALL) == 0 && (shape & PLAIN) && !checked) {
             mid_batch_add(heap, &batch, index * 2, entry);
@@ -331,11 +350,14 @@ static mid_status sweep_run(sweep *s, uint64_t *freed)
         subtract(s, s->list);
         revive_held(s, s->list);
     }
-    if ((s->heap->weak_live != 0 || s->heap->any_finalizer) && sentence(s))
+    bool closed = tally(s);
+    if (s->garbage != 0 && (s->heap->weak_live != 0 || s->heap->any_finalizer) && sentence(s)) {
         condemn(s);
-    *freed = s->list == NULL ? free_garbage(s, NULL) : free_garbage(s, s->list);
-    if (s->garbage == 0) /* there was nothing to take stock of */
-        s->garbage = *freed;
+        closed = false;
+    }
+    *freed = 0;
+    if (s->garbage != 0)
+        *freed = s->list == NULL ? free_garbage(s, NULL, closed) : free_garbage(s, s->list, closed);
     mid_array_free(&s->heap->alloc, &s->memory);
     return MID_OK;
 }

@@ -115,7 +115,7 @@ mid_status mid_heap_open_abi(mid_heap **out, const mid_options *options, uint32_
     heap->os = *os;
     heap->debug = debug != 0;
     heap->credit = (int64_t)chosen.credit;
-    heap->collect_limit = UINT64_MAX;
+    heap->growth_least = UINT64_MAX;
     mid_alloc_init(&heap->alloc, os, chosen.heap_limit, chosen.reserve, chosen.spare);
     heap->alloc.unbind = mid_unbind;
     heap->alloc.moved = pool_moved;

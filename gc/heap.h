@@ -143,8 +143,7 @@ struct mid_heap {
     pthread_mutex_t stats_lock;
     mid_stats shown;         /* under stats_lock: for threads that may not look */
     uint64_t live_at_kick;
-    uint64_t collect_limit;  /* atomic: live bytes at which the mutator collects by itself */
-    uint64_t growth_least, growth_percent; /* under lock: its next limit */
+    uint64_t growth_least, growth_percent; /* atomic: when the mutator collects by itself, see service.h */
     mid_own_collections own; /* under lock: what it collected so since the service last asked */
     mid_snapshot published;  /* every field atomic, relaxed */
 
@@ -266,6 +265,8 @@ mid_status mid_world_enter(mid_thread *thread); /* the mutator works on its own 
 void mid_world_leave(mid_thread *thread);
 void mid_ask(mid_heap *heap, uint32_t what);
 void mid_publish(mid_heap *heap, bool kick);
+void mid_credit_used(mid_heap *heap); /* by the mutator, wherever it has become negative */
+bool mid_grown(const mid_heap *heap, uint64_t live); /* enough to collect */
 bool mid_worth_a_kick(mid_heap *heap);
 /* For calls that the attached thread may make, anybody while none is, and callbacks of who has stopped the world.
  * MID_OK: until mid_look_end nothing changes. MID_ETHREAD. */

@@ -57,7 +57,7 @@ static void hand_over(mid_heap *heap, mid_pool *pool, mid_class *c)
     c->handed += count;
     heap->credit -= (int64_t)count * c->slot_size;
     if (heap->credit < 0)
-        mid_publish(heap, true);
+        mid_credit_used(heap);
 }
 
 /* Fill the mutator's cache of a class from its pool, or from the fullest one that has room. */
@@ -133,7 +133,7 @@ void mid_large_made(mid_heap *heap, size_t bytes)
     heap->large_allocated += bytes;
     heap->credit -= (int64_t)bytes;
     if (heap->credit < 0)
-        mid_publish(heap, true);
+        mid_credit_used(heap);
 }
 
 /* An entry that is bound to no slot, if need be from an empty pool. */

@@ -72,7 +72,7 @@ void mid_slots_fell(mid_heap *heap, mid_pool *pool)
     heap->credit -= MID_POOL_SIZE / 8;
     mid_pool_fell(&heap->alloc, pool);
     if (heap->credit < 0 && heap->mutator != NULL)
-        mid_publish(heap, true);
+        mid_credit_used(heap);
 }
 
 void mid_slot_return(mid_heap *heap, mid_handle handle, mid_entry *entry)

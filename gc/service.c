@@ -20,7 +20,7 @@ mid_status mid_service_bind(mid_heap *heap, void (*kick)(void *), void *context)
 
 void mid_service_unbind(mid_heap *heap)
 {
-    mid_service_set_limit(heap, UINT64_MAX, 0, 0);
+    mid_service_set_growth(heap, UINT64_MAX, 0);
     pthread_mutex_lock(&heap->lock);
     __atomic_store_n(&heap->stop_wanted, 0, __ATOMIC_SEQ_CST);
     pthread_cond_broadcast(&heap->changed);
@@ -30,13 +30,10 @@ void mid_service_unbind(mid_heap *heap)
     pthread_mutex_unlock(&heap->kick_lock);
 }
 
-void mid_service_set_limit(mid_heap *heap, uint64_t limit, uint64_t least, uint64_t percent)
+void mid_service_set_growth(mid_heap *heap, uint64_t least, uint64_t percent)
 {
-    pthread_mutex_lock(&heap->lock);
-    heap->growth_least = least;
-    heap->growth_percent = percent;
-    __atomic_store_n(&heap->collect_limit, limit, __ATOMIC_RELAXED);
-    pthread_mutex_unlock(&heap->lock);
+    __atomic_store_n(&heap->growth_percent, percent, __ATOMIC_RELAXED);
+    __atomic_store_n(&heap->growth_least, least, __ATOMIC_RELAXED);
 }
 
 mid_own_collections mid_service_collected(mid_heap *heap)
@@ -192,15 +189,22 @@ bool mid_worth_a_kick(mid_heap *heap)
            (live > was ? live - was : was - live) >= heap->options.credit / 2;
 }
 
-/* Past the limit the mutator collects at its next safepoint and kicks then; if it has not yet come to one since it was asked,
- * the service should know. */
-static bool collect_first(mid_heap *heap, uint64_t live)
+bool mid_grown(const mid_heap *heap, uint64_t live)
 {
-    if (heap->mutator == NULL || heap->mutator->in_region || live < __atomic_load_n(&heap->collect_limit, __ATOMIC_RELAXED))
-        return false;
-    uint32_t asked = __atomic_load_n(&heap->mutator->pub.stop, __ATOMIC_RELAXED);
-    mid_ask(heap, MID_ASK_COLLECT);
-    return !(asked & MID_ASK_COLLECT);
+    uint64_t was = heap->live_at_collection;
+    unsigned __int128 part = (unsigned __int128)was * __atomic_load_n(&heap->growth_percent, __ATOMIC_RELAXED) / 100;
+    return live > was && live - was >= __atomic_load_n(&heap->growth_least, __ATOMIC_RELAXED) && live - was >= part;
+}
+
+/* Grown enough, the mutator collects at its next safepoint and kicks then; if it has not yet come to one since it was asked,
+ * the service should know. */
+void mid_credit_used(mid_heap *heap)
+{
+    bool asked = __atomic_load_n(&heap->mutator->pub.stop, __ATOMIC_RELAXED) & MID_ASK_COLLECT;
+    bool grown = mid_grown(heap, mid_live_bytes(heap));
+    if (grown)
+        mid_ask(heap, MID_ASK_COLLECT);
+    mid_publish(heap, asked || !grown);
 }
 
 void mid_publish(mid_heap *heap, bool kick)
@@ -215,7 +219,7 @@ void mid_publish(mid_heap *heap, bool kick)
     pthread_mutex_unlock(&heap->stats_lock);
     if (heap->credit < 0 || kick)
         heap->credit = (int64_t)heap->options.credit;
-    if (!kick || collect_first(heap, now.live_slot_bytes + now.large_bytes))
+    if (!kick)
         return;
     heap->live_at_kick = now.live_slot_bytes + now.large_bytes;
     pthread_mutex_lock(&heap->kick_lock);

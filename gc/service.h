@@ -46,14 +46,15 @@ MID_API void mid_service_snapshot(mid_heap *heap, mid_snapshot *into);
 MID_API mid_status mid_service_stop(mid_heap *heap, mid_thread *self, uint64_t wait_micros, uint64_t *waited);
 MID_API void mid_service_resume(mid_heap *heap, mid_thread *self);
 
-/* A running mutator need not be stopped to collect: past `limit` live bytes (slots and large blocks) it does so itself at its
- * next safepoint, while what it just dropped is still in its cache, and kicks afterwards. Its next limit is then what is live
- * plus `least` bytes or `percent`, whichever is more, until this is called again. A limit of UINT64_MAX, as at first: never. */
-MID_API void mid_service_set_limit(mid_heap *heap, uint64_t limit, uint64_t least, uint64_t percent);
+/* A running mutator need not be stopped to collect: when its live bytes (slots and large blocks) have grown by `least` and by
+ * `percent` of what the last collection left, whoever made that, it does so itself at its next safepoint, while what it just
+ * dropped is still in its cache, and kicks afterwards. A `least` of UINT64_MAX, as at first: never. Any time. */
+MID_API void mid_service_set_growth(mid_heap *heap, uint64_t least, uint64_t percent);
 
-/* What it collected by itself since this was last asked. The sizes are of the last time. */
+/* What it collected by itself since this was last asked; a snapshot taken afterwards shows it. The sizes are of the last
+ * time, `longest` (micros) is of the longest. */
 typedef struct mid_own_collections {
-    uint64_t times, freed, micros;
+    uint64_t times, freed, micros, longest;
     uint64_t live_at_collection; /* after the collection before */
     uint64_t live_before, live_after;
     mid_status status;

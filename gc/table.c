@@ -5,7 +5,7 @@
 
 #define STEP ((size_t)64 << 10)
 #define HUGE ((size_t)2 << 20)
-#define HUGE_FROM ((size_t)4 << 20)
+#define HUGE_FROM ((size_t)64 << 20)
 
 static mid_status commit_to(mid_heap *heap, size_t bytes)
 {

@@ -125,13 +125,13 @@ static void park(mid_impl *impl)
     pthread_mutex_unlock(&heap->lock);
 }
 
-/* The live bytes have passed the limit that a service set. */
+/* It has grown by what a service set. */
 static void collect_by_itself(mid_heap *heap)
 {
     mid_collect_result result;
     mid_own_collections now = {.times = 1, .live_at_collection = heap->live_at_collection};
     now.live_before = mid_live_bytes(heap);
-    if (now.live_before < __atomic_load_n(&heap->collect_limit, __ATOMIC_RELAXED))
+    if (!mid_grown(heap, now.live_before))
         return; /* enough has died since */
     MID_EMIT(heap, stop_begin);
     heap->stop_began = mid_thread_cpu_nanos();
@@ -142,14 +142,10 @@ static void collect_by_itself(mid_heap *heap)
     now.times += heap->own.times;
     now.freed = heap->own.freed + result.freed;
     now.micros = heap->own.micros + result.micros;
+    now.longest = heap->own.longest > result.micros ? heap->own.longest : result.micros;
     heap->own = now;
-    uint64_t growth = (uint64_t)((double)now.live_after / 100 * (double)heap->growth_percent);
-    if (growth < heap->growth_least)
-        growth = heap->growth_least;
-    uint64_t limit = now.status == MID_OK ? now.live_after + growth : UINT64_MAX; /* refused: the service decides */
-    __atomic_store_n(&heap->collect_limit, limit, __ATOMIC_RELAXED);
+    mid_publish(heap, true); /* before a service can ask: what it looks at next is of now */
     pthread_mutex_unlock(&heap->lock);
-    mid_publish(heap, true);
 }
 
 /* What every safepoint does, asked for or not. */

@@ -25,7 +25,7 @@
     X(spare, "spare", PERCENT, 100, 0, 1000,                                                       \
       "empty pools kept while the program runs, of those in use now or lately; 0: the reserve alone")      \
     X(huge_table, "huge-table", SWITCH, 1, 0, 1,                                                   \
-      "ask for huge pages behind the handle table once it exceeds 4 MiB")                          \
+      "ask for huge pages behind the handle table once it exceeds 64 MiB")                          \
     X(free_batch, "free-batch", COUNT, 512, 32, 1u << 20,                                          \
       "objects that one release frees at most; the rest waits on the work list")                   \
     X(quarantine, "quarantine", COUNT, 4096, 0, 1u << 24,                                          \

@@ -434,6 +434,62 @@ TEST(a_block_that_must_stay_stays)
     bed_close(&bed);
 }
 
+TEST(locked_memory_comes_back_zero_too)
+{
+    const mid_os *os = &mid_os_default;
+    const size_t size = MID_POOL_SIZE;
+    char *at = os->reserve(os->ctx, size, size);
+    assert_non_null(at);
+    assert_true(os->commit(os->ctx, at, size));
+    memset(at, 0x77, size);
+    bool locked = mlock(at, size) == 0; /* the system refuses to take it back then */
+    if (!locked)
+        print_message("not tried: mlock is not permitted\n");
+    os->decommit(os->ctx, at, size);
+    assert_true(os->commit(os->ctx, at, size));
+    size_t left = 0;
+    for (size_t i = 0; i < size; i++)
+        left += at[i] != 0;
+    at[size - 1] = 1;
+    os->release(os->ctx, at, size);
+    assert_int_equal(left, 0);
+    if (!locked)
+        skip();
+}
+
+static void *remap_elsewhere(void *ctx, void *at, size_t old_size, size_t new_size)
+{
+    struct fault_os *fault = ctx;
+    void *moved = fault->os.map(ctx, new_size);
+    if (moved == NULL)
+        return NULL;
+    memcpy(moved, at, old_size < new_size ? old_size : new_size);
+    fault->os.unmap(ctx, at, old_size);
+    return moved;
+}
+
+TEST(a_mapping_that_must_stay_stays_whatever_remap_does)
+{
+    struct bed bed;
+    mid_status status;
+    bed_open(&bed, 0, 0, 0);
+    bed.a.os.remap = remap_elsewhere;
+    const size_t full = 4u << 20, less = 2u << 20;
+    char *at = large(&bed, full, 1);
+    memset(at, 0x11, full);
+    assert_ptr_equal(mid_large_resize(&bed.a, at, full, less, 1, true, &status), at);
+    bed_check(&bed);
+    char *grown = mid_large_resize(&bed.a, at, less, full + 5000, 1, false, &status);
+    assert_non_null(grown);
+    assert_ptr_not_equal(grown, at);
+    for (size_t i = 0; i < full + 5000; i++)
+        if (grown[i] != (i < less ? 0x11 : 0))
+            fail_msg("byte %zu", i);
+    bed_check(&bed);
+    mid_large_free(&bed.a, grown, full + 5000, 1);
+    bed_close(&bed);
+}
+
 TEST(beyond_the_most_mappings_blocks_live_in_arenas)
 {
     struct bed bed;
@@ -589,6 +645,8 @@ int main(void)
         cmocka_unit_test(committed_bytes_are_the_systems),
         cmocka_unit_test(arrays_grow_and_keep_their_contents),
         cmocka_unit_test(refusals_leave_the_allocator_whole),
+        cmocka_unit_test(locked_memory_comes_back_zero_too),
+        cmocka_unit_test(a_mapping_that_must_stay_stays_whatever_remap_does),
     };
     return UNIT_RUN(tests);
 }

@@ -180,6 +180,34 @@ TEST(the_check_finds_what_is_broken)
     unit_close(&u);
 }
 
+TEST(calls_after_detaching)
+{
+    struct unit u;
+    unit_open(&u, "");
+    mid_thread *gone = u.thread;
+    mid_handle node = unit_new(&u, u.node), out = 1;
+    mid_weak weak = {0, 0};
+    ok(mid_thread_detach(gone));
+    expect(MID_ETHREAD, mid_new(gone, u.node, &out));
+    assert_int_equal(out, 0);
+    expect(MID_ETHREAD, mid_new_array(gone, u.vec, 3, &out));
+    expect(MID_ETHREAD, mid_resize(gone, node, 3));
+    expect(MID_ETHREAD, mid_pin(gone, node, NULL));
+    expect(MID_ETHREAD, mid_weak_new(gone, node, &weak));
+    assert_int_equal(mid_weak_get(gone, (mid_weak){1, 1}), 0);
+    expect(MID_ETHREAD, mid_safepoint_slow_(gone));
+    expect(MID_ETHREAD, mid_collect(gone, NULL));
+    expect(MID_ETHREAD, mid_compact(gone, 0, NULL));
+    expect(MID_ETHREAD, mid_trim(gone, 0, NULL));
+    expect(MID_ETHREAD, mid_blocked_enter(gone));
+    expect(MID_ETHREAD, mid_thread_detach(gone));
+    unit_check(&u);
+    ok(mid_thread_attach(u.heap, &u.thread));
+    assert_int_equal(unit_live(&u), 1);
+    mid_release(u.thread, node);
+    unit_close(&u);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -189,6 +217,7 @@ int main(void)
         cmocka_unit_test(unpinning_what_is_not_pinned),
         cmocka_unit_test(every_handle_value_can_be_asked_about),
         cmocka_unit_test(the_check_finds_what_is_broken),
+        cmocka_unit_test(calls_after_detaching),
     };
     return UNIT_RUN(tests);
 }

@@ -407,6 +407,27 @@ TEST(moves_between_slots_hide_nothing)
     unit_close(&u);
 }
 
+/* The last count from outside becomes one from inside, and no count ever falls. */
+TEST(a_ring_that_was_given_to_itself)
+{
+    struct unit u;
+    unit_open(&u, "");
+    for (int way = 0; way < 4; way++)
+        for (size_t size = 1; size <= 5; size += 2) {
+            mid_handle ring = way % 2 || size > 1 ? unit_ring(&u, u.node, size) : unit_new(&u, u.node);
+            mid_handle holder = mid_peek(u.thread, ring, LEFT);
+            holder = way % 2 == 0 || holder == 0 ? ring : holder;
+            assert_int_equal(collect(&u).freed, 0);
+            if (way < 2)
+                mid_give(u.thread, holder, RIGHT, ring);
+            else
+                assert_int_equal(mid_swap(u.thread, holder, RIGHT, ring), 0);
+            assert_int_equal(collect(&u).freed, size);
+            assert_int_equal(unit_live(&u), 0);
+        }
+    unit_close(&u);
+}
+
 TEST(garbage_left_on_the_work_list_is_not_met_twice)
 {
     struct unit u;
@@ -473,6 +494,7 @@ int main(void)
         cmocka_unit_test(garbage_left_on_the_work_list_is_not_met_twice),
         cmocka_unit_test(pinned_garbage),
         cmocka_unit_test(the_result_may_be_left_out),
+        cmocka_unit_test(a_ring_that_was_given_to_itself),
     };
     return UNIT_RUN(tests);
 }

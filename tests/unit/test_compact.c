@@ -377,6 +377,96 @@ TEST(references_survive_moving)
     unit_close(&u);
 }
 
+/* What a plan names may be gone at the next slice: pools that the program emptied and an allocation under the limit, the
+ * compaction's own for new handles included, gave back with their whole arena. */
+enum { ARENA_POOLS = 255, HANDLES_A_STEP = 4096, LIMIT = 1u << 29 };
+
+static mid_handle mapped(struct unit *u)
+{
+    return unit_array(u, u->bytes, 2u << 20);
+}
+
+static size_t in_arena_of(struct unit *u, const mid_handle *objects, size_t count, mid_handle one)
+{
+    size_t found = 0;
+    uintptr_t arena = (uintptr_t)mid_get(u->thread, one) >> 24;
+    for (size_t i = 0; i < count; i++)
+        found += objects[i] != 0 && (uintptr_t)mid_get(u->thread, objects[i]) >> 24 == arena;
+    return found;
+}
+
+/* Leave `keep` objects of those in one pool. */
+static void thin_pool(struct unit *u, mid_handle *pool, uint32_t slots, uint32_t keep)
+{
+    for (uint32_t i = keep; i < slots; i++) {
+        mid_release(u->thread, pool[i]);
+        pool[i] = 0;
+    }
+}
+
+TEST(a_plan_survives_the_loss_of_an_arena)
+{
+    struct unit u;
+    static mid_handle objects[(ARENA_POOLS + 2) * 64], mapping[900];
+    mid_options options;
+    mid_options_init(&options);
+    options.heap_limit = LIMIT;
+    options.reserve = 0;
+    unit_open_with(&u, &options);
+    mid_type type = unit_plain_type(u.heap, "kilobyte", 1024);
+    const uint32_t slots = 63;
+    size_t count = 0;
+    while (count < (ARENA_POOLS + 1) * slots)
+        objects[count++] = unit_new(&u, type);
+    mid_handle *lone = objects + ARENA_POOLS * slots, *first = objects;
+    assert_int_equal(in_arena_of(&u, objects, count, lone[0]), slots); /* the last pool has an arena for itself */
+
+    thin_pool(&u, objects + 10 * slots, slots, 0); /* its place is for a pool of which only 16 slots ever had a name */
+    ok(mid_compact(u.thread, 0, NULL));
+    mid_handle *young = objects + count;
+    for (int i = 0; i < 16; i++)
+        objects[count++] = unit_new(&u, type);
+    assert_int_equal(in_arena_of(&u, objects, count, lone[0]), slots);
+    for (size_t i = 0; i < count; i++)
+        if (objects[i] != 0)
+            *(uint64_t *)mid_get(u.thread, objects[i]) = i;
+    thin_pool(&u, first, slots, slots - 5); /* receives first, and five fill it */
+    thin_pool(&u, lone, slots, 7);
+    for (size_t pool = 1; pool < ARENA_POOLS; pool++)
+        if (pool != 10)
+            thin_pool(&u, objects + pool * slots, slots, 6);
+
+    mid_compact_result result;
+    expect(MID_MORE, mid_compact(u.thread, 1, &result)); /* the plan is made, the young pool is next */
+    mid_handle ballast = mapped(&u);
+    size_t mappings = 0;
+    do { /* until the next handle needs memory for the table */
+        assert_true(mappings < 900);
+        mapping[mappings++] = mapped(&u);
+    } while ((mapping[mappings - 1] / 2 + 1) % HANDLES_A_STEP != 0);
+    size_t room = LIMIT - unit_stats(&u).committed_bytes;
+    ok(mid_resize(u.thread, ballast, (2u << 20) + (room & ~(size_t)4095)));
+    assert_true(LIMIT - unit_stats(&u).committed_bytes < 4096);
+    thin_pool(&u, lone, 7, 0);
+
+    uint64_t table = unit_stats(&u).table_bytes;
+    ok(mid_compact(u.thread, 60000000, &result)); /* a budget, or it would plan anew */
+    assert_true(unit_stats(&u).table_bytes > table);
+    assert_true(result.moved_objects > 0);
+    unit_check(&u);
+    promise_kept(&u, 0);
+    for (size_t i = 0; i < count; i++)
+        if (objects[i] != 0) {
+            assert_int_equal(*(uint64_t *)mid_get(u.thread, objects[i]), i);
+            mid_release(u.thread, objects[i]);
+        }
+    assert_int_equal(young[0] != 0, 1);
+    for (size_t i = 0; i < mappings; i++)
+        mid_release(u.thread, mapping[i]);
+    mid_release(u.thread, ballast);
+    unit_close(&u);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -391,6 +481,7 @@ int main(void)
         cmocka_unit_test(resident_memory_really_falls),
         cmocka_unit_test(trim_gives_back_what_frees_have_emptied),
         cmocka_unit_test(references_survive_moving),
+        cmocka_unit_test(a_plan_survives_the_loss_of_an_arena),
     };
     return UNIT_RUN(tests);
 }

@@ -10,7 +10,7 @@
 #include <signal.h>
 #include <time.h>
 
-#include "midden/daemon.h"
+#include "daemon/act.h"
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 #define NEVER_IDLE "idle=3600s,"
@@ -45,20 +45,30 @@ static bool still_time(time_t *deadline)
     } while (0)
 #define SLEEP pause_micros(1000)
 
-/* How many decisions of this kind the log remembers; `objects` (may be null): what they did together. */
-static size_t logged(mid_daemon *daemon, mid_action action, mid_trigger trigger, mid_status status, uint64_t *objects)
+/* How many entries of this kind the log has; `sum` (may be null): what they did together. */
+static size_t logged(mid_daemon *daemon, mid_action action, mid_trigger trigger, mid_status status, mid_decision *sum)
 {
     static mid_decision log[LOG_MOST];
     size_t found = 0, count = mid_daemon_log(daemon, log, LOG_MOST);
-    uint64_t sum = 0;
+    mid_decision all = {0};
     for (size_t i = 0; i < count; i++)
         if (log[i].action == action && log[i].trigger == trigger && log[i].status == status) {
             found++;
-            sum += log[i].objects;
+            all.objects += log[i].objects;
+            all.slices += log[i].slices;
+            all.took_micros += log[i].took_micros;
+            all.waited_micros += log[i].waited_micros;
         }
-    if (objects != NULL)
-        *objects = sum;
+    if (sum != NULL)
+        *sum = all;
     return found;
+}
+
+static uint64_t slices(mid_daemon *daemon, mid_action action, mid_trigger trigger, mid_status status)
+{
+    mid_decision sum;
+    logged(daemon, action, trigger, status, &sum);
+    return sum.slices;
 }
 
 #define LOGGED(daemon, action, trigger, status) (logged(daemon, MID_ACT_##action, MID_WHY_##trigger, status, NULL) > 0)
@@ -281,9 +291,9 @@ TEST(growth_collects_while_the_mutator_is_blocked)
     ok(mid_blocked_enter(u.thread));
     EVENTUALLY(LOGGED(daemon, COLLECT, GROWTH, MID_OK), SLEEP);
     ok(mid_blocked_leave(u.thread));
-    uint64_t freed = 0;
-    logged(daemon, MID_ACT_COLLECT, MID_WHY_GROWTH, MID_OK, &freed);
-    assert_true(freed >= (1 << 20) / 16);
+    mid_decision sum;
+    logged(daemon, MID_ACT_COLLECT, MID_WHY_GROWTH, MID_OK, &sum);
+    assert_true(sum.objects >= (1 << 20) / 16);
     ok(mid_daemon_stop(daemon));
     unit_close(&u);
 }
@@ -302,30 +312,122 @@ TEST(growth_collects_when_nobody_is_attached)
     unit_close(&u);
 }
 
-TEST(growth_collects_at_a_safepoint)
+/* Stops that were not the mutator's own. */
+struct foreign {
+    pthread_t mutator;
+    unsigned stops;
+};
+
+static void count_foreign(void *context)
+{
+    struct foreign *f = context;
+    f->stops += !pthread_equal(f->mutator, pthread_self());
+}
+
+TEST(running_program_collects_by_itself)
 {
     struct unit u;
-    unit_open(&u, NEVER_IDLE "growth-min=1M,credit=64K");
+    struct foreign foreign = {.mutator = pthread_self()};
+    mid_decision sum;
+    unit_open(&u, NEVER_IDLE "growth-min=1M,credit=64K,waiting-start=1G,frag-start=100000%,decay=3600s");
+    mid_listener listener = {.struct_size = sizeof listener, .context = &foreign, .stop_begin = count_foreign};
+    ok(mid_listener_add(u.heap, &listener));
     mid_daemon *daemon = start(&u);
-    EVENTUALLY(LOGGED(daemon, COLLECT, GROWTH, MID_OK), {
-        mid_release(u.thread, unit_ring(&u, u.node, 100));
-        ok(mid_safepoint(u.thread));
-    });
-    assert_true(mid_daemon_cpu_micros(daemon) > 0);
+    uint64_t collections = 0;
+    for (unsigned life = 0; life < 2; life++) { /* the limit outlives the thread that it was set for */
+        EVENTUALLY(unit_stats(&u).collections > collections + 1, {
+            mid_release(u.thread, unit_ring(&u, u.node, 100));
+            ok(mid_safepoint(u.thread));
+        });
+        collections = unit_stats(&u).collections;
+        EVENTUALLY(slices(daemon, MID_ACT_COLLECT, MID_WHY_GROWTH, MID_OK) == collections, SLEEP);
+        if (life == 0) {
+            ok(mid_thread_detach(u.thread));
+            ok(mid_thread_attach(u.heap, &u.thread));
+        }
+    }
+    mid_stats stats = unit_stats(&u);
+    assert_int_equal(logged(daemon, MID_ACT_COLLECT, MID_WHY_GROWTH, MID_OK, &sum), 1); /* a run of them is one entry */
+    assert_int_equal(sum.objects, stats.collected_objects);
+    assert_int_equal(sum.took_micros, stats.collect_micros);
+    assert_int_equal(sum.waited_micros, 0);
+    mid_decision first;
+    assert_int_equal(mid_daemon_log(daemon, &first, 1), 1);
+    assert_true(first.value >= first.threshold && first.threshold >= 1 << 20);
+    assert_true(first.longest_micros <= first.took_micros && first.longest_micros * first.slices + first.slices > first.took_micros);
     ok(mid_daemon_stop(daemon));
+    assert_int_equal(foreign.stops, 0);
+    ok(mid_listener_remove(u.heap, &foreign));
     unit_close(&u);
 }
 
-TEST(stop_that_never_comes_is_postponed_once)
+/* The mutator may collect by itself while the daemon waits for it to stop. */
+TEST(what_was_collected_meanwhile_is_not_collected_again)
 {
     struct unit u;
+    mid_snapshot seen, later;
+    mid_outcome outcome;
+    mid_decision decision;
+    mid_work_plan plan = {.action = MID_ACT_COLLECT, .trigger = MID_WHY_GROWTH};
+    unit_open(&u, "");
+    mid_handle kept = unit_new(&u, u.node);
+    ok(mid_collect(u.thread, NULL));
+    mid_service_snapshot(u.heap, &later);
+    seen = later;
+    seen.live_slot_bytes += 1 << 20;
+    ok(mid_blocked_enter(u.thread));
+    assert_false(mid_act(u.heap, NULL, &seen, &plan, &outcome, &decision));
+    assert_true(outcome.stopped);
+    assert_int_equal(unit_stats(&u).collections, 1);
+    assert_true(mid_act(u.heap, NULL, &later, &plan, &outcome, &decision));
+    ok(mid_blocked_leave(u.thread));
+    assert_int_equal(unit_stats(&u).collections, 2);
+    mid_release(u.thread, kept);
+    unit_close(&u);
+}
+
+/* A stop that is refused says nothing about what lives: the limit stays. */
+TEST(refused_stop_leaves_the_limit)
+{
+    struct unit u;
+    unit_open(&u, NEVER_IDLE "growth-min=1M,credit=64K,heartbeat=1ms,stop-wait=0us,waiting-start=100,waiting-stop=0");
+    mid_handle kept = unit_array(&u, u.vec, 500000);
+    for (unsigned i = 0; i < 500000; i++)
+        mid_give(u.thread, kept, ITEM(i), unit_new(&u, u.node));
+    ok(mid_collect(u.thread, NULL)); /* next at 10 MiB + 75 % */
+    mid_daemon *daemon = start(&u);
+    mid_handle held = unit_array(&u, u.vec, 5000);
+    for (unsigned i = 0; i < 5000; i++)
+        mid_give(u.thread, held, ITEM(i), unit_new(&u, u.node));
+    mid_release(u.thread, held); /* most of it waits now; what follows shows that to the daemon */
+    mid_release(u.thread, unit_array(&u, u.bytes, 2 << 20));
+    EVENTUALLY(slices(daemon, MID_ACT_DRAIN, MID_WHY_WAITING, MID_EPOSTPONED) > 1, SLEEP);
+    uint64_t collections = unit_stats(&u).collections;
+    mid_release(u.thread, unit_array(&u, u.bytes, 2 << 20));
+    ok(mid_safepoint(u.thread));
+    assert_int_equal(unit_stats(&u).collections, collections);
+    ok(mid_daemon_stop(daemon));
+    mid_release(u.thread, kept);
+    unit_drain(&u);
+    unit_close(&u);
+}
+
+TEST(stop_that_never_comes_is_one_entry)
+{
+    struct unit u;
+    mid_decision skipped;
     unit_open(&u, NEVER_IDLE "growth-min=1M,credit=64K,heartbeat=1ms,stop-wait=100us");
     mid_daemon *daemon = start(&u);
     drop_rings(&u, u.node, 4 << 20);
     EVENTUALLY(LOGGED(daemon, COLLECT, GROWTH, MID_EPOSTPONED), SLEEP);
-    uint64_t woken = mid_daemon_wakeups(daemon);
-    EVENTUALLY(mid_daemon_wakeups(daemon) > woken + 3, SLEEP);
-    assert_int_equal(logged(daemon, MID_ACT_COLLECT, MID_WHY_GROWTH, MID_EPOSTPONED, NULL), 1);
+    EVENTUALLY(slices(daemon, MID_ACT_COLLECT, MID_WHY_GROWTH, MID_EPOSTPONED) > 3, SLEEP);
+    assert_int_equal(logged(daemon, MID_ACT_COLLECT, MID_WHY_GROWTH, MID_EPOSTPONED, &skipped), 1);
+    assert_int_equal(skipped.objects + skipped.took_micros, 0);
+    assert_false(LOGGED(daemon, COLLECT, GROWTH, MID_OK));
+    /* It was overdue, twice its limit. Now it comes, and collects by itself. */
+    mid_decision first;
+    assert_int_equal(mid_daemon_log(daemon, &first, 1), 1);
+    assert_true(first.value >= first.threshold && first.threshold == 2 << 20);
     EVENTUALLY(LOGGED(daemon, COLLECT, GROWTH, MID_OK), ok(mid_safepoint(u.thread)));
     assert_int_equal(unit_live(&u), 0);
     ok(mid_daemon_stop(daemon));
@@ -339,15 +441,16 @@ TEST(waiting_is_drained_while_blocked)
     mid_daemon *daemon = start(&u);
     for (unsigned list = 0; list < 2; list++) {
         (list ? drop_list : drop_many)(&u, 100000);
-        uint64_t live = unit_live(&u), freed = 0;
+        mid_decision sum;
+        uint64_t live = unit_live(&u);
         assert_true(unit_stats(&u).waiting_objects > 0 || live > 0);
         ok(mid_blocked_enter(u.thread));
         EVENTUALLY(LOGGED(daemon, DRAIN, WAITING, MID_OK), SLEEP);
         ok(mid_blocked_leave(u.thread));
         mid_stats stats = unit_stats(&u);
         assert_int_equal(stats.waiting_objects + stats.live_objects, 0);
-        logged(daemon, MID_ACT_DRAIN, MID_WHY_WAITING, MID_OK, &freed);
-        assert_true(freed > 0);
+        logged(daemon, MID_ACT_DRAIN, MID_WHY_WAITING, MID_OK, &sum);
+        assert_true(sum.objects > 0);
         ok(mid_daemon_stop(daemon));
         daemon = start(&u);
     }
@@ -398,6 +501,29 @@ TEST(idle_program_is_collected)
     unit_open(&u, "idle=20ms,growth-min=1G");
     mid_daemon *daemon = start(&u);
     drop_rings(&u, u.node, 3 << 20);
+    ok(mid_blocked_enter(u.thread));
+    EVENTUALLY(LOGGED(daemon, COLLECT, IDLE, MID_OK), SLEEP);
+    ok(mid_blocked_leave(u.thread));
+    assert_int_equal(unit_live(&u), 0);
+    ok(mid_daemon_stop(daemon));
+    unit_close(&u);
+}
+
+/* What a program frees by counting makes room below the last collection's figure. Garbage must not hide there. */
+TEST(shrunk_and_grown_again_is_collected_when_idle)
+{
+    struct unit u;
+    unit_open(&u, "idle=20ms,heartbeat=5ms,growth-min=64M");
+    mid_handle kept = unit_array(&u, u.bytes, 32 << 20);
+    ok(mid_collect(u.thread, NULL));
+    mid_daemon *daemon = start(&u);
+    mid_release(u.thread, kept);
+    ok(mid_blocked_enter(u.thread));
+    uint64_t woken = mid_daemon_wakeups(daemon);
+    ok(mid_daemon_kick(daemon));
+    EVENTUALLY(mid_daemon_wakeups(daemon) > woken, SLEEP); /* it has seen that */
+    ok(mid_blocked_leave(u.thread));
+    drop_rings(&u, u.node, 4 << 20);
     ok(mid_blocked_enter(u.thread));
     EVENTUALLY(LOGGED(daemon, COLLECT, IDLE, MID_OK), SLEEP);
     ok(mid_blocked_leave(u.thread));
@@ -537,8 +663,8 @@ TEST(attached_to_the_mutators_own_loop)
     mid_release(u.thread, kept);
     drop_rings(&u, u.node, 3 << 20);
     ok(mid_thread_detach(u.thread));
-    size_t collections = logged(daemon, MID_ACT_COLLECT, MID_WHY_GROWTH, MID_OK, NULL);
-    EVENTUALLY(logged(daemon, MID_ACT_COLLECT, MID_WHY_GROWTH, MID_OK, NULL) > collections,
+    uint64_t collections = slices(daemon, MID_ACT_COLLECT, MID_WHY_GROWTH, MID_OK);
+    EVENTUALLY(slices(daemon, MID_ACT_COLLECT, MID_WHY_GROWTH, MID_OK) > collections,
                event_base_loop(base, EVLOOP_ONCE));
     ok(mid_daemon_stop(daemon));
     event_base_free(base);
@@ -550,7 +676,8 @@ TEST(attached_to_the_mutators_own_loop)
 struct ticker {
     mid_daemon *daemon;
     struct event *event;
-    unsigned ticks, slices; /* slices: entries of the log */
+    unsigned ticks;
+    uint64_t slices;
     bool more_than_one;
 };
 
@@ -559,9 +686,11 @@ static void on_tick(evutil_socket_t fd, short what, void *context)
     static mid_decision log[LOG_MOST];
     struct ticker *t = context;
     (void)fd, (void)what;
-    unsigned slices = (unsigned)mid_daemon_log(t->daemon, log, LOG_MOST);
-    t->more_than_one = t->more_than_one || slices > t->slices + 1;
-    t->slices = slices;
+    uint64_t done = 0;
+    for (size_t i = mid_daemon_log(t->daemon, log, LOG_MOST); i > 0; i--)
+        done += log[i - 1].slices;
+    t->more_than_one = t->more_than_one || done > t->slices + 1;
+    t->slices = done;
     if (++t->ticks % 3 == 0)
         mid_daemon_kick(t->daemon); /* timer and kick in one iteration are one turn */
     if (t->ticks < 600)
@@ -623,74 +752,6 @@ TEST(attached_to_a_loop_in_another_thread)
     unit_close(&u);
 }
 
-/* --- the log ---------------------------------------------------------------------------------------------------------- */
-
-TEST(log_keeps_the_newest_in_order)
-{
-    struct unit u;
-    mid_decision log[16];
-    unit_open(&u, "idle=1ms,waiting-start=100,waiting-stop=0,slice=50us,log-entries=8,growth-min=64K");
-    mid_daemon *daemon = start(&u);
-    EVENTUALLY(mid_daemon_log(daemon, log, COUNT(log)) == 8, {
-        drop_many(&u, 5000);
-        ok(mid_blocked_enter(u.thread));
-        SLEEP;
-        ok(mid_blocked_leave(u.thread));
-    });
-    for (size_t i = 0; i < 8; i++) {
-        assert_true(i == 0 || log[i].at_micros >= log[i - 1].at_micros);
-        assert_true(log[i].action != MID_ACT_NONE && log[i].trigger != MID_WHY_NOTHING);
-    }
-    assert_int_equal(mid_daemon_log(daemon, log, 3), 3);
-    ok(mid_daemon_stop(daemon));
-    unit_drain(&u);
-    unit_close(&u);
-}
-
-TEST(decisions_as_text)
-{
-    static const struct {
-        mid_decision d;
-        const char *text;
-    } rows[] = {
-        {{.at_micros = 1204567, .action = MID_ACT_COMPACT, .trigger = MID_WHY_FRAGMENTATION, .value = 412, .threshold = 110,
-          .budget_micros = 500, .status = MID_MORE, .objects = 3120, .bytes = 1258291, .pools_before = 812, .pools_after = 640,
-          .took_micros = 498, .waited_micros = 3},
-         "+1.204s compact: fragmentation 412 % >= 110 %, 3120 objects, 1.2 MiB moved, pools 812 -> 640, 498 us of 500 us, "
-         "waited 3 us, more to do"},
-        {{.at_micros = 61000000, .action = MID_ACT_COLLECT, .trigger = MID_WHY_GROWTH, .value = 16 << 20, .threshold = 1000,
-          .objects = 7, .took_micros = 20},
-         "+61.000s collect: growth 16.0 MiB >= 1000 B, 7 objects freed, 20 us"},
-        {{.action = MID_ACT_DRAIN, .trigger = MID_WHY_WAITING, .value = 20000, .threshold = 20000, .budget_micros = 500,
-          .status = MID_EPOSTPONED, .waited_micros = 2000},
-         "+0.000s drain: waiting 20000 >= 20000 objects, 0 objects freed, 0 us of 500 us, waited 2000 us, the mutator did not "
-         "reach a safepoint in time; nothing was done"},
-        {{.action = MID_ACT_TRIM, .trigger = MID_WHY_DECAY, .value = 3 << 20, .threshold = 1 << 20, .bytes = 2 << 20},
-         "+0.000s trim: decay, empty 3.0 MiB > 1.0 MiB, 2.0 MiB returned, 0 us"},
-        {{.action = MID_ACT_TRIM, .trigger = MID_WHY_IDLE, .value = 301000, .threshold = 300000, .bytes = UINT64_C(5) << 40},
-         "+0.000s trim: idle 0.301 s >= 0.300 s, 5.0 TiB returned, 0 us"},
-        {{.action = (mid_action)99}, "+0.000s ?: nothing, 0 us"},
-    };
-    char text[400];
-    for (size_t i = 0; i < COUNT(rows); i++) {
-        int wanted = (int)strlen(rows[i].text);
-        assert_int_equal(mid_decision_text(&rows[i].d, text, sizeof text), wanted);
-        assert_string_equal(text, rows[i].text);
-        for (size_t room = 0; room < 40; room++) {
-            memset(text, '#', sizeof text);
-            assert_int_equal(mid_decision_text(&rows[i].d, text, room), wanted);
-            assert_int_equal(text[room], '#');
-            if (room > 0) {
-                size_t fits = (size_t)wanted < room - 1 ? (size_t)wanted : room - 1;
-                assert_int_equal(strlen(text), fits);
-                assert_memory_equal(text, rows[i].text, fits);
-            }
-        }
-    }
-    assert_int_equal(mid_decision_text(NULL, text, sizeof text), 0);
-    assert_int_equal(mid_decision_text(&rows[0].d, NULL, 0), (int)strlen(rows[0].text));
-}
-
 int main(void)
 {
     event_set_mem_functions(event_malloc, event_realloc, free);
@@ -701,19 +762,20 @@ int main(void)
         cmocka_unit_test(libevent_without_memory),
         cmocka_unit_test(growth_collects_while_the_mutator_is_blocked),
         cmocka_unit_test(growth_collects_when_nobody_is_attached),
-        cmocka_unit_test(growth_collects_at_a_safepoint),
-        cmocka_unit_test(stop_that_never_comes_is_postponed_once),
+        cmocka_unit_test(running_program_collects_by_itself),
+        cmocka_unit_test(what_was_collected_meanwhile_is_not_collected_again),
+        cmocka_unit_test(refused_stop_leaves_the_limit),
+        cmocka_unit_test(stop_that_never_comes_is_one_entry),
         cmocka_unit_test(waiting_is_drained_while_blocked),
         cmocka_unit_test(waiting_is_drained_at_safepoints),
         cmocka_unit_test(shrunk_heap_returns_memory_while_blocked),
         cmocka_unit_test(idle_program_is_collected),
+        cmocka_unit_test(shrunk_and_grown_again_is_collected_when_idle),
         cmocka_unit_test(settled_heap_lets_it_sleep),
         cmocka_unit_test(stopping_waits_for_the_slice_it_is_in),
         cmocka_unit_test(stopping_at_any_moment_leaves_the_heap_whole),
         cmocka_unit_test(attached_to_the_mutators_own_loop),
         cmocka_unit_test(attached_daemon_does_one_slice_a_turn),
-        cmocka_unit_test(log_keeps_the_newest_in_order),
-        cmocka_unit_test(decisions_as_text),
         /* evthread_use_pthreads is for good: the others have run without it. */
         cmocka_unit_test(attached_to_a_loop_in_another_thread),
     };

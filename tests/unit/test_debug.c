@@ -358,6 +358,30 @@ TEST(a_release_too_many_of_a_held_object_is_told_in_the_end)
     mid_debug_reports(NULL, NULL, 0);
 }
 
+TEST(stale_handles_of_large_objects_are_told)
+{
+    struct unit u;
+    static const size_t items[] = {20000, 500000}; /* a page run, a mapping */
+    for (size_t i = 0; i < 2; i++) {
+        debug_open(&u);
+        mid_handle stale = unit_array(&u, u.vec, items[i]);
+        uint64_t bytes = unit_stats(&u).live_slot_bytes;
+        mid_release(u.thread, stale);
+        assert_true(unit_stats(&u).live_slot_bytes < bytes); /* its memory does not wait */
+        assert_int_equal(unit_live(&u), 0);
+        mid_handle next = unit_array(&u, u.vec, items[i]);
+        assert_int_not_equal(next, stale);
+        all_calls(&u, stale, MID_EHANDLE);
+        value_calls(&u, stale);
+        assert_int_equal(unit_live(&u), 1);
+        mid_release(u.thread, next);
+        for (int k = 0; k < 5000; k++) /* beyond the quarantine: the name is good again */
+            mid_release(u.thread, unit_array(&u, u.vec, 10000));
+        assert_int_equal(unit_live(&u), 0);
+        debug_close(&u);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -373,6 +397,7 @@ int main(void)
         cmocka_unit_test(the_wrong_thread),
         cmocka_unit_test(inside_a_blocked_region),
         cmocka_unit_test(a_release_too_many_of_a_held_object_is_told_in_the_end),
+        cmocka_unit_test(stale_handles_of_large_objects_are_told),
     };
     return UNIT_RUN(tests);
 }

@@ -9,10 +9,15 @@
 #define T UINT64_C(50000000000) /* the pacer's clock and time before each look */
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 
+/* The rules are tested, not the defaults, which may be tuned. */
 static mid_options options_of(const char *text)
 {
     mid_options options;
     mid_options_init(&options);
+    ok(mid_options_parse(&options,
+                         "reserve=1M,heartbeat=100ms,slice=500us,share=25%,stop-wait=2ms,growth-min=1M,growth=75%,"
+                         "waiting-start=20000,waiting-stop=1000,frag-start=110%,frag-stop=105%,waste-min=1M,decay=10s,idle=300ms",
+                         NULL));
     ok(mid_options_parse(&options, text != NULL ? text : "", NULL));
     return options;
 }
@@ -81,24 +86,52 @@ static const struct look looks[] = {
      .s = {RUNNING, .waiting_objects = 30000}, .look_in = 1400},
 
     /* growth */
-    {"growth below the least", .s = {RUNNING, .live_slot_bytes = MB(16) - 1}, .look_in = 100000},
-    {"growth at the least", .s = {RUNNING, .live_slot_bytes = MB(16)}, .action = MID_ACT_COLLECT, .why = MID_WHY_GROWTH,
-     .value = MB(16), .threshold = MB(16)},
-    {"growth in large blocks", .s = {RUNNING, .live_slot_bytes = MB(4), .large_bytes = MB(13), .live_at_collection = MB(1)},
-     .action = MID_ACT_COLLECT, .why = MID_WHY_GROWTH, .value = MB(16), .threshold = MB(16)},
-    {"growth below its part", .s = {RUNNING, .live_slot_bytes = MB(175) - 1, .live_at_collection = MB(100)}, .look_in = 100000},
+    {"growth below the least", "growth-min=16M", .s = {BLOCKED, .live_slot_bytes = MB(16) - 1}, .look_in = 100000},
+    {"growth at the least", "growth-min=16M", .s = {BLOCKED, .live_slot_bytes = MB(16)}, .action = MID_ACT_COLLECT,
+     .why = MID_WHY_GROWTH, .value = MB(16), .threshold = MB(16)},
+    {"growth at the least, nobody attached", .s = {.live_slot_bytes = MB(1)}, .action = MID_ACT_COLLECT, .why = MID_WHY_GROWTH,
+     .value = MB(1), .threshold = MB(1)},
+    {"growth in large blocks", "growth-min=16M",
+     .s = {BLOCKED, .live_slot_bytes = MB(4), .large_bytes = MB(13), .live_at_collection = MB(1)}, .action = MID_ACT_COLLECT,
+     .why = MID_WHY_GROWTH, .value = MB(16), .threshold = MB(16)},
+    {"growth below its part", .s = {BLOCKED, .live_slot_bytes = MB(175) - 1, .live_at_collection = MB(100)}, .look_in = 100000},
     {"growth at its part", .s = {BLOCKED, .live_slot_bytes = MB(175), .live_at_collection = MB(100)}, .action = MID_ACT_COLLECT,
      .why = MID_WHY_GROWTH, .value = MB(75), .threshold = MB(75)},
-    {"growth, backed off", .p = {.backoff = 4}, .s = {RUNNING, .live_slot_bytes = MB(399), .live_at_collection = MB(100)},
+    {"growth, backed off", .p = {.backoff = 4}, .s = {BLOCKED, .live_slot_bytes = MB(399), .live_at_collection = MB(100)},
      .look_in = 100000},
-    {"growth beyond the backoff", .p = {.backoff = 4}, .s = {RUNNING, .live_slot_bytes = MB(400), .live_at_collection = MB(100)},
+    {"growth beyond the backoff", .p = {.backoff = 4}, .s = {BLOCKED, .live_slot_bytes = MB(400), .live_at_collection = MB(100)},
      .action = MID_ACT_COLLECT, .why = MID_WHY_GROWTH, .value = MB(300), .threshold = MB(300)},
-    {"shrunk heap", .s = {RUNNING, .live_slot_bytes = MB(1), .live_at_collection = MB(100)}, .look_in = 100000},
-    {"growth after a failed collection counts from there", .p = {.refused_at = MB(40)}, .s = {RUNNING, .live_slot_bytes = MB(50)},
+    {"a running program collects by itself", .s = {RUNNING, .live_slot_bytes = MB(175), .live_at_collection = MB(100)},
      .look_in = 100000},
-    {"idle, grown by a mebibyte", IDLE, .s = {RUNNING, .live_slot_bytes = MB(1)}, .look_in = MID_NEVER},
-    {"idle, grown by more", IDLE, .s = {RUNNING, .live_slot_bytes = MB(1) + 1}, .action = MID_ACT_COLLECT, .why = MID_WHY_IDLE,
-     .value = 300000, .threshold = 300000},
+    {"... and is almost overdue", .s = {RUNNING, .live_slot_bytes = MB(250) - 1, .live_at_collection = MB(100)},
+     .look_in = 100000},
+    {"overdue: it comes to no safepoint", .s = {RUNNING, .live_slot_bytes = MB(250), .live_at_collection = MB(100)},
+     .action = MID_ACT_COLLECT, .why = MID_WHY_GROWTH, .value = MB(150), .threshold = MB(150)},
+    {"almost overdue, backed off", .p = {.backoff = 8}, .s = {RUNNING, .live_slot_bytes = MB(1300) - 1,
+     .live_at_collection = MB(100)}, .look_in = 100000},
+    {"overdue, backed off", .p = {.backoff = 8}, .s = {RUNNING, .live_slot_bytes = MB(1300), .live_at_collection = MB(100)},
+     .action = MID_ACT_COLLECT, .why = MID_WHY_GROWTH, .value = MB(1200), .threshold = MB(1200)},
+    {"idle before it is overdue", IDLE, .s = {RUNNING, .live_slot_bytes = MB(250) - 1, .live_at_collection = MB(100)},
+     .action = MID_ACT_COLLECT, .why = MID_WHY_IDLE, .value = 300000, .threshold = 300000},
+    {"shrunk heap", .s = {RUNNING, .live_slot_bytes = MB(1), .live_at_collection = MB(100)}, .look_in = 100000},
+    {"growth after a failed collection counts from there", "growth-min=16M", .p = {.refused_at = MB(40)},
+     .s = {BLOCKED, .live_slot_bytes = MB(56) - 1}, .look_in = 100000},
+    {"idle, grown by a mebibyte", "growth-min=16M", IDLE, .s = {BLOCKED, .live_slot_bytes = MB(1)}, .look_in = MID_NEVER},
+    {"idle, grown by more", "growth-min=16M", IDLE, .s = {BLOCKED, .live_slot_bytes = MB(1) + 1}, .action = MID_ACT_COLLECT,
+     .why = MID_WHY_IDLE, .value = 300000, .threshold = 300000},
+    {"idle, grown by a sixteenth", IDLE, .s = {BLOCKED, .live_slot_bytes = MB(170), .live_at_collection = MB(160)},
+     .look_in = MID_NEVER},
+    {"idle, grown by more than a sixteenth", IDLE, .s = {BLOCKED, .live_slot_bytes = MB(170) + 1, .live_at_collection = MB(160)},
+     .action = MID_ACT_COLLECT, .why = MID_WHY_IDLE, .value = 300000, .threshold = 300000},
+    {"idle, grown again by a sixteenth", IDLE, .p = {.low = MB(40), .low_since = MB(160)},
+     .s = {BLOCKED, .live_slot_bytes = MB(50), .live_at_collection = MB(160)}, .look_in = MID_NEVER},
+    {"idle, shrunk and grown again by more", IDLE, .p = {.low = MB(40), .low_since = MB(160)},
+     .s = {BLOCKED, .live_slot_bytes = MB(50) + 1, .live_at_collection = MB(160)}, .action = MID_ACT_COLLECT,
+     .why = MID_WHY_IDLE, .value = 300000, .threshold = 300000},
+    {"idle, shrunk, but collected since", IDLE, .p = {.low = MB(40), .low_since = MB(150)},
+     .s = {BLOCKED, .live_slot_bytes = MB(165), .live_at_collection = MB(160)}, .look_in = MID_NEVER},
+    {"shrunk and grown again, not idle", .p = {.low = MB(1), .low_since = MB(160)},
+     .s = {BLOCKED, .live_slot_bytes = MB(160), .live_at_collection = MB(160)}, .look_in = 100000},
     {"no growth is no growth", "growth-min=0", .s = {RUNNING}, .look_in = 100000},
     {"growth threshold out of range", "growth=10000%", .p = {.backoff = 8},
      .s = {RUNNING, .live_slot_bytes = UINT64_MAX, .live_at_collection = UINT64_MAX - MB(900), .pool_bytes = UINT64_MAX},
@@ -177,12 +210,12 @@ static const struct look looks[] = {
      .gain_bytes = MB(9), .empty_bytes = MB(9)}, .action = MID_ACT_DRAIN, .why = MID_WHY_WAITING, .value = 9, .threshold = 1,
      .budget = 500},
     {"then collect", IDLE, .s = {BLOCKED, .live_slot_bytes = MB(90), .pool_bytes = MB(190), .gain_bytes = MB(9),
-     .empty_bytes = MB(9)}, .action = MID_ACT_COLLECT, .why = MID_WHY_GROWTH, .value = MB(90), .threshold = MB(16)},
+     .empty_bytes = MB(9)}, .action = MID_ACT_COLLECT, .why = MID_WHY_GROWTH, .value = MB(90), .threshold = MB(1)},
     {"then compact", IDLE, .s = {BLOCKED, FRAGMENTED(190), .empty_bytes = MB(9)}, .action = MID_ACT_COMPACT,
      .why = MID_WHY_FRAGMENTATION, .value = 190, .threshold = 110, .budget = 500},
     {"a drain at rest does not hold up a collection", .p = {.work_at = T, .work_took = 500},
      .s = {RUNNING, .waiting_objects = 30000, .live_slot_bytes = MB(20)}, .action = MID_ACT_COLLECT, .why = MID_WHY_GROWTH,
-     .value = MB(20), .threshold = MB(16)},
+     .value = MB(20), .threshold = MB(2)},
 
     /* the clock */
     {"clock goes back", .still = 200000, .step = (uint64_t)-1000000, .s = {RUNNING}, .look_in = 100000},
@@ -229,7 +262,7 @@ static mid_pacer fresh(void)
     return pacer;
 }
 
-static mid_next finish(mid_pacer *pacer, mid_action action, mid_trigger why, mid_outcome outcome)
+static uint64_t finish(mid_pacer *pacer, mid_action action, mid_trigger why, mid_outcome outcome)
 {
     mid_options options = options_of(NULL);
     mid_work_plan plan = {.action = action, .trigger = why, .budget = action == MID_ACT_COLLECT ? 0 : 500, .keep = MB(1)};
@@ -243,10 +276,9 @@ static void finish_collect(mid_pacer *pacer, mid_trigger why, mid_status status,
     mid_snapshot before = {.live_slot_bytes = MB(100) + growth, .live_at_collection = MB(100)};
     mid_snapshot after = {.live_slot_bytes = before.live_slot_bytes - freed};
     after.live_at_collection = status == MID_OK ? after.live_slot_bytes : before.live_at_collection;
-    mid_next next = finish(pacer, MID_ACT_COLLECT, why,
-                           (mid_outcome){.stopped = true, .status = status, .before = before, .after = after});
-    assert_int_equal(next.look_in, 0);
-    assert_true(next.news);
+    uint64_t look_in = finish(pacer, MID_ACT_COLLECT, why,
+                              (mid_outcome){.stopped = true, .status = status, .before = before, .after = after});
+    assert_int_equal(look_in, 0);
 }
 
 TEST(collections_that_free_little_back_off)
@@ -285,7 +317,7 @@ TEST(failed_collection_is_not_repeated_at_once)
 {
     mid_pacer pacer = fresh();
     mid_options options = options_of(NULL);
-    mid_snapshot s = {RUNNING, .live_slot_bytes = MB(200), .live_at_collection = MB(100)};
+    mid_snapshot s = {BLOCKED, .live_slot_bytes = MB(200), .live_at_collection = MB(100)};
     assert_int_equal(mid_decide(&pacer, &s, &options, T).action, MID_ACT_COLLECT);
     finish_collect(&pacer, MID_WHY_GROWTH, MID_ELIMIT, MB(100), 0);
     assert_int_equal(mid_decide(&pacer, &s, &options, T).action, MID_ACT_NONE);
@@ -352,16 +384,86 @@ TEST(refused_stops_are_retried_ever_later)
         mid_work_plan plan = mid_decide(&pacer, &s, &options, T);
         assert_int_equal(plan.action, MID_ACT_COLLECT);
         assert_int_equal(plan.stop_wait, i == 0 ? 2000 : 100);
-        mid_next next = finish(&pacer, MID_ACT_COLLECT, MID_WHY_GROWTH, refused);
-        assert_int_equal(next.look_in, options.heartbeat << (i < 6 ? i : 6));
-        assert_int_equal(next.news, i == 0);
+        assert_int_equal(finish(&pacer, MID_ACT_COLLECT, MID_WHY_GROWTH, refused), options.heartbeat << (i < 6 ? i : 6));
     }
-    assert_true(finish(&pacer, MID_ACT_DRAIN, MID_WHY_WAITING, refused).news);
-    assert_true(finish(&pacer, MID_ACT_DRAIN, MID_WHY_IDLE, refused).news);
     finish_collect(&pacer, MID_WHY_GROWTH, MID_OK, MB(100), MB(90));
-    mid_next next = finish(&pacer, MID_ACT_DRAIN, MID_WHY_IDLE, refused);
-    assert_int_equal(next.look_in, options.heartbeat);
-    assert_true(next.news);
+    assert_int_equal(finish(&pacer, MID_ACT_DRAIN, MID_WHY_IDLE, refused), options.heartbeat);
+    assert_int_equal(finish(&pacer, MID_ACT_DRAIN, MID_WHY_IDLE, refused), 2 * options.heartbeat);
+    /* One that has collected by itself has come to a safepoint. */
+    mid_own_collections own = {.times = 1, .freed = 1, .live_before = MB(200), .live_after = MB(100)};
+    mid_decide_collected(&pacer, &own, &options);
+    assert_int_equal(mid_decide(&pacer, &s, &options, T).stop_wait, 2000);
+    assert_int_equal(finish(&pacer, MID_ACT_DRAIN, MID_WHY_IDLE, refused), options.heartbeat);
+}
+
+/* --- collections of a running program's own ------------------------------------------------------------------------- */
+
+TEST(growth_of_a_running_program)
+{
+    static const struct {
+        const char *options;
+        uint64_t backoff;
+        mid_growth growth;
+    } rows[] = {
+        {NULL, 1, {MB(1), 75}},
+        {"growth-min=16M,growth=200%", 1, {MB(16), 200}},
+        {"growth-min=16M", 4, {MB(64), 300}},
+        {"growth-min=0", 1, {1, 75}}, /* no growth is no growth */
+        {"growth-min=0,growth=10000%", 8, {8, 80000}},
+        {"growth-min=18446744073709551615", 8, {UINT64_MAX, 600}},
+    };
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        mid_options options = options_of(rows[i].options);
+        mid_pacer pacer = fresh();
+        pacer.backoff = rows[i].backoff;
+        mid_growth growth = mid_collect_growth(&pacer, &options);
+        assert_int_equal(growth.least, rows[i].growth.least);
+        assert_int_equal(growth.percent, rows[i].growth.percent);
+    }
+}
+
+static mid_work_plan own_collection(mid_pacer *pacer, mid_status status, uint64_t growth, uint64_t freed)
+{
+    mid_options options = options_of(NULL);
+    mid_own_collections own = {.times = 1, .live_at_collection = MB(100), .live_before = MB(100) + growth, .status = status};
+    own.live_after = own.live_before - freed;
+    return mid_decide_collected(pacer, &own, &options);
+}
+
+TEST(own_collections_back_off)
+{
+    static const struct {
+        uint64_t growth, freed;
+        uint64_t threshold, backoff; /* before it, after it */
+    } steps[] = {
+        {MB(100), MB(10), MB(75), 1},       {MB(100), MB(10) - 1, MB(75), 2},   {MB(200), 0, MB(150), 4},
+        {MB(400), MB(100), MB(300), 4},     {MB(400), 0, MB(300), 8},           {MB(900), MB(89), MB(600), 8},
+        {MB(800), MB(400) - 1, MB(600), 8}, {MB(800), MB(400), MB(600), 1},     {MB(80), MB(150), MB(75), 1},
+    };
+    mid_pacer pacer = fresh();
+    for (size_t i = 0; i < COUNT(steps); i++) {
+        mid_work_plan plan = own_collection(&pacer, MID_OK, steps[i].growth, steps[i].freed);
+        assert_true(plan.action == MID_ACT_COLLECT && plan.trigger == MID_WHY_GROWTH);
+        assert_int_equal(plan.value, steps[i].growth);
+        assert_int_equal(plan.threshold, steps[i].threshold);
+        assert_int_equal(pacer.backoff, steps[i].backoff);
+        assert_int_equal(pacer.refused_at, 0);
+    }
+}
+
+TEST(own_collection_that_fails_counts_from_there)
+{
+    mid_pacer pacer = fresh();
+    mid_options options = options_of(NULL);
+    own_collection(&pacer, MID_ENOMEM, MB(100), 0);
+    assert_true(pacer.backoff == 1 && pacer.refused_at == MB(200));
+    mid_snapshot s = {RUNNING, .live_slot_bytes = MB(200), .live_at_collection = MB(100)};
+    s.live_slot_bytes = MB(350) - 1;
+    assert_int_equal(mid_decide(&pacer, &s, &options, T).action, MID_ACT_NONE);
+    s.live_slot_bytes = MB(350);
+    assert_int_equal(mid_decide(&pacer, &s, &options, T).action, MID_ACT_COLLECT);
+    own_collection(&pacer, MID_OK, MB(100), MB(90));
+    assert_int_equal(pacer.refused_at, 0);
 }
 
 TEST(drain_and_trim_remember_what_they_cannot_do)
@@ -587,7 +689,9 @@ TEST(idle_heap_settles_without_wakeups)
         if (!sim.useless) {
             assert_int_equal(sim.s.waiting_objects, 0);
             assert_in_range(sim.s.empty_bytes, 0, sim.o.reserve);
-            assert_true(sim.s.live_slot_bytes <= sim.s.live_at_collection + MB(1));
+            uint64_t part = sim.s.live_at_collection / 16;
+            assert_true(sim.s.live_slot_bytes <= sim.p.low + (part > MB(1) ? part : MB(1)));
+            assert_true(sim.p.low <= sim.s.live_at_collection);
         }
     }
 }
@@ -622,6 +726,9 @@ int main(void)
         cmocka_unit_test(pass_that_empties_no_pool_cools),
         cmocka_unit_test(refused_stops_are_retried_ever_later),
         cmocka_unit_test(drain_and_trim_remember_what_they_cannot_do),
+        cmocka_unit_test(growth_of_a_running_program),
+        cmocka_unit_test(own_collections_back_off),
+        cmocka_unit_test(own_collection_that_fails_counts_from_there),
         cmocka_unit_test(running_program_loses_no_more_than_the_share),
         cmocka_unit_test(constant_load_does_not_oscillate),
         cmocka_unit_test(compaction_has_hysteresis),

@@ -277,6 +277,87 @@ TEST(payload_and_trace_functions_are_refused)
     unit_close(&u);
 }
 
+/* Figures asked for in the middle of a drain may be late, and are never absurd. */
+static struct {
+    struct unit *u;
+    size_t calls;
+    uint64_t most_live, most_bytes, most_waiting;
+} asked;
+
+static void ask_figures(void *context, size_t bytes)
+{
+    (void)context;
+    (void)bytes;
+    mid_stats stats = unit_stats(asked.u);
+    asked.calls++;
+    asked.most_live = stats.live_objects > asked.most_live ? stats.live_objects : asked.most_live;
+    asked.most_bytes = stats.live_slot_bytes > asked.most_bytes ? stats.live_slot_bytes : asked.most_bytes;
+    asked.most_waiting = stats.waiting_objects > asked.most_waiting ? stats.waiting_objects : asked.most_waiting;
+}
+
+TEST(figures_in_the_middle_of_a_drain)
+{
+    struct unit u;
+    enum { COUNT = 64 };
+    mid_listener l = {.struct_size = sizeof l, .pool_returned = ask_figures};
+    unit_open(&u, "reserve=0,spare=0");
+    memset(&asked, 0, sizeof asked);
+    asked.u = &u;
+    ok(mid_listener_add(u.heap, &l));
+    mid_type type = unit_plain_type(u.heap, "half a pool", 32768);
+    mid_handle vec = unit_array(&u, u.vec, COUNT);
+    for (unsigned i = 0; i < COUNT; i++)
+        mid_give(u.thread, vec, ITEM(i), unit_new(&u, type));
+    mid_stats full = unit_stats(&u);
+    mid_release(u.thread, vec);
+    assert_true(asked.calls > 0);
+    assert_true(asked.most_live <= full.live_objects);
+    assert_true(asked.most_bytes <= full.live_slot_bytes);
+    assert_true(asked.most_waiting <= full.live_objects);
+    assert_int_equal(unit_live(&u), 0);
+    unit_close(&u);
+}
+
+/* Not asked for by events.h, and borne: a release in a callback waits until the heap is done with what it is at. */
+static mid_handle to_release[64];
+static size_t to_release_count;
+
+static void release_one(void *context, size_t bytes)
+{
+    struct unit *u = context;
+    (void)bytes;
+    if (to_release_count != 0)
+        mid_release(u->thread, to_release[--to_release_count]);
+}
+
+TEST(a_release_in_a_callback_waits)
+{
+    struct unit u;
+    enum { COUNT = 30000 };
+    static mid_handle objects[COUNT];
+    unit_open(&u, "");
+    mid_type type = unit_plain_type(u.heap, "atom", 24);
+    for (to_release_count = 0; to_release_count < 64; to_release_count++)
+        to_release[to_release_count] = unit_new(&u, type);
+    mid_listener l = {.struct_size = sizeof l, .context = &u, .pool_committed = release_one};
+    ok(mid_listener_add(u.heap, &l));
+    for (int i = 0; i < COUNT; i++) {
+        objects[i] = unit_new(&u, type);
+        *(uint64_t *)mid_get(u.thread, objects[i]) = (uint64_t)i;
+    }
+    assert_true(to_release_count < 60);
+    unit_check(&u);
+    unit_drain(&u);
+    assert_int_equal(unit_live(&u), COUNT + to_release_count);
+    for (int i = 0; i < COUNT; i++) {
+        assert_int_equal(*(uint64_t *)mid_get(u.thread, objects[i]), i); /* no two of them are one */
+        mid_release(u.thread, objects[i]);
+    }
+    while (to_release_count != 0)
+        mid_release(u.thread, to_release[--to_release_count]);
+    unit_close(&u);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -286,6 +367,8 @@ int main(void)
         cmocka_unit_test(several_listeners_are_called_in_the_order_added),
         cmocka_unit_test(bad_listeners_are_refused),
         cmocka_unit_test(payload_and_trace_functions_are_refused),
+        cmocka_unit_test(figures_in_the_middle_of_a_drain),
+        cmocka_unit_test(a_release_in_a_callback_waits),
     };
     return UNIT_RUN(tests);
 }

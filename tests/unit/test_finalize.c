@@ -138,6 +138,68 @@ TEST(suicidal_finalizers)
     }
 }
 
+/* What a finalizer lets go is freed before the set is counted again, or it would pass for a holder until the next time. */
+TEST(a_broken_cycle_goes_whole_in_one_collection)
+{
+    for (size_t size = 1; size <= 40; size += 13)
+        for (size_t tail = 0; tail < 2; tail++) {
+            struct unit u;
+            mid_type type = open_for(&u, suicide);
+            mid_handle ring = unit_ring(&u, u.node, size), one = unit_new(&u, type);
+            mid_store(u.thread, one, LEFT, ring); /* one -> ring -> one: the finalizer cuts the first */
+            mid_give(u.thread, ring, RIGHT, one);
+            if (tail)
+                mid_give(u.thread, mid_peek(u.thread, ring, LEFT), RIGHT, size > 1 ? unit_ring(&u, u.node, 3) : 0);
+            uint64_t all = unit_live(&u);
+            mid_release(u.thread, ring);
+            assert_int_equal(unit_live(&u), all);
+            ok(mid_collect(u.thread, NULL));
+            assert_int_equal(seen.calls, 1);
+            assert_int_equal(unit_live(&u), 0);
+            assert_int_equal(unit_stats(&u).waiting_objects, 0);
+            unit_close(&u);
+        }
+}
+
+static void look_around(mid_thread *thread, mid_handle object)
+{
+    mid_stats stats;
+    note(thread, object);
+    mid_status status = mid_heap_check(seen.heap);
+    if (status != MID_OK)
+        print_error("in a finalizer: %s: %s\n", mid_status_name(status), mid_heap_check_text(seen.heap));
+    seen.busy += status != MID_OK;
+    mid_stats_get(seen.heap, &stats, sizeof stats);
+    seen.values[0] = stats.live_objects;
+    seen.values[1] = stats.waiting_objects;
+}
+
+TEST(a_finalizer_finds_a_whole_heap_and_itself_in_it)
+{
+    struct unit u;
+    mid_type type = open_for(&u, look_around);
+    mid_handle kept = unit_new(&u, u.node), chain = 0;
+    mid_release(u.thread, unit_new(&u, type)); /* prompt */
+    assert_int_equal(seen.calls, 1);
+    assert_int_equal(seen.values[0], 2);
+    assert_int_equal(seen.values[1], 0);
+    for (int i = 0; i < 5; i++) { /* each in the other's drain */
+        mid_handle next = unit_new(&u, type);
+        mid_give(u.thread, next, LEFT, chain);
+        chain = next;
+    }
+    mid_release(u.thread, chain);
+    assert_int_equal(seen.calls, 6);
+    mid_release(u.thread, unit_ring(&u, type, 3)); /* in a collection */
+    ok(mid_collect(u.thread, NULL));
+    assert_int_equal(seen.calls, 9);
+    mid_release(u.thread, unit_new(&u, type));
+    assert_int_equal(seen.values[0], 2);
+    assert_int_equal(seen.busy, 0);
+    mid_release(u.thread, kept);
+    unit_close(&u);
+}
+
 TEST(heterogeneous_rings)
 {
     struct unit u;
@@ -416,6 +478,8 @@ int main(void)
         cmocka_unit_test(destroy_runs_none),
         cmocka_unit_test(a_finalizer_whose_release_needs_finalizers),
         cmocka_unit_test(finalizers_that_make_garbage_do_not_hang_a_collection),
+        cmocka_unit_test(a_broken_cycle_goes_whole_in_one_collection),
+        cmocka_unit_test(a_finalizer_finds_a_whole_heap_and_itself_in_it),
     };
     return UNIT_RUN(tests);
 }

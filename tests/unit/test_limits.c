@@ -1,6 +1,7 @@
 /* Hard limits: the heap's own (heap-limit, max-objects) and the process's address space. */
 #include "unit.h"
 
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 
@@ -161,6 +162,31 @@ TEST(handles_of_one_class_serve_another)
     unit_close(&u);
 }
 
+/* As an allocation would: what is dead but not yet freed is no reason to refuse. */
+TEST(a_resize_under_the_limit_frees_what_waits)
+{
+    struct unit u;
+    enum { COUNT = 400 };
+    unit_open(&u, "heap-limit=16M,max-objects=8192,reserve=0,free-batch=32");
+    mid_handle grows = unit_array(&u, u.bytes, 40000), pooled = unit_array(&u, u.bytes, 1000);
+    for (int round = 0; round < 2; round++) {
+        mid_handle vec = unit_array(&u, u.vec, COUNT), bytes;
+        uint32_t made = 0;
+        while (made < COUNT && mid_new_array(u.thread, u.bytes, 100000, &bytes) == MID_OK)
+            mid_give(u.thread, vec, ITEM(made++), bytes);
+        assert_in_range(made, 50, COUNT - 1);
+        mid_release(u.thread, vec);
+        assert_true(unit_stats(&u).waiting_objects > 0);
+        ok(mid_resize(u.thread, round == 0 ? grows : pooled, 8000000));
+        unit_check(&u);
+        assert_int_equal(unit_live(&u), 2);
+        ok(mid_resize(u.thread, round == 0 ? grows : pooled, 1000));
+    }
+    mid_release(u.thread, grows);
+    mid_release(u.thread, pooled);
+    unit_close(&u);
+}
+
 /* --- the address space, in a child of its own ----------------------------------------------------------------------- */
 
 /* What went wrong in the child, as its exit status. */
@@ -241,6 +267,77 @@ TEST(no_address_space_at_all_is_told)
     assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
 }
 
+/* --- locked memory ---------------------------------------------------------------------------------------------------- */
+
+enum { NOT_PERMITTED = 77, NOT_ZERO };
+
+static size_t not_empty(mid_thread *t, mid_handle vec, uint32_t items)
+{
+    size_t count = 0;
+    for (uint32_t i = 0; i < items; i++)
+        count += mid_peek(t, vec, ITEM(i)) != 0;
+    return count;
+}
+
+/* The life of a heap whose memory the system may never take back. */
+static int locked(void)
+{
+    enum { ITEMS = 20000 };
+    mid_type_desc desc = {.struct_size = sizeof desc, .name = "vec", .size = sizeof(struct vec), .item_size = 4,
+                          .length_offset = offsetof(struct vec, length), .items_are_refs = 1};
+    mid_heap *heap;
+    mid_thread *t;
+    mid_type type;
+    mid_handle kept, vec = 0;
+    mid_options options;
+    mid_options_init(&options);
+    options.reserve = options.spare = 0;
+    options.max_objects = 8192;
+    if (mlockall(MCL_FUTURE) != 0 || mid_heap_open(&heap, &options) != MID_OK)
+        return NOT_PERMITTED;
+    if (mid_thread_attach(heap, &t) != MID_OK)
+        return NO_THREAD;
+    if (mid_type_register(heap, &desc, &type) != MID_OK)
+        return NO_TYPE;
+    if (mid_new_array(t, type, ITEMS, &kept) != MID_OK)
+        return NOT_PERMITTED;
+    for (int round = 0; round < 3; round++) {
+        if (mid_new_array(t, type, ITEMS, &vec) != MID_OK)
+            return TOO_FEW;
+        if (not_empty(t, vec, ITEMS) != 0)
+            return NOT_ZERO;
+        for (uint32_t i = 0; i < ITEMS; i++)
+            mid_store(t, vec, ITEM(i), mid_from_int((int)i));
+        mid_release(t, vec);
+        if (round == 1) /* the region goes as a whole */
+            mid_release(t, kept);
+        if (mid_trim(t, 0, NULL) != MID_OK)
+            return WRONG_STATUS;
+    }
+    if (mid_heap_check(heap) != MID_OK)
+        return CORRUPT;
+    return mid_heap_close(heap) == MID_OK ? FINE : NOT_CLOSED;
+}
+
+TEST(locked_memory_is_lived_with)
+{
+    if (UNIT_SANITIZED || RUNNING_ON_VALGRIND)
+        skip(); /* they map more than can be locked */
+    fflush(NULL);
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0)
+        _exit(locked());
+    int status = 0;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFEXITED(status));
+    if (WEXITSTATUS(status) == NOT_PERMITTED) {
+        print_message("not tried: mlockall is not permitted, or not for as much as a heap takes\n");
+        skip();
+    }
+    assert_int_equal(WEXITSTATUS(status), FINE);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -252,6 +349,8 @@ int main(void)
         cmocka_unit_test(handles_of_one_class_serve_another),
         cmocka_unit_test(an_address_space_limit_is_lived_with),
         cmocka_unit_test(no_address_space_at_all_is_told),
+        cmocka_unit_test(a_resize_under_the_limit_frees_what_waits),
+        cmocka_unit_test(locked_memory_is_lived_with),
     };
     return UNIT_RUN(tests);
 }

@@ -306,6 +306,53 @@ TEST(shrinking_an_array_of_references_releases_what_goes)
     unit_close(&u);
 }
 
+/* Items whose references only a trace function knows. */
+struct pairs {
+    uint32_t length, spare;
+    struct {
+        mid_slot key;
+        uint32_t weight;
+    } items[];
+};
+
+static void trace_pairs(const void *object, mid_visitor *visitor)
+{
+    const struct pairs *pairs = object;
+    for (uint32_t i = 0; i < pairs->length; i++)
+        mid_visit(visitor, &pairs->items[i].key);
+}
+
+TEST(shrinking_releases_traced_items_too)
+{
+    struct unit u;
+    static const uint32_t full[] = {8, 500, 10000, 200000};
+    unit_open(&u, "");
+    mid_type type = unit_type(u.heap, (mid_type_desc){.name = "pairs", .size = sizeof(struct pairs), .item_size = 8,
+                                                      .length_offset = offsetof(struct pairs, length), .trace = trace_pairs});
+    for (size_t k = 0; k < 4; k++) {
+        mid_handle pairs = unit_array(&u, type, full[k]), kept = unit_new(&u, u.node);
+        for (uint32_t i = 0; i < full[k]; i++)
+            mid_store(u.thread, pairs, 2 + 2 * i, kept);
+        mid_give(u.thread, pairs, 2 + 2 * (full[k] - 1), unit_new(&u, u.node));
+        assert_int_equal(unit_count(&u, kept), full[k]);
+        ok(mid_resize(u.thread, pairs, full[k] / 2));
+        unit_drain(&u);
+        assert_int_equal(unit_count(&u, kept), 1 + full[k] / 2);
+        assert_int_equal(unit_live(&u), 2);
+        ok(mid_resize(u.thread, pairs, full[k]));
+        assert_int_equal(mid_peek(u.thread, pairs, 2 + 2 * (full[k] - 1)), 0);
+        unit_check(&u);
+        ok(mid_collect(u.thread, NULL));
+        ok(mid_resize(u.thread, pairs, 0));
+        unit_drain(&u);
+        assert_int_equal(unit_count(&u, kept), 1);
+        mid_release(u.thread, pairs);
+        mid_release(u.thread, kept);
+        assert_int_equal(unit_live(&u), 0);
+    }
+    unit_close(&u);
+}
+
 TEST(a_pinned_object_is_not_resized_elsewhere)
 {
     struct unit u;
@@ -402,6 +449,7 @@ int main(void)
         cmocka_unit_test(sizes_beyond_all_bounds),
         cmocka_unit_test(the_length_field_cannot_hold_more_than_32_bits),
         cmocka_unit_test(many_large_mappings_come_and_go),
+        cmocka_unit_test(shrinking_releases_traced_items_too),
     };
     return UNIT_RUN(tests);
 }

@@ -194,6 +194,24 @@ TEST(every_stop_is_in_the_histogram)
     unit_close(&u);
 }
 
+TEST(a_block_that_grows_counts_what_it_takes_more)
+{
+    struct unit u;
+    unit_open(&u, "");
+    mid_handle run = unit_array(&u, u.bytes, 40000), mapping = unit_array(&u, u.bytes, 2000000);
+    mid_stats before = unit_stats(&u);
+    for (size_t i = 0; i < 100; i++) { /* steps below a page: only what is taken counts */
+        ok(mid_resize(u.thread, run, 40000 + i * 500));
+        ok(mid_resize(u.thread, mapping, 2000000 + i * 700));
+    }
+    mid_stats after = unit_stats(&u);
+    assert_true(after.live_slot_bytes > before.live_slot_bytes);
+    assert_int_equal(after.allocated_bytes - before.allocated_bytes, after.live_slot_bytes - before.live_slot_bytes);
+    mid_release(u.thread, run);
+    mid_release(u.thread, mapping);
+    unit_close(&u);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -203,6 +221,7 @@ int main(void)
         cmocka_unit_test(an_older_program_gets_what_it_knows),
         cmocka_unit_test(classes_and_types),
         cmocka_unit_test(every_stop_is_in_the_histogram),
+        cmocka_unit_test(a_block_that_grows_counts_what_it_takes_more),
     };
     return UNIT_RUN(tests);
 }

@@ -165,6 +165,28 @@ TEST(payload_offsets)
     unit_close(&u);
 }
 
+TEST(a_payload_over_the_length_and_a_length_far_away)
+{
+    struct unit u;
+    unit_open(&u, "");
+    mid_type_desc desc = plain(24);
+    desc.item_size = 1;
+    desc.payload_free = (void (*)(void *, void *))abort;
+    desc.payload_offset = 8;
+    for (desc.length_offset = 8; desc.length_offset < 16; desc.length_offset += 4)
+        refused(&u, MID_EINVAL, desc);
+    mid_type type;
+    for (size_t at = 4; at <= 16; at += 12) { /* beside it, on either side */
+        desc.length_offset = at;
+        ok(mid_type_register(u.heap, &desc, &type));
+    }
+    desc = plain((size_t)1 << 33);
+    desc.item_size = 1;
+    desc.length_offset = (size_t)1 << 32;
+    refused(&u, MID_EINVAL, desc);
+    unit_close(&u);
+}
+
 TEST(sizes)
 {
     struct unit u;
@@ -285,6 +307,7 @@ int main(void)
         cmocka_unit_test(one_type_too_many),
         cmocka_unit_test(heaps_share_no_types),
         cmocka_unit_test(types_may_be_registered_while_no_thread_is_attached),
+        cmocka_unit_test(a_payload_over_the_length_and_a_length_far_away),
     };
     return UNIT_RUN(tests);
 }

@@ -194,6 +194,40 @@ TEST(objects_on_the_work_list_are_gone)
     unit_close(&u);
 }
 
+/* All items of an array start to die at once, and most of them wait with their cells. */
+TEST(objects_that_wait_to_be_freed_are_gone)
+{
+    struct unit u;
+    enum { COUNT = 60 };
+    mid_weak weak[COUNT];
+    unit_open(&u, "free-batch=32");
+    mid_handle vec = unit_array(&u, u.vec, COUNT), holder = unit_new(&u, u.node);
+    for (unsigned i = 0; i < COUNT; i++) {
+        mid_handle leaf = unit_new(&u, u.node);
+        ok(mid_weak_new(u.thread, leaf, &weak[i]));
+        mid_give(u.thread, vec, ITEM(i), leaf);
+    }
+    mid_release(u.thread, vec);
+    assert_true(unit_stats(&u).waiting_objects > 0);
+    assert_int_equal(unit_live(&u), 1);
+    for (int i = 0; i < COUNT; i++) {
+        mid_handle got = mid_weak_get(u.thread, weak[i]);
+        assert_int_equal(got, 0);
+        mid_give(u.thread, holder, LEFT, got);
+    }
+    unit_check(&u);
+    for (int i = 0; i < COUNT; i += 2) /* dropped while its object waits, too */
+        ok(mid_weak_drop(u.thread, weak[i]));
+    unit_check(&u);
+    unit_drain(&u);
+    for (int i = 1; i < COUNT; i += 2) {
+        assert_int_equal(mid_weak_get(u.thread, weak[i]), 0);
+        ok(mid_weak_drop(u.thread, weak[i]));
+    }
+    mid_release(u.thread, holder);
+    unit_close(&u);
+}
+
 TEST(a_heap_closes_over_weak_handles_not_dropped)
 {
     struct unit u;
@@ -218,6 +252,7 @@ int main(void)
         cmocka_unit_test(compaction_keeps_weak_references),
         cmocka_unit_test(objects_on_the_work_list_are_gone),
         cmocka_unit_test(a_heap_closes_over_weak_handles_not_dropped),
+        cmocka_unit_test(objects_that_wait_to_be_freed_are_gone),
     };
     return UNIT_RUN(tests);
 }

@@ -1,0 +1,121 @@
+/* When a running mutator collects by itself, and whom it tells: gc/service.h without a daemon behind it. */
+#include "unit.h"
+
+#include "gc/service.h"
+
+#define MB(n) ((uint64_t)(n) << 20)
+
+static unsigned kicks;
+
+static void count(void *context)
+{
+    (void)context;
+    kicks++;
+}
+
+static void growth_open(struct unit *u, const char *options, uint64_t least, uint64_t percent)
+{
+    unit_open(u, options);
+    kicks = 0;
+    ok(mid_service_bind(u->heap, count, NULL));
+    mid_service_set_growth(u->heap, least, percent);
+}
+
+static void growth_close(struct unit *u)
+{
+    mid_service_unbind(u->heap);
+    unit_close(u);
+}
+
+static void drop_rings(struct unit *u, uint64_t bytes)
+{
+    for (uint64_t made = 0; made < bytes; made += 100 * 16)
+        mid_release(u->thread, unit_ring(u, u->node, 100));
+}
+
+static mid_handle hold(struct unit *u, uint64_t bytes)
+{
+    mid_handle kept = unit_array(u, u->vec, bytes / 16);
+    for (uint64_t i = 0; i < bytes / 16; i++)
+        mid_give(u->thread, kept, ITEM(i), unit_new(u, u->node));
+    return kept;
+}
+
+TEST(grown_by_the_least_it_collects_once)
+{
+    struct unit u;
+    growth_open(&u, "credit=64K", MB(1), 75);
+    drop_rings(&u, MB(1) / 2);
+    ok(mid_safepoint(u.thread));
+    assert_int_equal(unit_stats(&u).collections, 0);
+    drop_rings(&u, MB(1));
+    unsigned before = kicks;
+    ok(mid_safepoint(u.thread));
+    ok(mid_safepoint(u.thread));
+    assert_int_equal(unit_stats(&u).collections, 1);
+    assert_true(kicks > before);
+    mid_own_collections own = mid_service_collected(u.heap);
+    assert_int_equal(own.times, 1);
+    assert_int_equal(own.freed, unit_stats(&u).collected_objects);
+    assert_int_equal(own.longest, own.micros);
+    assert_true(own.live_before >= MB(1) && own.live_after < own.live_before);
+    mid_snapshot shown;
+    mid_service_snapshot(u.heap, &shown);
+    assert_int_equal(shown.live_at_collection, own.live_after);
+    assert_int_equal(mid_service_collected(u.heap).times, 0);
+    mid_service_set_growth(u.heap, UINT64_MAX, 75);
+    drop_rings(&u, MB(4));
+    ok(mid_safepoint(u.thread));
+    assert_int_equal(unit_stats(&u).collections, 1); /* never */
+    growth_close(&u);
+}
+
+TEST(growth_counts_from_whoevers_collection)
+{
+    struct unit u;
+    growth_open(&u, "credit=64K", MB(9), 75);
+    mid_handle kept = hold(&u, MB(4));
+    ok(mid_collect(u.thread, NULL));
+    drop_rings(&u, MB(6));
+    ok(mid_safepoint(u.thread));
+    assert_int_equal(unit_stats(&u).collections, 1);
+    drop_rings(&u, MB(4));
+    ok(mid_safepoint(u.thread));
+    assert_int_equal(unit_stats(&u).collections, 2);
+    mid_collect_result result;
+    drop_rings(&u, MB(6));
+    ok(mid_service_stop(u.heap, u.thread, 0, NULL));
+    ok(mid_service_collect(u.heap, &result));
+    mid_service_resume(u.heap, u.thread);
+    drop_rings(&u, MB(6));
+    ok(mid_safepoint(u.thread));
+    assert_int_equal(unit_stats(&u).collections, 3);
+    mid_release(u.thread, kept);
+    unit_drain(&u);
+    growth_close(&u);
+}
+
+TEST(one_that_blocks_before_it_could_collect_kicks)
+{
+    struct unit u;
+    growth_open(&u, "credit=1G", MB(1), 75);
+    drop_rings(&u, MB(2));
+    mid_release(u.thread, hold(&u, MB(1))); /* something waits */
+    assert_int_equal(kicks, 0);
+    ok(mid_blocked_enter(u.thread));
+    assert_int_equal(kicks, 1);
+    ok(mid_blocked_leave(u.thread));
+    assert_int_equal(unit_stats(&u).collections, 0);
+    unit_drain(&u);
+    growth_close(&u);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(grown_by_the_least_it_collects_once),
+        cmocka_unit_test(growth_counts_from_whoevers_collection),
+        cmocka_unit_test(one_that_blocks_before_it_could_collect_kicks),
+    };
+    return UNIT_RUN(tests);
+}
