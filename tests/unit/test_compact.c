@@ -383,7 +383,7 @@ enum { ARENA_POOLS = 255, HANDLES_A_STEP = 4096, LIMIT = 1u << 29 };
 
 static mid_handle mapped(struct unit *u)
 {
-    return unit_array(u, u->bytes, 2u << 20);
+    return unit_array(u, u->bytes, 1u << 20); /* with its head more than a page run can be */
 }
 
 static size_t in_arena_of(struct unit *u, const mid_handle *objects, size_t count, mid_handle one)
@@ -418,19 +418,18 @@ TEST(a_plan_survives_the_loss_of_an_arena)
     size_t count = 0;
     while (count < (ARENA_POOLS + 1) * slots)
         objects[count++] = unit_new(&u, type);
-    mid_handle *lone = objects + ARENA_POOLS * slots, *first = objects;
+    mid_handle *lone = objects + ARENA_POOLS * slots;
     assert_int_equal(in_arena_of(&u, objects, count, lone[0]), slots); /* the last pool has an arena for itself */
 
     thin_pool(&u, objects + 10 * slots, slots, 0); /* its place is for a pool of which only 16 slots ever had a name */
     ok(mid_compact(u.thread, 0, NULL));
-    mid_handle *young = objects + count;
     for (int i = 0; i < 16; i++)
         objects[count++] = unit_new(&u, type);
     assert_int_equal(in_arena_of(&u, objects, count, lone[0]), slots);
     for (size_t i = 0; i < count; i++)
         if (objects[i] != 0)
             *(uint64_t *)mid_get(u.thread, objects[i]) = i;
-    thin_pool(&u, first, slots, slots - 5); /* receives first, and five fill it */
+    thin_pool(&u, objects, slots, slots - 5); /* receives first, and five fill it */
     thin_pool(&u, lone, slots, 7);
     for (size_t pool = 1; pool < ARENA_POOLS; pool++)
         if (pool != 10)
@@ -445,7 +444,7 @@ TEST(a_plan_survives_the_loss_of_an_arena)
         mapping[mappings++] = mapped(&u);
     } while ((mapping[mappings - 1] / 2 + 1) % HANDLES_A_STEP != 0);
     size_t room = LIMIT - unit_stats(&u).committed_bytes;
-    ok(mid_resize(u.thread, ballast, (2u << 20) + (room & ~(size_t)4095)));
+    ok(mid_resize(u.thread, ballast, (1u << 20) + (room & ~(size_t)4095)));
     assert_true(LIMIT - unit_stats(&u).committed_bytes < 4096);
     thin_pool(&u, lone, 7, 0);
 
@@ -460,7 +459,6 @@ TEST(a_plan_survives_the_loss_of_an_arena)
             assert_int_equal(*(uint64_t *)mid_get(u.thread, objects[i]), i);
             mid_release(u.thread, objects[i]);
         }
-    assert_int_equal(young[0] != 0, 1);
     for (size_t i = 0; i < mappings; i++)
         mid_release(u.thread, mapping[i]);
     mid_release(u.thread, ballast);

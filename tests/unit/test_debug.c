@@ -367,6 +367,7 @@ TEST(stale_handles_of_large_objects_are_told)
         mid_handle stale = unit_array(&u, u.vec, items[i]);
         uint64_t bytes = unit_stats(&u).live_slot_bytes;
         mid_release(u.thread, stale);
+        unit_drain(&u);
         assert_true(unit_stats(&u).live_slot_bytes < bytes); /* its memory does not wait */
         assert_int_equal(unit_live(&u), 0);
         mid_handle next = unit_array(&u, u.vec, items[i]);
