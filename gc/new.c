@@ -9,7 +9,7 @@
 #include "gc/heap.h"
 
 #define BIND_BYTES 4096u /* of slots that get entries at once: a page of the pool */
-#define DRAIN_PER_REFILL 256u
+#define DRAIN_PER_REFILL 1024u
 
 /* Give the next slots of a pool their entries; a partial success is one. */
 mid_status mid_bind(mid_heap *heap, mid_pool *pool)

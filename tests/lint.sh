@@ -103,7 +103,7 @@ static_checker() {
 }
 
 open_words='\b(TO''DO|FIX''ME|XX''X|HA''CK)\b'
-machine_paths='(/tmp/|/home/|/work/|/root/)'
+machine_paths='(/tmp/|/home/|/root/)'
 
 check 'a public header does not compile alone' headers_alone
 check 'the public headers are no C++' headers_in_cplusplus
