@@ -56,7 +56,8 @@ typedef struct mid_pool {
     uint16_t pins;       /* pinned objects in it */
     struct mid_pool *next, *prev;
     uint32_t inline_names[MID_NAMES_INLINE]; /* back index of pools with few slots; a span's name and length */
-    uint64_t reserved_;
+    uint32_t first_name; /* not 0: names are consecutive from here, and not written down */
+    uint32_t reserved_;
 } mid_pool;
 _Static_assert(sizeof(mid_pool) == 64, "descriptors are found by a shift");
 _Static_assert(MID_UNITS_PER_ARENA * sizeof(mid_pool) <= MID_POOL_SIZE, "descriptors fit in one unit");
@@ -168,9 +169,27 @@ void mid_pool_rose(mid_alloc *a, mid_pool *pool);
 bool mid_pool_return_one(mid_alloc *a);
 const char *mid_pools_check(mid_alloc *a);
 
-static inline uint32_t *mid_pool_names(mid_pool *pool)
+/* The back index. The names of a pool that was never rearranged are mostly consecutive, a step apart; they are then implied by
+ * the first, and the memory that would hold them is not touched. */
+#define MID_NAME_STEP 2u
+static inline uint32_t *mid_pool_index(mid_pool *pool)
 {
     return pool->slots <= MID_NAMES_INLINE ? pool->inline_names : (uint32_t *)mid_pool_base(pool);
+}
+static inline uint32_t mid_pool_name(mid_pool *pool, unsigned slot)
+{
+    return pool->first_name != 0 ? pool->first_name + MID_NAME_STEP * slot : mid_pool_index(pool)[slot];
+}
+/* The names, written down, to be changed. */
+uint32_t *mid_pool_names(mid_pool *pool);
+/* Name the next slot. */
+static inline void mid_pool_bind(mid_pool *pool, uint32_t name)
+{
+    if (pool->bound == 0)
+        pool->first_name = name;
+    else if (pool->first_name + MID_NAME_STEP * pool->bound != name || pool->first_name == 0)
+        mid_pool_names(pool)[pool->bound] = name;
+    pool->bound++;
 }
 static inline char *mid_slot_at(const mid_class *c, char *base, unsigned slot)
 {

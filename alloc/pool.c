@@ -91,9 +91,20 @@ static void file_pool(mid_alloc *a, mid_pool *pool)
         return_pool(a, pool);
 }
 
+uint32_t *mid_pool_names(mid_pool *pool)
+{
+    uint32_t *names = mid_pool_index(pool);
+    if (pool->first_name != 0) {
+        for (unsigned slot = 0; slot < pool->bound; slot++)
+            names[slot] = pool->first_name + MID_NAME_STEP * slot;
+        pool->first_name = 0;
+    }
+    return names;
+}
+
 static void format(mid_alloc *a, mid_pool *pool, unsigned size_class)
 {
-    pool->chain = 0;
+    pool->chain = pool->first_name = 0;
     pool->live = pool->bound = pool->pins = pool->low = 0;
     pool->slots = (uint16_t)a->classes[size_class].slots;
     pool->size_class = (uint8_t)size_class;

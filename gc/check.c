@@ -37,16 +37,16 @@ static uint64_t chain_length(audit *a, mid_handle head, uint64_t most)
 static void check_pool(audit *a, mid_pool *pool)
 {
     const mid_class *c = &a->heap->alloc.classes[pool->size_class];
-    const uint32_t *names = mid_pool_names(pool);
     uint32_t pins = 0;
     for (unsigned slot = 0; slot < pool->bound; slot++) {
-        if (!mid_in_table(a->heap, names[slot])) {
-            fail(a, "a back index names no entry", names[slot] / 2);
+        mid_handle name = mid_pool_name(pool, slot);
+        if (!mid_in_table(a->heap, name)) {
+            fail(a, "a back index names no entry", name / 2);
             return;
         }
-        const mid_entry *entry = mid_entry_at(a->heap, names[slot]);
+        const mid_entry *entry = mid_entry_at(a->heap, name);
         if ((char *)mid_address(entry) != mid_slot_at(c, mid_pool_base(pool), slot))
-            fail(a, "an entry's address contradicts the back index", names[slot] / 2);
+            fail(a, "an entry's address contradicts the back index", name / 2);
         pins += (entry->word & MID_F_PINNED) != 0 && entry->count != 0;
     }
     if (pins != pool->pins)

@@ -20,7 +20,6 @@ mid_status mid_bind(mid_heap *heap, mid_pool *pool)
     end = pool->bound + (count < 8 ? 8 : count);
     if (end > pool->slots)
         end = pool->slots;
-    uint32_t *names = mid_pool_names(pool);
     char *base = mid_pool_base(pool);
     mid_handle *link = &pool->chain;
     while (pool->bound < end) {
@@ -29,7 +28,7 @@ mid_status mid_bind(mid_heap *heap, mid_pool *pool)
             break;
         mid_entry *entry = mid_entry_at(heap, handle);
         entry->word = (uint64_t)(uintptr_t)mid_slot_at(c, base, pool->bound);
-        names[pool->bound++] = handle;
+        mid_pool_bind(pool, handle);
         *link = handle;
         link = &entry->link;
     }
@@ -40,10 +39,11 @@ mid_status mid_bind(mid_heap *heap, mid_pool *pool)
 void mid_unbind(void *owner, mid_pool *pool)
 {
     mid_heap *heap = owner;
-    uint32_t *names = mid_pool_names(pool);
-    while (pool->bound != 0)
-        mid_entry_give(heap, names[--pool->bound]);
-    pool->chain = 0;
+    while (pool->bound != 0) {
+        mid_entry_give(heap, mid_pool_name(pool, pool->bound - 1u));
+        pool->bound--;
+    }
+    pool->chain = pool->first_name = 0;
 }
 
 static void hand_over(mid_heap *heap, mid_pool *pool, mid_class *c)
