@@ -97,7 +97,7 @@ typedef struct mid_alloc {
     uint64_t reserve, spare_percent;
     mid_class classes[MID_CLASSES];
     uint64_t empty_pools, used_pools;
-    uint64_t recent_pools;         /* most pools used lately: falls by 1/1024 with each pool that empties */
+    uint64_t recent_pools;         /* 1024 times the most pools used lately: falls by 1/1024 with each pool that empties */
     mid_array arenas;              /* mid_arena[] */
     uint32_t arena_count, arena_hint;
     uint32_t arenas_released;      /* changes when descriptors have gone */

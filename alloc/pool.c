@@ -71,8 +71,9 @@ static void return_pool(mid_alloc *a, mid_pool *pool)
  * that has dropped it for good should not hold it. At most 1024/e pools are kept on account of the past alone. */
 static uint64_t allowance(mid_alloc *a)
 {
-    a->recent_pools -= a->recent_pools / 1024 + (a->recent_pools != 0);
-    uint64_t pools = a->recent_pools > a->used_pools ? a->recent_pools : a->used_pools;
+    a->recent_pools -= a->recent_pools / 1024;
+    uint64_t recent = a->recent_pools / 1024;
+    uint64_t pools = recent > a->used_pools ? recent : a->used_pools;
     uint64_t spare = pools * MID_POOL_SIZE / 100 * a->spare_percent;
     return spare + a->reserve;
 }
@@ -161,8 +162,8 @@ mid_pool *mid_pool_take(mid_alloc *a, unsigned size_class, mid_status *status)
         pool = take_empty(a, size_class);
     if (pool == NULL)
         pool = take_new(a, size_class, status);
-    if (a->used_pools > a->recent_pools)
-        a->recent_pools = a->used_pools;
+    if (a->used_pools * 1024 > a->recent_pools)
+        a->recent_pools = a->used_pools * 1024;
     if (pool != NULL) {
         list_add(a, pool, MID_POOL_OWNED);
         pool->low = 0;

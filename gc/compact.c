@@ -251,7 +251,8 @@ mid_status mid_trim_run(mid_heap *heap, uint64_t budget_micros, uint64_t keep, u
     uint64_t deadline = budget_micros == 0 ? 0 : mid_clock_micros() + budget_micros;
     uint64_t before = heap->alloc.returned;
     mid_status status = MID_OK;
-    heap->alloc.recent_pools = heap->alloc.used_pools;
+    heap->alloc.recent_pools = heap->alloc.used_pools * 1024;
+    mid_array_free(&heap->alloc, &heap->marks);
     while (heap->alloc.bytes[MID_IN_EMPTY] > keep && mid_pool_return_one(&heap->alloc))
         if (deadline != 0 && mid_clock_micros() >= deadline && heap->alloc.bytes[MID_IN_EMPTY] > keep) {
             status = MID_MORE;

@@ -9,6 +9,8 @@
  * A cycle can have become garbage only if the count of a member fell without reaching zero since the last collection (such
  * entries carry the suspect bit), or if its last holder gave it into one of its own slots (mid_swap notes that something was
  * moved). Where neither happened a look at the table is all the work. */
+#include <string.h>
+
 #include "gc/batch.h"
 #include "gc/refs.h"
 
@@ -30,7 +32,6 @@ typedef uint64_t shape;
 typedef struct sweep {
     mid_heap *heap;
     uint32_t *marks;
-    mid_array memory;
     const mid_handle *list; /* null: the whole table */
     uint32_t count;
     uint32_t stack;
@@ -91,10 +92,10 @@ static inline __attribute__((always_inline)) void each_ref(sweep *s, shape shape
 static mid_status sweep_open(sweep *s)
 {
     mid_status status =
-        mid_array_grow(&s->heap->alloc, &s->memory, (size_t)s->heap->next_index * sizeof(uint32_t));
+        mid_array_grow(&s->heap->alloc, &s->heap->marks, (size_t)s->heap->next_index * sizeof(uint32_t));
     if (status != MID_OK)
         return status;
-    s->marks = s->memory.data;
+    s->marks = s->heap->marks.data;
     s->stack = END;
     if (s->list == NULL)
         s->count = s->heap->next_index;
@@ -338,6 +339,18 @@ static inline __attribute__((always_inline)) uint64_t free_garbage(sweep *s, con
     return freed;
 }
 
+/* Collections that follow one another, of a small heap, should not fault the same pages in each time. */
+#define MARKS_KEPT ((size_t)1 << 20)
+
+static void sweep_close(sweep *s)
+{
+    size_t used = (size_t)s->heap->next_index * sizeof(uint32_t);
+    if (used <= MARKS_KEPT)
+        memset(s->marks, 0, used);
+    else
+        mid_array_free(&s->heap->alloc, &s->heap->marks);
+}
+
 static mid_status sweep_run(sweep *s, uint64_t *freed)
 {
     mid_status status = sweep_open(s);
@@ -358,7 +371,7 @@ static mid_status sweep_run(sweep *s, uint64_t *freed)
     *freed = 0;
     if (s->garbage != 0)
         *freed = s->list == NULL ? free_garbage(s, NULL, closed) : free_garbage(s, s->list, closed);
-    mid_array_free(&s->heap->alloc, &s->memory);
+    sweep_close(s);
     return MID_OK;
 }
 

@@ -124,6 +124,8 @@ struct mid_heap {
     mid_map weak_heads;      /* entry index -> first cell */
     mid_map pins;            /* entry index -> number of pins */
 
+    mid_array marks;         /* cycle.c: kept for the next collection while small, all zero */
+
     /* compact.c */
     mid_plan *plan;
     mid_array plan_memory;

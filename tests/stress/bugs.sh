@@ -54,7 +54,8 @@ hunt() {
             status=$?
             [ $status -eq 0 ] && continue
             [ $status -eq 124 ] && echo "hangs: --seed $seed ($run)" && return 0
-            grep -m 1 MISMATCH "$copy/out" | sed 's/MISMATCH: //' || echo "status $status: --seed $seed ($run)"
+            said=$(sed -n 's/^.*MISMATCH: //p' "$copy/out" | head -n 1)
+            echo "${said:-status $status: --seed $seed ($run)}"
             return 0
         done
     done

@@ -242,7 +242,7 @@ TEST(spare_pools_are_kept_for_a_while_and_then_a_share_of_those_in_use)
         bed_check(&bed);
     }
     assert_true(bed.a.empty_pools >= LEFT_IN_USE / 2); /* some are kept */
-    for (int i = 0; i < 4 * COUNT; i++) { /* a program that stays small forgets that it was large */
+    for (int i = 0; i < 4096; i++) { /* a program that stays small forgets that it was large */
         mid_pool *again = take(&bed, 20);
         put_with(&bed, again, 1);
         fall_to(&bed, again, 0);

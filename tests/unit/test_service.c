@@ -174,6 +174,7 @@ TEST(a_listener_of_a_service_calls_back)
 struct greed {
     mid_heap *heap;
     pid_t mutator;
+    cpu_set_t processors;
     int claimed, leaving, asked, done;
     size_t again;
 };
@@ -195,9 +196,24 @@ static char state_of(pid_t thread)
     return *at;
 }
 
+/* On one processor a thread that wakes often comes before the one that woke it: give each its own, if there are two. */
+static void use_processor(const cpu_set_t *all, int last)
+{
+    cpu_set_t one;
+    CPU_ZERO(&one);
+    for (int i = 0, found = 0; i < CPU_SETSIZE && found <= last; i++)
+        if (CPU_ISSET(i, all)) {
+            CPU_ZERO(&one);
+            CPU_SET(i, &one);
+            found++;
+        }
+    (void)sched_setaffinity(0, sizeof one, &one);
+}
+
 static void *greedy_thread(void *argument)
 {
     struct greed *g = argument;
+    use_processor(&g->processors, 1);
     while (!__atomic_load_n(&g->done, __ATOMIC_ACQUIRE)) {
         if (__atomic_load_n(&g->claimed, __ATOMIC_ACQUIRE) || mid_service_stop(g->heap, NULL, 0, NULL) != MID_OK) {
             sched_yield();
@@ -225,6 +241,8 @@ TEST(leaving_a_region_waits_for_one_slice)
     pthread_t thread;
     open_bound(&u, "");
     greed.heap = u.heap;
+    assert_int_equal(sched_getaffinity(0, sizeof greed.processors, &greed.processors), 0);
+    use_processor(&greed.processors, 0);
     ok(mid_blocked_enter(u.thread));
     assert_int_equal(pthread_create(&thread, NULL, greedy_thread, &greed), 0);
     size_t failed = 0;
@@ -244,6 +262,7 @@ TEST(leaving_a_region_waits_for_one_slice)
     __atomic_store_n(&greed.leaving, 1, __ATOMIC_RELEASE);
     failed += mid_blocked_leave(u.thread) != MID_OK; /* asleep there, or out: it ends either way */
     pthread_join(thread, NULL);
+    (void)sched_setaffinity(0, sizeof greed.processors, &greed.processors);
     assert_int_equal(failed, 0);
     assert_int_equal(greed.again, 0);
     close_bound(&u);
@@ -251,12 +270,12 @@ TEST(leaving_a_region_waits_for_one_slice)
 
 /* --- kicks ----------------------------------------------------------------------------------------------------------- */
 
-/* Past the limit at which it should collect by itself, a mutator that goes to sleep leaves that to the service. */
-TEST(entering_a_region_past_the_limit_kicks)
+/* Grown so far that it should collect by itself, a mutator that goes to sleep leaves that to the service. */
+TEST(entering_a_region_after_growth_kicks)
 {
     struct unit u;
     open_bound(&u, "");
-    mid_service_set_limit(u.heap, 100 << 10, 1 << 20, 100);
+    mid_service_set_growth(u.heap, 100 << 10, 0);
     static mid_handle objects[240];
     mid_type type = unit_plain_type(u.heap, "kilobyte", 1000);
     for (int i = 0; i < 240; i++) /* less than a credit */
@@ -297,7 +316,7 @@ int main(void)
         cmocka_unit_test(looks_and_types_between_slices),
         cmocka_unit_test(a_listener_of_a_service_calls_back),
         cmocka_unit_test(leaving_a_region_waits_for_one_slice),
-        cmocka_unit_test(entering_a_region_past_the_limit_kicks),
+        cmocka_unit_test(entering_a_region_after_growth_kicks),
         cmocka_unit_test(the_greatest_credit_is_never_used_up),
     };
     return UNIT_RUN(tests);
