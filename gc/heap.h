@@ -140,7 +140,7 @@ struct mid_heap {
     void (*kick)(void *);
     void *kick_context;
     uint64_t stop_began;     /* thread CPU nanoseconds */
-    pthread_t claimer;       /* under lock: the service's thread, while `claimed` */
+    pthread_t claimer;       /* atomic: the service's thread, while `claimed`; only its own thread finds itself here */
     bool claimed;            /* atomic */
     pthread_mutex_t stats_lock;
     mid_stats shown;         /* under stats_lock: for threads that may not look */

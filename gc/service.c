@@ -109,7 +109,7 @@ mid_status mid_service_stop(mid_heap *heap, mid_thread *self, uint64_t wait_micr
         release_claim(heap, self);
         return MID_EBUSY;
     }
-    heap->claimer = pthread_self();
+    __atomic_store_n(&heap->claimer, pthread_self(), __ATOMIC_RELAXED);
     __atomic_store_n(&heap->claimed, true, __ATOMIC_RELEASE);
     mid_publish(heap, false);
     MID_EMIT(heap, stop_begin);

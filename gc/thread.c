@@ -44,14 +44,14 @@ mid_status mid_look_begin(mid_heap *heap, bool *locked)
     *locked = false;
     if (impl != NULL && pthread_equal(impl->owner, pthread_self()) && !impl->in_region)
         return MID_OK;
-    if (__atomic_load_n(&heap->claimed, __ATOMIC_ACQUIRE) && pthread_equal(heap->claimer, pthread_self()))
+    if (__atomic_load_n(&heap->claimed, __ATOMIC_ACQUIRE) && pthread_equal(__atomic_load_n(&heap->claimer, __ATOMIC_RELAXED), pthread_self()))
         return MID_OK;
     if (impl != NULL)
         return MID_ETHREAD;
     pthread_mutex_lock(&heap->lock); /* keeps services and attaching threads away */
     *locked = heap->mutator == NULL;
     if (*locked) { /* and what this call calls may look, too */
-        heap->claimer = pthread_self();
+        __atomic_store_n(&heap->claimer, pthread_self(), __ATOMIC_RELAXED);
         __atomic_store_n(&heap->claimed, true, __ATOMIC_RELEASE);
         return MID_OK;
     }
@@ -291,7 +291,7 @@ mid_status mid_thread_attach(mid_heap *heap, mid_thread **out)
     if (heap == NULL || out == NULL)
         return MID_ENULL;
     *out = NULL;
-    if (__atomic_load_n(&heap->claimed, __ATOMIC_ACQUIRE) && pthread_equal(heap->claimer, pthread_self()))
+    if (__atomic_load_n(&heap->claimed, __ATOMIC_ACQUIRE) && pthread_equal(__atomic_load_n(&heap->claimer, __ATOMIC_RELAXED), pthread_self()))
         return MID_EBUSY; /* from a listener: this thread holds the lock */
     pthread_mutex_lock(&heap->lock);
     mid_status status = heap->mutator != NULL ? MID_ETHREAD : heap->busy ? MID_EBUSY : MID_OK;

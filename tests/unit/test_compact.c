@@ -126,19 +126,23 @@ TEST(big_slots_move_too)
     unit_close(&u);
 }
 
+/* Slots a pool of the class that holds objects of this size. */
+static uint32_t slots_for(struct unit *u, uint32_t size)
+{
+    mid_class_stats stats;
+    for (unsigned i = 0; mid_stats_class(u->heap, i, &stats) == MID_OK; i++)
+        if (stats.slot_size >= size)
+            return stats.slots_per_pool;
+    return 0;
+}
+
 TEST(greedy_moves_no_more_than_needed)
 {
     struct unit u;
     unit_open(&u, "");
     /* Fill four pools of one class, then thin them to 100 %, 100 %, 50 % and 10 %: only the last can go. */
     mid_type type = unit_plain_type(u.heap, "slot", 64);
-    mid_handle probe = unit_new(&u, type);
-    mid_class_stats stats;
-    uint32_t slots = 0;
-    for (unsigned i = 0; mid_stats_class(u.heap, i, &stats) == MID_OK; i++)
-        if (stats.slot_size >= 64 && slots == 0)
-            slots = stats.slots_per_pool;
-    mid_release(u.thread, probe);
+    uint32_t slots = slots_for(&u, 64);
     assert_true(slots > 100);
     mid_handle *objects = calloc(4u * slots, sizeof *objects);
     assert_non_null(objects);
@@ -421,8 +425,9 @@ TEST(a_plan_survives_the_loss_of_an_arena)
     options.reserve = 0;
     unit_open_with(&u, &options);
     mid_type type = unit_plain_type(u.heap, "kilobyte", 1024);
-    const uint32_t slots = 63;
+    const uint32_t slots = slots_for(&u, 1024);
     size_t count = 0;
+    assert_in_range(slots, 60, 64);
     while (count < (ARENA_POOLS + 1) * slots)
         objects[count++] = unit_new(&u, type);
     mid_handle *lone = objects + ARENA_POOLS * slots;
