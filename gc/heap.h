@@ -213,7 +213,7 @@ void mid_types_close(mid_heap *heap);
 static inline unsigned mid_class_for(size_t size, unsigned align_shift)
 {
     unsigned size_class = mid_size_class(size);
-    while (mid_class_size(size_class) & ((1u << align_shift) - 1))
+    while (align_shift > 3 && (mid_class_size(size_class) & ((1u << align_shift) - 1)))
         size_class++;
     return size_class;
 }

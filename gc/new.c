@@ -106,19 +106,22 @@ static mid_status refused(mid_heap *heap, mid_status status, size_t bytes)
     return status;
 }
 
-static mid_status slot_new(mid_heap *heap, unsigned size_class, mid_handle *out)
+static __attribute__((noinline)) mid_status refill_hard(mid_heap *heap, unsigned size_class)
+{
+    mid_status status = refill(heap, size_class);
+    if (status != MID_OK && mid_drain_all(heap))
+        status = refill(heap, size_class);
+    while (status != MID_OK && mid_pool_return_one(&heap->alloc)) /* empty pools hold entries */
+        status = refill(heap, size_class);
+    return status == MID_OK ? MID_OK : refused(heap, status, mid_class_size(size_class));
+}
+
+static inline mid_status slot_new(mid_heap *heap, unsigned size_class, mid_handle *out)
 {
     mid_thread *thread = &heap->mutator->pub;
-    mid_status status = MID_OK;
-    if (thread->head[size_class] == 0) {
-        status = refill(heap, size_class);
-        if (status != MID_OK && mid_drain_all(heap))
-            status = refill(heap, size_class);
-        while (status != MID_OK && mid_pool_return_one(&heap->alloc)) /* empty pools hold entries */
-            status = refill(heap, size_class);
-        if (status != MID_OK)
-            return refused(heap, status, mid_class_size(size_class));
-    }
+    mid_status status = thread->head[size_class] != 0 ? MID_OK : refill_hard(heap, size_class);
+    if (status != MID_OK)
+        return status;
     *out = thread->head[size_class];
     mid_entry *entry = mid_entry_at(heap, *out);
     thread->head[size_class] = entry->link;
@@ -175,12 +178,12 @@ mid_status mid_slot_new(mid_heap *heap, size_t size, unsigned align_shift, mid_h
     return slot_new(heap, mid_class_for(size, align_shift), out);
 }
 
-static mid_status make(mid_thread *thread, mid_type type, size_t items, mid_handle *out)
+static inline mid_status make(mid_thread *thread, mid_type type, size_t items, size_t size, mid_handle *out)
 {
     mid_heap *heap = mid_impl_of(thread)->heap;
     const mid_type_info *info = mid_type_at(heap, type);
-    size_t size = info->size + items * info->item_size;
-    mid_status status = mid_slot_new(heap, size, info->align_shift, out);
+    mid_status status = size > MID_POOLED_MAX ? large_new(heap, size, out)
+                                              : slot_new(heap, mid_class_for(size, info->align_shift), out);
     if (status != MID_OK)
         return status;
     mid_entry *entry = mid_entry_at(heap, *out);
@@ -202,7 +205,7 @@ mid_handle mid_new_slow_(mid_thread *thread, mid_type type)
                              mid_type_at(mid_impl_of(thread)->heap, type)->item_size != 0))
         status = MID_ETYPE;
     if (status == MID_OK)
-        status = make(thread, type, 0, &made);
+        status = make(thread, type, 0, mid_type_at(mid_impl_of(thread)->heap, type)->size, &made);
     thread->status = status;
     return status == MID_OK ? made : 0;
 }
@@ -219,10 +222,11 @@ mid_status mid_new_array(mid_thread *thread, mid_type type, size_t items, mid_ha
     if (type == 0 || type > heap->type_count || mid_type_at(heap, type)->item_size == 0)
         return MID_ETYPE;
     const mid_type_info *info = mid_type_at(heap, type);
-    if (items > UINT32_MAX || items > (((size_t)1 << 40) - info->size) / info->item_size)
+    size_t size;
+    if (items > UINT32_MAX || __builtin_mul_overflow(items, info->item_size, &size) || size > ((size_t)1 << 40) - info->size)
         return MID_ESIZE;
     mid_handle made;
-    status = make(thread, type, items, &made);
+    status = make(thread, type, items, size + info->size, &made);
     if (status == MID_OK)
         *out = made;
     return status;
