@@ -90,7 +90,8 @@ static void time_table(const json_t *document, const struct figure_row *rows, si
         struct figure own = best(document, row, "midden", key, NULL);
         for (size_t i = 0; i < 3; i++) {
             struct figure peer = best(document, row, ratio_heaps[i], key, NULL);
-            if (own.count && peer.count && peer.median > 0)
+            /* To shrink is one call for some heaps and a time to settle for others. */
+            if (own.count && peer.count && peer.median > 0 && strcmp(row->phase, "shrunk") != 0)
                 bench_grid_cell(&grid, "%.2f", own.median / peer.median);
             else
                 bench_grid_cell(&grid, "-");
