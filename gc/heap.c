@@ -120,6 +120,7 @@ mid_status mid_heap_open_abi(mid_heap **out, const mid_options *options, uint32_
     heap->alloc.unbind = mid_unbind;
     heap->alloc.moved = pool_moved;
     heap->alloc.owner = heap;
+    mid_caches_open(heap);
     status = fill(heap);
     if (status != MID_OK) {
         drop_all(heap);

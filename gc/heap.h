@@ -103,6 +103,7 @@ struct mid_heap {
 
     /* new.c, release.c */
     mid_pool *owned[MID_CLASSES];
+    uint16_t cache_room[MID_CLASSES]; /* free slots that may wait in the thread's cache; no division at each free */
     int64_t credit;
     mid_handle pending;      /* dying entries, linked */
     uint64_t pending_count;
@@ -229,6 +230,7 @@ uint64_t mid_live_slots(const mid_heap *heap, unsigned size_class);
 uint64_t mid_live_bytes(const mid_heap *heap); /* slots and large blocks */
 
 /* --- release.c */
+void mid_caches_open(mid_heap *heap);
 enum { MID_DRAIN_FINALIZE = 1 }; /* may run finalizers: only on the mutator's thread, outside the collector */
 /* Free up to `limit` objects of the work list. */
 uint64_t mid_drain(mid_heap *heap, uint64_t limit, unsigned flags);
@@ -263,8 +265,6 @@ mid_status mid_compact_run(mid_heap *heap, uint64_t budget_micros, mid_compact_r
 mid_status mid_trim_run(mid_heap *heap, uint64_t budget_micros, uint64_t keep, uint64_t *returned);
 
 /* --- thread.c */
-mid_status mid_world_enter(mid_thread *thread); /* the mutator works on its own heap: a stop by itself */
-void mid_world_leave(mid_thread *thread);
 void mid_ask(mid_heap *heap, uint32_t what);
 void mid_publish(mid_heap *heap, bool kick);
 void mid_credit_used(mid_heap *heap); /* by the mutator, wherever it has become negative */
@@ -288,7 +288,6 @@ mid_status mid_thread_check(mid_thread *thread); /* MID_OK, or why a call cannot
             }                                                                                                          \
     } while (0)
 void mid_stop_recorded(mid_heap *heap, uint64_t micros);
-void mid_snapshot_fill(mid_heap *heap, mid_snapshot *into);
 void mid_stats_fill(const mid_heap *heap, mid_stats *into);
 const char *mid_heap_verify(mid_heap *heap);
 

@@ -41,16 +41,19 @@ static void quarantine(mid_heap *heap, mid_handle handle);
 /* Slots worth this many bytes may wait in a thread's cache of a class, to be used again while they are warm. */
 #define CACHE_BYTES 16384u
 
-static inline uint32_t cache_room(uint32_t slot_size)
+void mid_caches_open(mid_heap *heap)
 {
-    return slot_size > CACHE_BYTES / 4 ? 4 : CACHE_BYTES / slot_size;
+    for (unsigned i = 0; i < MID_CLASSES; i++) {
+        uint32_t slot_size = heap->alloc.classes[i].slot_size;
+        heap->cache_room[i] = (uint16_t)(slot_size > CACHE_BYTES / 4 ? 4 : CACHE_BYTES / slot_size);
+    }
 }
 
 static inline __attribute__((always_inline)) bool cache_put(mid_heap *heap, mid_thread *thread, unsigned size_class,
                                                             mid_handle handle, mid_entry *entry)
 {
     mid_class *c = &heap->alloc.classes[size_class];
-    if (thread == NULL || thread->left[size_class] >= cache_room(c->slot_size))
+    if (thread == NULL || thread->left[size_class] >= heap->cache_room[size_class])
         return false;
     entry->count = 0;
     entry->link = thread->head[size_class];

@@ -155,7 +155,7 @@ mid_status mid_service_trim(mid_heap *heap, uint64_t budget_micros, uint64_t kee
     X(allocated_bytes) X(live_slot_bytes) X(live_at_collection) X(pool_bytes) X(empty_bytes) X(gain_bytes)             \
     X(waiting_objects) X(finalizers_waiting) X(committed_bytes) X(large_bytes)
 
-void mid_snapshot_fill(mid_heap *heap, mid_snapshot *into)
+static void fill_snapshot(mid_heap *heap, mid_snapshot *into)
 {
     const mid_alloc *a = &heap->alloc;
     *into = (mid_snapshot){0};
@@ -210,7 +210,7 @@ void mid_credit_used(mid_heap *heap)
 void mid_publish(mid_heap *heap, bool kick)
 {
     mid_snapshot now;
-    mid_snapshot_fill(heap, &now);
+    fill_snapshot(heap, &now);
 #define MID_X(field) __atomic_store_n(&heap->published.field, now.field, __ATOMIC_RELAXED);
     PUBLISHED(MID_X)
 #undef MID_X

@@ -176,7 +176,8 @@ mid_status mid_safepoint_slow_(mid_thread *thread)
     return status;
 }
 
-mid_status mid_world_enter(mid_thread *thread)
+/* The mutator works on its own heap: a stop by itself. */
+static mid_status world_enter(mid_thread *thread)
 {
     mid_status status = mid_thread_check(thread);
     if (status != MID_OK)
@@ -190,7 +191,7 @@ mid_status mid_world_enter(mid_thread *thread)
     return MID_OK;
 }
 
-void mid_world_leave(mid_thread *thread)
+static void world_leave(mid_thread *thread)
 {
     mid_heap *heap = mid_impl_of(thread)->heap;
     mid_stop_recorded(heap, (mid_thread_cpu_nanos() - heap->stop_began) / 1000);
@@ -212,13 +213,13 @@ static uint64_t settle(mid_heap *heap)
 mid_status mid_collect(mid_thread *thread, mid_collect_result *result)
 {
     mid_collect_result local;
-    mid_status status = mid_world_enter(thread);
+    mid_status status = world_enter(thread);
     if (status != MID_OK)
         return status;
     mid_heap *heap = mid_impl_of(thread)->heap;
     settle(heap);
     status = mid_cycles_collect(heap, &local);
-    mid_world_leave(thread);
+    world_leave(thread);
     local.freed += settle(heap);
     if (result != NULL)
         *result = local;
@@ -228,7 +229,7 @@ mid_status mid_collect(mid_thread *thread, mid_collect_result *result)
 mid_status mid_compact(mid_thread *thread, uint64_t budget_micros, mid_compact_result *result)
 {
     mid_compact_result local;
-    mid_status status = mid_world_enter(thread);
+    mid_status status = world_enter(thread);
     if (status != MID_OK)
         return status;
     mid_heap *heap = mid_impl_of(thread)->heap;
@@ -238,7 +239,7 @@ mid_status mid_compact(mid_thread *thread, uint64_t budget_micros, mid_compact_r
         uint64_t left = local.micros < budget_micros ? budget_micros - local.micros : budget_micros != 0;
         status = mid_trim_run(heap, left, heap->options.reserve, &local.returned_bytes);
     }
-    mid_world_leave(thread);
+    world_leave(thread);
     if (result != NULL && (status == MID_OK || status == MID_MORE))
         *result = local;
     return status;
