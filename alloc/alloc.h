@@ -8,7 +8,7 @@
  * above (an index into its table) and let it find who lives there. Free slots of a pool are on a list of names whose
  * links the layer above keeps; here only its head is stored (mid_pool.chain).
  *
- * Nothing here locks: one mid_alloc is used by one thread at a time (the mutator, or whoever has stopped it).
+ * Nothing here locks: one mid_alloc is used by one thread at a time (the layer above has a lock for it).
  * Every byte is charged to one of the kinds below before it is obtained, and the hard limit is checked there. */
 #ifndef MID_ALLOC_H
 #define MID_ALLOC_H
@@ -124,7 +124,12 @@ const char *mid_alloc_check(mid_alloc *a);
 extern const mid_os mid_os_default;
 bool mid_pages_fit(void);               /* the system's pages are no larger than MID_PAGE */
 uint64_t mid_clock_micros(void);        /* monotonic */
+uint64_t mid_clock_nanos(void);         /* the same clock */
 uint64_t mid_thread_cpu_nanos(void);
+/* Can every running thread of the process be made to pass a memory barrier? (membarrier(2); also needed again after fork.) */
+bool mid_barriers_open(void);
+void mid_all_threads_barrier(void);
+void mid_yield(void);
 
 /* Charge before obtaining; MID_ELIMIT when the hard limit would be passed even after empty pools were given back. */
 mid_status mid_charge(mid_alloc *a, enum mid_kind kind, size_t bytes);

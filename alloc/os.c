@@ -1,5 +1,8 @@
 /* alloc/os.c: the system calls of the library, and nothing else. The default mid_os, and the clocks. */
+#include <linux/membarrier.h>
+#include <sched.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -76,6 +79,26 @@ const mid_os mid_os_default = {
     .advise_huge = sys_huge,
 };
 
+static int membarrier(int command)
+{
+    return (int)syscall(SYS_membarrier, command, 0, 0);
+}
+
+bool mid_barriers_open(void)
+{
+    return membarrier(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED) == 0;
+}
+
+void mid_all_threads_barrier(void)
+{
+    membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED);
+}
+
+void mid_yield(void)
+{
+    sched_yield();
+}
+
 bool mid_pages_fit(void)
 {
     return sysconf(_SC_PAGESIZE) <= (long)MID_PAGE;
@@ -88,9 +111,14 @@ static uint64_t nanos(clockid_t clock)
     return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
+uint64_t mid_clock_nanos(void)
+{
+    return nanos(CLOCK_MONOTONIC);
+}
+
 uint64_t mid_clock_micros(void)
 {
-    return nanos(CLOCK_MONOTONIC) / 1000;
+    return mid_clock_nanos() / 1000;
 }
 
 uint64_t mid_thread_cpu_nanos(void)

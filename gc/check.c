@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "gc/count.h"
 #include "gc/refs.h"
 
 typedef struct audit {
@@ -29,7 +30,7 @@ static uint64_t chain_length(audit *a, mid_handle head, uint64_t most)
             fail(a, "a list of free slots holds an entry that is not free", head / 2);
             break;
         }
-        head = mid_entry_at(a->heap, head)->link;
+        head = mid_entry_at(a->heap, head)->shared;
     }
     return n;
 }
@@ -62,9 +63,11 @@ static void check_pools(audit *a)
         for (unsigned list = 0; list < MID_POOL_LISTS; list++)
             for (mid_pool *pool = a->heap->alloc.classes[i].list[list]; pool != NULL; pool = pool->next)
                 check_pool(a, pool);
-        mid_impl *impl = a->heap->mutator;
-        if (impl != NULL && chain_length(a, impl->pub.head[i], impl->pub.left[i]) != impl->pub.left[i])
-            fail(a, "a cache's count contradicts its list", 0);
+        for (uint32_t id = 1; id <= a->heap->thread_count; id++) {
+            const mid_thread *thread = &a->heap->threads[id]->pub;
+            if (!mid_lost(a->heap->threads[id]) && chain_length(a, thread->head[i], thread->left[i]) != thread->left[i])
+                fail(a, "a cache's count contradicts its list", 0);
+        }
     }
 }
 
@@ -82,27 +85,43 @@ static void check_slot(void *context, mid_slot *slot)
 
 /* Dying entries have references that still count, unless a piece of an array's has been dropped, or they sit in quarantine
  * with all of theirs gone. So they are counted from the work list. */
-static void check_dying(audit *a)
+static void check_dying(audit *a, const mid_impl *of)
 {
-    uint64_t n = a->heap->partial != 0;
-    for (mid_handle h = a->heap->pending; h != 0 && n <= a->heap->pending_count; n++) {
+    uint64_t n = of->partial != 0;
+    for (mid_handle h = of->pending; h != 0 && n <= of->pending_count; n++) {
         mid_entry *entry = mid_entry_at(a->heap, h);
         if (entry->count != MID_DYING_)
             fail(a, "an entry on the work list is not dying", h / 2);
         a->from = h / 2;
         mid_refs(a->heap, mid_type_of_entry(a->heap, entry), mid_address(entry), check_slot, a);
-        h = entry->link;
+        h = entry->shared;
     }
-    if (n != a->heap->pending_count)
+    if (n != of->pending_count)
         fail(a, "the work list is not as long as it says", 0);
-    if (a->heap->partial != 0) {
-        mid_entry *entry = mid_entry_at(a->heap, a->heap->partial);
+    if (of->partial != 0) {
+        mid_entry *entry = mid_entry_at(a->heap, of->partial);
         const mid_type_info *type = mid_type_of_entry(a->heap, entry);
-        a->from = a->heap->partial / 2;
+        a->from = of->partial / 2;
         mid_refs_fixed(a->heap, type, mid_address(entry), check_slot, a);
-        for (size_t i = a->heap->partial_next; i < mid_items(type, mid_address(entry)); i++)
+        for (size_t i = of->partial_next; i < mid_items(type, mid_address(entry)); i++)
             check_slot(a, mid_item_slots(type, mid_address(entry)) + i);
     }
+}
+
+/* The dead that wait for their finalizers; their references count. */
+static void check_final(audit *a)
+{
+    uint64_t n = 0;
+    for (mid_handle h = a->heap->final_head; h != 0 && n <= a->heap->final_dead; n++) {
+        mid_entry *entry = mid_entry_at(a->heap, h);
+        a->from = h / 2;
+        if (entry->count != MID_DYING_)
+            fail(a, "an entry in the queue of finalizers is not dead", h / 2);
+        mid_refs(a->heap, mid_type_of_entry(a->heap, entry), mid_address(entry), check_slot, a);
+        h = entry->shared;
+    }
+    if (n != a->heap->final_dead)
+        fail(a, "the queue of finalizers is not as long as it says", 0);
 }
 
 static void check_table(audit *a)
@@ -131,7 +150,7 @@ static void check_table(audit *a)
     mid_stats_fill(a->heap, &stats);
     if (live != stats.live_objects)
         fail(a, "the number of live objects is wrong", 0);
-    if (dying != a->heap->pending_count + a->heap->quarantine_count)
+    if (dying != mid_waiting(a->heap) + a->heap->quarantine_count + a->heap->final_dead)
         fail(a, "dying entries are not all on the work list or in quarantine", 0);
     for (unsigned i = 0; i < MID_CLASSES; i++)
         for (unsigned list = 0; list < MID_POOL_LISTS; list++)
@@ -148,8 +167,14 @@ static void check_counts(audit *a)
 {
     for (uint32_t i = a->heap->first_index; i < a->heap->next_index; i++) {
         const mid_entry *entry = a->heap->table + i;
-        if (mid_entry_live(entry) && !mid_sticky(entry->count) && entry->count / MID_ONE_ < a->seen[i])
+        if (!mid_entry_live(entry) || mid_immortal(entry))
+            continue;
+        if (mid_total(entry) < a->seen[i])
             fail(a, "a count is lower than the references to the object (invariant 1)", i);
+        if (!(entry->shared & MID_LIVE_) || ((entry->shared & MID_MERGED_) != 0) != (entry->count == MID_UNOWNED_))
+            fail(a, "the halves of a count contradict each other", i);
+        if (!(entry->shared & MID_MERGED_) && (mid_local(entry->count) == 0 || mid_owner(entry->count) > a->heap->thread_count))
+            fail(a, "an object's owner is nobody, or counts nothing", i);
     }
 }
 
@@ -166,6 +191,8 @@ static mid_status check(mid_heap *heap)
 {
     audit a = {.heap = heap};
     a.wrong = mid_alloc_check(&heap->alloc);
+    if (heap->any_lost && a.wrong == NULL)
+        return MID_OK; /* what lost threads had in their hands contradicts itself, and nobody can tell which it is */
     size_t bytes = mid_round(heap->next_index * sizeof(uint32_t), MID_PAGE);
     a.seen = a.wrong != NULL ? NULL : heap->os.map(heap->os.ctx, bytes); /* not the heap's memory: no charge */
     if (a.wrong == NULL && a.seen == NULL)
@@ -173,7 +200,9 @@ static mid_status check(mid_heap *heap)
     if (a.seen != NULL) {
         check_pools(&a);
         check_table(&a);
-        check_dying(&a);
+        for (uint32_t id = 1; id <= heap->thread_count; id++)
+            check_dying(&a, heap->threads[id]);
+        check_final(&a);
         check_counts(&a);
         check_weak(&a);
         heap->os.unmap(heap->os.ctx, a.seen, bytes);
@@ -193,13 +222,14 @@ mid_status mid_heap_check(mid_heap *heap)
 {
     if (heap == NULL)
         return MID_ENULL;
-    bool locked;
-    mid_status status = mid_look_begin(heap, &locked);
-    if (status == MID_OK && heap->busy)
-        status = MID_EBUSY;
-    else if (status == MID_OK)
-        status = check(heap);
-    mid_look_end(heap, locked);
+    if (mid_busy(heap))
+        return MID_EBUSY;
+    bool stopped;
+    mid_status status = mid_look_begin(heap, &stopped);
+    if (status != MID_OK)
+        return status;
+    status = check(heap);
+    mid_look_end(heap, stopped);
     return status;
 }
 

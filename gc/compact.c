@@ -44,8 +44,8 @@ static bool has_room(const mid_plan *plan, const mid_pool *pool)
     return pool->size_class == plan->size_class && pool->state < MID_POOL_FULL;
 }
 
-/* The class's pools by falling live count, in time linear in them. */
-static mid_status sort_pools(mid_heap *heap, const mid_class *c)
+/* The class's pools by falling live count, in time linear in them. Not those that a lost thread owns (fork.c). */
+static mid_status sort_pools(mid_heap *heap, const mid_class *c, uint32_t *count)
 {
     size_t sums = ((size_t)c->slots + 2) * sizeof(uint32_t);
     mid_status status = mid_array_grow(&heap->alloc, &heap->plan_memory, c->pools * sizeof(mid_pool *) + sums);
@@ -62,6 +62,7 @@ static mid_status sort_pools(mid_heap *heap, const mid_class *c)
     for (unsigned list = 0; list <= MID_POOL_FULL; list++)
         for (mid_pool *pool = c->list[list]; pool != NULL; pool = pool->next)
             pools[before[c->slots - pool->live]++] = pool;
+    *count = before[c->slots];
     return MID_OK;
 }
 
@@ -74,11 +75,10 @@ static mid_status plan_class(mid_heap *heap, mid_plan *plan)
     plan->slot = 0;
     if (c->pools <= keep)
         return MID_OK;
-    mid_status status = sort_pools(heap, c);
+    mid_status status = sort_pools(heap, c, &plan->hi);
     if (status != MID_OK)
         return status;
     plan->arenas_released = heap->alloc.arenas_released;
-    plan->hi = (uint32_t)c->pools;
     plan->keep = (uint32_t)keep;
     return MID_OK;
 }
@@ -89,11 +89,11 @@ static void move(mid_heap *heap, const mid_class *c, mid_pool *from, uint32_t *n
     mid_entry *entry = mid_entry_at(heap, object), *free_entry = mid_entry_at(heap, vacant);
     char *source = mid_address(entry), *target = mid_address(free_entry);
     memcpy(target, source, c->slot_size);
-    to->chain = free_entry->link;
+    to->chain = MID_READ_(free_entry->shared);
     mid_pool_names(to)[mid_slot_of(c, mid_pool_base(to), target)] = object;
-    entry->word = (entry->word & ~MID_ADDRESS_MASK_) | (uint64_t)(uintptr_t)target;
-    free_entry->word = (uint64_t)(uintptr_t)source;
-    free_entry->link = from->chain;
+    MID_WRITE_(entry->word, (entry->word & ~MID_ADDRESS_MASK_) | (uint64_t)(uintptr_t)target);
+    MID_WRITE_(free_entry->word, (uint64_t)(uintptr_t)source);
+    MID_WRITE_(free_entry->shared, from->chain);
     from->chain = vacant;
     names[slot] = vacant;
     from->live--;
@@ -213,15 +213,18 @@ static mid_status open_plan(mid_heap *heap, bool whole)
     return MID_OK;
 }
 
-mid_status mid_compact_run(mid_heap *heap, uint64_t budget_micros, mid_compact_result *result)
+mid_status mid_compact_run(mid_impl *me, uint64_t budget_micros, mid_compact_result *result)
 {
+    mid_heap *heap = me->heap;
     uint64_t start = mid_thread_cpu_nanos();
     uint64_t deadline = budget_micros == 0 ? 0 : mid_clock_micros() + budget_micros;
     mid_status status = open_plan(heap, budget_micros == 0);
     if (status != MID_OK)
         return status;
     MID_EMIT(heap, compact_begin);
-    mid_caches_flush(heap);
+    for (uint32_t id = 1; id <= heap->thread_count; id++)
+        if (!mid_lost(heap->threads[id]))
+            mid_caches_flush(heap->threads[id]);
     mid_plan *plan = heap->plan;
     plan->result = (mid_compact_result){0};
     add_up(heap, &plan->result.pools_before, &plan->result.pools_optimal);

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "gc/batch.h"
+#include "gc/count.h"
 #include "gc/refs.h"
 
 /* A mark. Bit 30: a candidate, and below it the references from candidates; or ALIVE and the next index on the stack. When
@@ -31,6 +32,7 @@ typedef uint64_t shape;
 
 typedef struct sweep {
     mid_heap *heap;
+    mid_impl *me;
     uint32_t *marks;
     const mid_handle *list; /* null: the whole table */
     uint32_t count;
@@ -109,11 +111,12 @@ static mid_status sweep_open(sweep *s)
 
 static bool any_suspect(const mid_heap *heap)
 {
-    if (heap->thread->pub.moved != 0)
-        return true;
+    for (uint32_t id = 1; id <= heap->thread_count; id++)
+        if (heap->threads[id]->pub.moved != 0)
+            return true;
     for (uint32_t i = heap->first_index; i < heap->next_index; i++) {
         const mid_entry *entry = heap->table + i;
-        if ((entry->count & MID_SUSPECT_) && mid_entry_live(entry) && mid_type_of_entry(heap, entry)->cyclic)
+        if (mid_suspect(entry) && mid_entry_live(entry) && mid_type_of_entry(heap, entry)->cyclic)
             return true;
     }
     return false;
@@ -210,7 +213,7 @@ static inline void no_suspect(sweep *s, uint32_t index, mid_entry *entry)
 {
     (void)index;
     if (s->list == NULL)
-        entry->count &= ~MID_SUSPECT_;
+        mid_not_suspect(entry);
 }
 
 /* What is held from outside, and all it reaches, is alive, and no suspect any more. */
@@ -222,9 +225,9 @@ static inline __attribute__((always_inline)) void revive_held(sweep *s, const mi
         uint32_t index = index_at(list, i), mark = marks[index];
         if ((mark & (ALIVE | CANDIDATE)) != CANDIDATE)
             continue;
-        uint32_t count = table[index].count;
+        const mid_entry *entry = &table[index];
         /* Fewer counts than references is a corrupt heap: mid_heap_check tells, and nothing is freed on its word. */
-        if (!mid_sticky(count) && count / MID_ONE_ == (mark & INSIDE))
+        if (mid_total(entry) == (int64_t)(mark & INSIDE) && !mid_immortal(entry))
             continue;
         revive(s, index);
         follow(s, no_suspect);
@@ -265,19 +268,18 @@ static bool sentence(sweep *s)
 static inline void hold(sweep *s, uint32_t index, mid_entry *entry)
 {
     mid_heap *heap = s->heap;
-    ((mid_handle *)heap->condemned.data)[heap->condemned_count++] = index * 2;
-    entry->count += MID_ONE_;
-    if (mid_final_due(heap, entry)) {
-        entry->count += MID_ONE_;
-        mid_final_push(heap, index * 2);
-    }
+    ((mid_handle *)heap->condemned.data)[heap->condemned_count] = index * 2;
+    MID_WRITE_(heap->condemned_count, heap->condemned_count + 1);
+    MID_WRITE_(entry->shared, entry->shared + MID_SHARED_ONE_);
+    if (mid_final_due(heap, entry))
+        MID_WRITE_(heap->final_count, heap->final_count + 1);
 }
 
 /* It stays garbage, for the next collection to find. */
 static inline void spare(sweep *s, uint32_t index, mid_entry *entry)
 {
     (void)s, (void)index;
-    entry->count |= MID_SUSPECT_;
+    MID_WRITE_(entry->shared, entry->shared | MID_SHARED_SUSPECT_);
 }
 
 /* Garbage with finalizers and what it reaches is set aside, whole, until they have run; if there is no room to remember it,
@@ -297,6 +299,8 @@ static void condemn(sweep *s)
         else
             follow(s, spare);
     }
+    if (heap->condemned_count != 0)
+        mid_ask_all(heap, MID_ASK_FINALIZE);
 }
 
 /* References from garbage to what is no garbage. */
@@ -305,7 +309,7 @@ static inline void drop_outward(void *context, mid_slot *slot)
     sweep *s = context;
     mid_handle value = slot->bits_;
     if (mid_is_object_(value) && !is_garbage(s, value / 2))
-        mid_drop_ref(s->heap, value);
+        mid_drop_ref(s->me, value);
 }
 
 static inline __attribute__((always_inline)) uint64_t free_garbage(sweep *s, const mid_handle *list,
@@ -328,14 +332,14 @@ static inline __attribute__((always_inline)) uint64_t free_garbage(sweep *s, con
             each_ref(s, shape, word, drop_outward);
         freed++;
         if ((word & MID_F_ALL) == 0 && (shape & PLAIN) && !checked) {
-            mid_batch_add(heap, &batch, index * 2, entry);
+            mid_batch_add(s->me, &batch, index * 2, entry);
             continue;
         }
-        mid_batch_flush(heap, &batch); /* it may free into the same pool */
+        mid_batch_flush(s->me, &batch); /* it may free into the same pool */
         batch = (mid_batch){0};
-        mid_free_entry(heap, index * 2, entry);
+        mid_free_entry(s->me, index * 2, entry);
     }
-    mid_batch_flush(heap, &batch);
+    mid_batch_flush(s->me, &batch);
     return freed;
 }
 
@@ -375,36 +379,55 @@ static mid_status sweep_run(sweep *s, uint64_t *freed)
     return MID_OK;
 }
 
-mid_status mid_cycles_collect(mid_heap *heap, mid_collect_result *result)
+/* What waits anywhere: news of counts, and dead objects. */
+static void settle(mid_impl *me)
 {
+    mid_heap *heap = me->heap;
+    mid_boxes_settle(me);
+    for (uint32_t id = 1; id <= heap->thread_count; id++) {
+        mid_impl *impl = heap->threads[id];
+        if (mid_lost(impl))
+            continue;
+        bool was = impl->world;
+        impl->world = true;
+        while (mid_drain(impl, 4096, 0) != 0)
+            ;
+        impl->world = was;
+    }
+}
+
+mid_status mid_cycles_collect(mid_impl *me, mid_collect_result *result)
+{
+    mid_heap *heap = me->heap;
     uint64_t began = mid_thread_cpu_nanos();
     mid_status status = MID_OK;
     *result = (mid_collect_result){0};
     MID_EMIT(heap, collect_begin);
-    while (mid_drain(heap, 4096, 0) != 0)
-        ;
+    me->world = true;
+    settle(me);
     if (any_suspect(heap)) {
-        sweep s = {.heap = heap};
+        sweep s = {.heap = heap, .me = me};
         status = sweep_run(&s, &result->freed);
-        if (status == MID_OK)
-            heap->thread->pub.moved = 0;
+        for (uint32_t id = 1; status == MID_OK && id <= heap->thread_count; id++)
+            heap->threads[id]->pub.moved = 0;
         result->candidates = s.candidates;
         result->garbage = s.garbage;
-        while (mid_drain(heap, 4096, 0) != 0)
-            ;
+        settle(me);
     }
+    me->world = false;
     result->micros = (mid_thread_cpu_nanos() - began) / 1000;
     heap->counts.collections++;
     heap->counts.collected_objects += result->freed;
     heap->counts.collect_micros += result->micros;
-    heap->live_at_collection = mid_live_bytes(heap);
+    MID_WRITE_(heap->live_at_collection, mid_live_bytes(heap));
     MID_EMIT(heap, collect_end, result);
     return status;
 }
 
-mid_status mid_cycles_prove(mid_heap *heap, const mid_handle *set, uint32_t count, uint64_t *freed)
+mid_status mid_cycles_prove(mid_impl *me, const mid_handle *set, uint32_t count, uint64_t *freed)
 {
-    sweep s = {.heap = heap, .list = set, .count = count};
+    mid_heap *heap = me->heap;
+    sweep s = {.heap = heap, .me = me, .list = set, .count = count};
     mid_status status = sweep_run(&s, freed);
     heap->counts.collected_objects += *freed;
     return status;

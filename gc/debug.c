@@ -46,7 +46,7 @@ static void describe(const mid_heap *heap, mid_handle handle, char *into, size_t
         snprintf(into, room, "handle %u is not of this heap", handle);
     else {
         mid_type type = (mid_type)(mid_entry_at(heap, handle)->word >> MID_TYPE_SHIFT_);
-        const char *name = type == 0 || type > heap->type_count ? NULL : mid_type_at(heap, type)->name;
+        const char *name = type == 0 || type > mid_type_count(heap) ? NULL : mid_type_at(heap, type)->name;
         snprintf(into, room, name == NULL ? "handle %u was freed" : "handle %u was freed (type %s)", handle, name);
     }
 }
@@ -124,7 +124,7 @@ mid_status mid_debug_new(mid_thread *thread, mid_type type, mid_handle *out)
         return complain(thread, "mid_new", 0, MID_ENULL, "no place for the handle");
     mid_heap *heap = mid_impl_of(thread)->heap;
     *out = 0;
-    if (type == 0 || type > heap->type_count)
+    if (type == 0 || type > mid_type_count(heap))
         return complain(thread, "mid_new", 0, MID_ETYPE, "the type is not registered");
     if (mid_type_at(heap, type)->item_size != 0)
         return complain(thread, "mid_new", 0, MID_ETYPE, "the type is of variable size");

@@ -11,15 +11,14 @@ mid_status mid_listener_add(mid_heap *heap, const mid_listener *listener)
         return MID_EINVAL;
     if (!mid_is_mutator(heap))
         return MID_ETHREAD;
-    if (heap->busy)
+    if (mid_busy(heap))
         return MID_EBUSY;
-    if (heap->listener_count == MID_LISTENERS_MAX)
-        return MID_ELIMIT;
-    /* The daemon emits only with the lock held. */
-    pthread_mutex_lock(&heap->lock);
-    heap->listeners[heap->listener_count++] = *listener;
-    pthread_mutex_unlock(&heap->lock);
-    return MID_OK;
+    mid_lock(heap); /* held wherever something is emitted */
+    bool room = heap->listener_count < MID_LISTENERS_MAX;
+    if (room)
+        heap->listeners[heap->listener_count++] = *listener;
+    mid_unlock(heap);
+    return room ? MID_OK : MID_ELIMIT;
 }
 
 mid_status mid_listener_remove(mid_heap *heap, void *context)
@@ -28,17 +27,17 @@ mid_status mid_listener_remove(mid_heap *heap, void *context)
         return MID_ENULL;
     if (!mid_is_mutator(heap))
         return MID_ETHREAD;
-    if (heap->busy)
+    if (mid_busy(heap))
         return MID_EBUSY;
     mid_status status = MID_EINVAL;
-    pthread_mutex_lock(&heap->lock);
+    mid_lock(heap);
     for (unsigned i = 0; i < heap->listener_count && status != MID_OK; i++)
         if (heap->listeners[i].context == context) {
             memmove(&heap->listeners[i], &heap->listeners[i + 1],
                     (--heap->listener_count - i) * sizeof heap->listeners[0]);
             status = MID_OK;
         }
-    pthread_mutex_unlock(&heap->lock);
+    mid_unlock(heap);
     return status;
 }
 

@@ -1,80 +1,145 @@
 /* gc/finalize.c: finalizers that could not run where their objects died, and what follows them.
  *
- * The queue is linked through entries and holds one count of each. Garbage found by the collector that has finalizers,
- * with all that they can reach, is *condemned*: each member is held by one more count until the finalizers have run; then
- * the set is counted again (cycle.c) and what is still garbage is freed. The order of PEP 442: weak references are cleared,
- * finalizers run, the set is recounted, the rest is freed. */
-#include "gc/heap.h"
+ * The queue is of dead objects, linked as dying ones are. Garbage found by the collector that has finalizers, with all that it
+ * can reach, is *condemned*: each member is held by one more count until the finalizers have run, which they do in the order of
+ * that array; then the set is counted again (cycle.c) and what is still garbage is freed. The order of PEP 442: weak references
+ * are cleared, finalizers run, the set is recounted, the rest is freed. Any mutator runs them, one at a time each; the queue and
+ * the array are taken from with `memory` held, finalizers run without. */
+#include "gc/count.h"
 
 bool mid_final_due(const mid_heap *heap, const mid_entry *entry)
 {
-    return mid_type_of_entry(heap, entry)->finalize != NULL && !(entry->word & MID_F_FINALIZED);
+    return mid_type_of_entry(heap, entry)->finalize != NULL && !(MID_READ_(entry->word) & MID_F_FINALIZED);
 }
 
-void mid_final_call(mid_heap *heap, mid_handle handle, mid_entry *entry)
+bool mid_final_waits(const mid_heap *heap)
 {
-    entry->word |= MID_F_FINALIZED;
-    heap->finalizing++;
-    mid_type_of_entry(heap, entry)->finalize(&heap->mutator->pub, handle);
-    heap->finalizing--;
-    heap->counts.finalized_objects++;
+    return MID_READ_(heap->final_count) != 0 || MID_READ_(heap->condemned_count) != 0;
+}
+
+static void call(mid_impl *me, mid_handle handle, mid_entry *entry)
+{
+    mid_heap *heap = me->heap;
+    __atomic_fetch_or(&entry->word, MID_F_FINALIZED, __ATOMIC_RELAXED);
+    me->finalizing++;
+    mid_type_of_entry(heap, entry)->finalize(&me->pub, handle);
+    me->finalizing--;
+    MID_COUNT(heap, finalized_objects, 1);
+}
+
+/* A dead object lives again while its finalizer runs, with one count, which the caller then takes away. */
+void mid_final_call(mid_impl *me, mid_handle handle, mid_entry *entry)
+{
+    MID_WRITE_(entry->count, me->pub.bias | MID_ONE_);
+    __atomic_store_n(&entry->shared, me->pub.fresh, __ATOMIC_RELEASE);
+    call(me, handle, entry);
 }
 
 void mid_final_push(mid_heap *heap, mid_handle handle)
 {
-    mid_entry_at(heap, handle)->link = 0;
+    mid_lock(heap);
+    MID_WRITE_(mid_entry_at(heap, handle)->shared, 0);
     if (heap->final_head == 0)
         heap->final_head = handle;
     else
-        mid_entry_at(heap, heap->final_tail)->link = handle;
+        MID_WRITE_(mid_entry_at(heap, heap->final_tail)->shared, handle);
     heap->final_tail = handle;
-    heap->final_count++;
-    mid_ask(heap, MID_ASK_FINALIZE);
+    MID_WRITE_(heap->final_count, heap->final_count + 1);
+    MID_WRITE_(heap->final_dead, heap->final_dead + 1);
+    mid_unlock(heap);
+    mid_ask_all(heap, MID_ASK_FINALIZE);
 }
 
-static void run_one(mid_heap *heap)
+static mid_handle pop(mid_heap *heap)
 {
+    mid_lock(heap);
     mid_handle handle = heap->final_head;
-    mid_entry *entry = mid_entry_at(heap, handle);
-    heap->final_head = entry->link;
-    if (heap->final_head == 0)
-        heap->final_tail = 0;
-    heap->final_count--;
-    entry->link = 0;
-    mid_final_call(heap, handle, entry);
-    if (heap->condemned_count == 0 && entry->count >= 2 * MID_ONE_)
-        heap->counts.resurrected_objects++;
-    mid_drop_ref(heap, handle);
+    if (handle != 0) {
+        heap->final_head = MID_READ_(mid_entry_at(heap, handle)->shared);
+        if (heap->final_head == 0)
+            heap->final_tail = 0;
+        MID_WRITE_(heap->final_count, heap->final_count - 1);
+        MID_WRITE_(heap->final_dead, heap->final_dead - 1);
+    }
+    mid_unlock(heap);
+    return handle;
 }
 
-static uint64_t judge(mid_heap *heap)
+static bool run_dead(mid_impl *me)
 {
+    mid_heap *heap = me->heap;
+    mid_handle handle = pop(heap);
+    if (handle == 0)
+        return false;
+    mid_entry *entry = mid_entry_at(heap, handle);
+    mid_final_call(me, handle, entry);
+    bool died = mid_uncount(me, handle, entry);
+    if (died)
+        mid_died(me, handle, entry);
+    mid_decided(me);
+    MID_COUNT(heap, resurrected_objects, !died);
+    return true;
+}
+
+/* The next of the condemned whose finalizer is due. */
+static mid_handle next_condemned(mid_heap *heap)
+{
+    mid_handle found = 0;
+    mid_lock(heap);
+    while (found == 0 && heap->condemned_next < heap->condemned_count) {
+        mid_handle handle = ((mid_handle *)heap->condemned.data)[heap->condemned_next++];
+        if (mid_final_due(heap, mid_entry_at(heap, handle)))
+            found = handle;
+    }
+    MID_WRITE_(heap->final_count, heap->final_count - (found != 0));
+    heap->finals_running += found != 0;
+    mid_unlock(heap);
+    return found;
+}
+
+static bool run_condemned(mid_impl *me)
+{
+    mid_heap *heap = me->heap;
+    mid_handle handle = next_condemned(heap);
+    if (handle == 0)
+        return false;
+    call(me, handle, mid_entry_at(heap, handle));
+    mid_lock(heap);
+    heap->finals_running--;
+    mid_unlock(heap);
+    return true;
+}
+
+void mid_final_run(mid_impl *me, uint64_t limit)
+{
+    if (me->finalizing)
+        return;
+    for (uint64_t n = 0; n < limit; n++)
+        if (!run_dead(me) && !run_condemned(me))
+            return;
+}
+
+uint64_t mid_final_judge(mid_impl *me)
+{
+    mid_heap *heap = me->heap;
+    if (heap->condemned_next < heap->condemned_count || heap->finals_running != 0)
+        return 0;
     uint32_t count = heap->condemned_count;
     mid_handle *set = heap->condemned.data;
-    heap->condemned_count = 0;
+    MID_WRITE_(heap->condemned_count, 0);
+    heap->condemned_next = 0;
+    me->world = true;
+    mid_boxes_settle(me);
     for (uint32_t i = 0; i < count; i++)
-        mid_drop_ref(heap, set[i]);
-    while (mid_drain(heap, 4096, 0) != 0) /* what their finalizers let go must not count as a holder */
+        mid_drop_ref(me, set[i]);
+    while (mid_drain(me, 4096, 0) != 0) /* what their finalizers let go must not count as a holder */
         ;
     uint64_t freed = 0;
-    mid_cycles_prove(heap, set, count, &freed);
+    mid_cycles_prove(me, set, count, &freed);
     for (uint32_t i = 0; i < count; i++) {
         mid_entry *entry = mid_entry_at(heap, set[i]);
-        heap->counts.resurrected_objects += mid_entry_live(entry) && mid_type_of_entry(heap, entry)->finalize != NULL;
+        MID_COUNT(heap, resurrected_objects, mid_entry_live(entry) && mid_type_of_entry(heap, entry)->finalize != NULL);
     }
-    return freed;
-}
-
-uint64_t mid_final_run(mid_heap *heap, uint64_t limit)
-{
-    if (heap->finalizing)
-        return 0;
-    uint64_t freed = 0;
-    for (uint64_t n = 0; heap->final_head != 0 && n < limit; n++)
-        run_one(heap);
-    if (heap->final_head == 0 && heap->condemned_count != 0)
-        freed = judge(heap);
-    if (heap->final_head != 0)
-        mid_ask(heap, MID_ASK_FINALIZE);
+    me->world = false;
     return freed;
 }

@@ -30,19 +30,6 @@ static mid_status take_options(mid_options *into, const mid_options *from)
     return contradicts ? MID_EINVAL : MID_OK;
 }
 
-static mid_status init_locks(mid_heap *heap)
-{
-    pthread_condattr_t monotonic;
-    if (pthread_condattr_init(&monotonic) != 0)
-        return MID_ESYSTEM;
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    bool ok = pthread_mutex_init(&heap->lock, NULL) == 0 && pthread_mutex_init(&heap->kick_lock, NULL) == 0 &&
-              pthread_mutex_init(&heap->stats_lock, NULL) == 0 &&
-              pthread_cond_init(&heap->changed, &monotonic) == 0;
-    pthread_condattr_destroy(&monotonic);
-    return ok ? MID_OK : MID_ESYSTEM;
-}
-
 /* Everything but the structure itself, which the caller maps. */
 static mid_status fill(mid_heap *heap)
 {
@@ -51,18 +38,12 @@ static mid_status fill(mid_heap *heap)
         status = mid_types_open(heap);
     if (status == MID_OK)
         status = mid_table_open(heap);
-    mid_array memory = {0};
-    if (status == MID_OK)
-        status = mid_array_grow(&heap->alloc, &memory, sizeof(mid_impl));
     if (status == MID_OK && heap->debug && heap->options.quarantine != 0)
         status = mid_array_grow(&heap->alloc, &heap->quarantine, heap->options.quarantine * sizeof(mid_handle));
-    heap->thread = memory.data;
-    if (status == MID_OK) {
-        heap->thread->pub.table = heap->table;
-        heap->thread->pub.types = heap->fast_types.data;
-        heap->thread->heap = heap;
-        status = init_locks(heap);
-    }
+    /* Without barriers every object counts as one that other threads may find. */
+    heap->fresh = !heap->options.shared || mid_barriers_open() ? MID_LIVE_ : MID_LIVE_ | MID_ESCAPED_;
+    if (status == MID_OK)
+        status = mid_place_new(heap); /* so that who closes the heap can attach */
     return status;
 }
 
@@ -72,11 +53,9 @@ static void drop_all(mid_heap *heap)
                            &heap->weak_heads.cells, &heap->pins.cells, &heap->plan_memory};
     for (size_t i = 0; i < sizeof arrays / sizeof arrays[0]; i++)
         mid_array_free(&heap->alloc, arrays[i]);
-    mid_array plan = {heap->plan, MID_PAGE}, thread = {heap->thread, mid_round(sizeof(mid_impl), MID_PAGE)};
+    mid_array plan = {heap->plan, MID_PAGE};
     mid_array_free(&heap->alloc, &plan);
-    if (heap->thread != NULL)
-        mid_array_free(&heap->alloc, &heap->thread->scope_handles);
-    mid_array_free(&heap->alloc, &thread);
+    mid_threads_forget(heap);
     mid_types_close(heap);
     mid_alloc_finish(&heap->alloc);
     mid_table_close(heap);
@@ -114,15 +93,22 @@ mid_status mid_heap_open_abi(mid_heap **out, const mid_options *options, uint32_
     heap->options = chosen;
     heap->os = *os;
     heap->debug = debug != 0;
-    heap->credit = (int64_t)chosen.credit;
     heap->growth_least = UINT64_MAX;
     mid_alloc_init(&heap->alloc, os, chosen.heap_limit, chosen.reserve, chosen.spare);
     heap->alloc.unbind = mid_unbind;
     heap->alloc.moved = pool_moved;
     heap->alloc.owner = heap;
     mid_caches_open(heap);
-    status = fill(heap);
+    status = mid_locks_open(heap);
     if (status != MID_OK) {
+        os->unmap(os->ctx, heap, mid_round(sizeof *heap, MID_PAGE));
+        return status;
+    }
+    status = fill(heap);
+    if (status == MID_OK)
+        status = mid_fork_enroll(heap);
+    if (status != MID_OK) {
+        mid_locks_close(heap);
         drop_all(heap);
         return status;
     }
@@ -135,22 +121,16 @@ static mid_status closable(mid_heap *heap)
 {
     if (heap == NULL)
         return MID_ENULL;
-    if (!mid_is_mutator(heap))
+    mid_thread *thread = mid_thread_current(heap);
+    mid_impl *me = thread == NULL ? NULL : mid_impl_of(thread);
+    if (__atomic_load_n(&heap->attached, __ATOMIC_ACQUIRE) != (me != NULL))
         return MID_ETHREAD;
-    if (heap->busy || heap->finalizing || heap->draining)
+    if (mid_busy(heap) || (me != NULL && (me->finalizing || me->draining)))
         return MID_EBUSY;
     pthread_mutex_lock(&heap->kick_lock);
     bool served = heap->kick != NULL;
     pthread_mutex_unlock(&heap->kick_lock);
-    return served || (heap->mutator != NULL && heap->mutator->in_region) ? MID_ETHREAD : MID_OK;
-}
-
-static void free_locks(mid_heap *heap)
-{
-    pthread_cond_destroy(&heap->changed);
-    pthread_mutex_destroy(&heap->stats_lock);
-    pthread_mutex_destroy(&heap->kick_lock);
-    pthread_mutex_destroy(&heap->lock);
+    return served || (me != NULL && me->in_region) ? MID_ETHREAD : MID_OK;
 }
 
 static void report_leaks(mid_heap *heap)
@@ -174,7 +154,8 @@ static void free_payloads(mid_heap *heap)
 {
     if (!heap->any_payload)
         return;
-    heap->busy++;
+    mid_callback frame;
+    mid_callback_begin(&frame, heap);
     for (uint32_t i = heap->first_index; i < heap->next_index; i++) {
         const mid_entry *entry = heap->table + i;
         bool dying = entry->count == MID_DYING_ && entry->word >> MID_TYPE_SHIFT_ != 0;
@@ -186,14 +167,24 @@ static void free_payloads(mid_heap *heap)
         if (payload != NULL)
             type->payload_free(payload, type->payload_context);
     }
-    heap->busy--;
+    mid_callback_end(&frame);
+}
+
+/* What is in quarantine has no payload any more. */
+static void forget_quarantine(mid_heap *heap)
+{
+    const mid_handle *ring = heap->quarantine.data;
+    uint32_t size = (uint32_t)heap->options.quarantine;
+    for (; heap->quarantine_count != 0; heap->quarantine_count--)
+        mid_entry_at(heap, ring[(heap->quarantine_at + size - heap->quarantine_count) % size])->count = 0;
 }
 
 static void destroy(mid_heap *heap)
 {
-    mid_quarantine_flush(heap); /* what is in it has no payload any more */
+    mid_fork_dismiss(heap);
+    forget_quarantine(heap);
     free_payloads(heap);
-    free_locks(heap);
+    mid_locks_close(heap);
     drop_all(heap);
 }
 
@@ -205,26 +196,32 @@ mid_status mid_heap_destroy(mid_heap *heap)
     return status;
 }
 
+/* Nothing of what threads left behind may be taken for held. */
+static mid_status collect_all(mid_thread *thread)
+{
+    mid_collect_result result = {0};
+    mid_status status;
+    do /* finalizers may drop what makes more garbage */
+        status = mid_collect(thread, &result);
+    while (status == MID_OK && result.freed != 0);
+    return status;
+}
+
 /* Scopes that are still open are closed; what only cycles hold goes; what is left was held. */
 mid_status mid_heap_close(mid_heap *heap)
 {
     mid_status status = closable(heap);
     if (status != MID_OK)
         return status;
-    mid_thread *thread = heap->mutator == NULL ? NULL : &heap->mutator->pub;
+    mid_thread *thread = mid_thread_current(heap);
     if (thread == NULL)
         status = mid_thread_attach(heap, &thread);
     if (status != MID_OK)
         return status;
     heap->alloc.limit = 0; /* the marks of this last collection may pass it */
-    mid_scope all = {0};
-    if (mid_impl_of(thread)->scope_height != 0)
-        mid_scope_close(thread, &all, 0);
-    mid_collect_result result = {0};
-    do /* finalizers may drop what makes more garbage */
-        status = mid_collect(thread, &result);
-    while (status == MID_OK && result.freed != 0);
-    mid_quarantine_flush(heap);
+    mid_scopes_close(mid_impl_of(thread));
+    collect_all(thread);
+    mid_quarantine_flush(mid_impl_of(thread));
     mid_stats stats;
     mid_stats_get(heap, &stats, sizeof stats);
     bool held = stats.live_objects != 0;

@@ -2,15 +2,18 @@
  *
  *   table.c    entries: reserve, take, give back            new.c      allocation behind the fast path
  *   release.c  counts to zero, the work list                resize.c   another number of items
+ *   share.c    counts of several threads, first loads       transfer.c another owner for a graph
  *   cycle.c    garbage cycles                               compact.c  evacuation
  *   finalize.c queue of finalizers, recount after them      weak.c     weak cells
  *   pin.c      pins                                         scope.c    temporaries
- *   thread.c   attach, safepoints, stop and resume          service.c  what the daemon asks
+ *   thread.c   attach, safepoints, blocked regions          stop.c     stop and resume the world
+ *   fork.c     fork                                         service.c  what the daemon asks
  *   type.c, stats.c, events.c, options.c, check.c, debug.c, status.c, map.c: what their names say
  *
- * WHO WRITES WHAT. Everything in a heap belongs to its mutator while it runs, and to whoever has claimed it while it
- * stands (thread.c). Exceptions, written by one side and read by the other at any time, are atomic: mid_thread.stop,
- * impl.state, heap.published. */
+ * WHO WRITES WHAT. A mid_impl belongs to its thread while that runs, and to whoever has claimed it while it does not
+ * (stop.c). Pools, the table's free entries, types, weak cells, pins, finalizers, listeners and everything in mid_alloc
+ * are changed with `memory` held, or while the world stands. Entries: count.h. Lock order: lock, memory, a thread's
+ * inbox_lock. kick_lock is taken with any of them and takes none. */
 #ifndef MID_GC_HEAP_H
 #define MID_GC_HEAP_H
 
@@ -28,7 +31,7 @@
 #define MID_F_ALL (15ull << 48)
 
 /* What a thread is asked at its next safepoint, bits of mid_thread.stop. */
-enum { MID_ASK_STOP = 1, MID_ASK_FINALIZE = 2, MID_ASK_DRAIN = 4, MID_ASK_COLLECT = 8 };
+enum { MID_ASK_STOP = 1, MID_ASK_FINALIZE = 2, MID_ASK_DRAIN = 4, MID_ASK_COLLECT = 8, MID_ASK_MERGE = 16, MID_ASK_FLUSH = 32 };
 
 typedef struct mid_type_info {
     size_t size, item_size;
@@ -59,19 +62,57 @@ typedef struct mid_weak_cell {
     uint32_t next, prev; /* cells of the same object; free list */
 } mid_weak_cell;
 
-typedef enum { MID_T_RUNNING, MID_T_BLOCKED, MID_T_CLAIMED } mid_thread_state;
+/* LOST: did not survive a fork. */
+typedef enum { MID_T_RUNNING, MID_T_BLOCKED, MID_T_CLAIMED, MID_T_ABSENT, MID_T_LOST } mid_thread_state;
 
+#define MID_OUTBOX 64u
+
+/* A thread's place in a heap. Detached, it is ABSENT and keeps its number, its objects and what waits in it, until the next
+ * thread that attaches takes it over. */
 typedef struct mid_impl {
     mid_thread pub; /* first: a mid_thread * is a mid_impl * */
     mid_heap *heap;
     pthread_t owner;
-    uint32_t state;      /* mid_thread_state; atomic, see thread.c */
+    uint32_t attached;   /* atomic: `owner` is a thread's */
+    uint32_t id;         /* as in the counts of what it owns; from 1 */
+    uint32_t state;      /* mid_thread_state; atomic, see stop.c */
     bool in_region;      /* between mid_blocked_enter and leave */
-    uint32_t returning;  /* atomic: it waits for `lock` to run on; no service claims it again before it has */
+    bool held;           /* under `lock`: claimed by the stopper */
+    bool world;          /* who works with this structure has stopped the world */
+    uint32_t returning;  /* atomic: it waits for `lock` to run on; nobody claims it again before it has */
+    struct mid_impl *next_mine; /* of the same thread, in other heaps */
+    char name[16];       /* of the thread, as the system knows it */
+
+    /* new.c, release.c */
+    mid_pool *owned[MID_CLASSES];
+    uint64_t recycled[MID_CLASSES]; /* slots freed into the cache, ever */
+    int64_t credit;
+    mid_handle pending;      /* dying entries, linked */
+    uint64_t pending_count;
+    mid_handle partial;      /* a dying array of which items up to partial_next are released */
+    size_t partial_next;
+    bool draining;
+    uint32_t finalizing;     /* inside finalizers: collection, compaction, detach and close are refused */
+
+    /* share.c */
+    mid_handle outbox[MID_OUTBOX]; /* others' objects of which this thread released more than the others had counted */
+    uint32_t outbox_count;
+    bool visit;                    /* some of them belong to threads that do not run */
+    pthread_mutex_t inbox_lock;
+    mid_array inbox;               /* handles from others' outboxes, under inbox_lock */
+    uint32_t inbox_count;          /* written under inbox_lock; atomic */
+
     mid_array scope_handles;
     size_t scope_height; /* handles kept; marks of open scopes among them */
     size_t scope_depth;
 } mid_impl;
+
+/* Callbacks under way on the calling thread, of whatever heap. */
+typedef struct mid_callback {
+    const mid_heap *heap;
+    struct mid_callback *outer;
+} mid_callback;
+extern __thread mid_callback *mid_callbacks __attribute__((tls_model("initial-exec")));
 
 #define MID_LISTENERS_MAX 8
 
@@ -82,8 +123,6 @@ struct mid_heap {
     mid_options options;
     mid_os os;
     bool debug;
-    uint32_t busy;       /* inside callbacks: every call is refused */
-    uint32_t finalizing; /* inside finalizers: collection, compaction, detach and close are */
 
     /* table.c */
     mid_entry *table;
@@ -98,26 +137,21 @@ struct mid_heap {
     mid_type_info *types;    /* 1-based; reserved whole, so that names and infos never move */
     size_t types_committed;
     mid_array fast_types;    /* mid_fast_type[MID_TYPES_MAX + 1] */
-    uint32_t type_count;
+    uint32_t type_count;     /* atomic */
     bool any_finalizer, any_payload;
 
-    /* new.c, release.c */
-    mid_pool *owned[MID_CLASSES];
-    uint16_t cache_room[MID_CLASSES]; /* free slots that may wait in the thread's cache; no division at each free */
-    int64_t credit;
-    mid_handle pending;      /* dying entries, linked */
-    uint64_t pending_count;
-    mid_handle partial;      /* a dying array of which items up to partial_next are released */
-    size_t partial_next;
-    bool draining;
+    /* release.c */
+    uint16_t cache_room[MID_CLASSES]; /* free slots that may wait in a thread's cache; no division at each free */
     mid_array quarantine;    /* debug heaps: handles, a ring */
     uint32_t quarantine_at, quarantine_count;
 
     /* finalize.c */
-    mid_handle final_head, final_tail;
-    uint64_t final_count;
+    mid_handle final_head, final_tail; /* dead objects, linked */
+    uint64_t final_count;    /* finalizers due, of the dead and of the condemned; atomic */
+    uint64_t final_dead;     /* on that list; atomic */
     mid_array condemned;     /* handles of garbage that waits for its finalizers; each holds a count */
-    uint32_t condemned_count;
+    uint32_t condemned_count, condemned_next;
+    uint32_t finals_running; /* finalizers of condemned objects under way */
 
     /* weak.c, pin.c */
     mid_array weak_cells;
@@ -131,23 +165,38 @@ struct mid_heap {
     mid_plan *plan;
     mid_array plan_memory;
 
-    /* thread.c, service.c */
-    pthread_mutex_t lock;    /* attach, detach, bind, and the whole of a stop; signalled through `changed` */
+    /* thread.c, stop.c, fork.c */
+    pthread_mutex_t memory;  /* recursive: see the head of this file */
+    pthread_mutex_t lock;    /* attach, detach, claims, and the whole of a stop; signalled through `changed` */
     pthread_cond_t changed;
-    mid_impl *thread;        /* the one there can be */
-    mid_impl *mutator;       /* it, while attached; else null */
-    uint32_t stop_wanted;    /* atomic: a service waits, or its request stands */
+    mid_impl *threads[MID_THREADS_MAX + 1]; /* by id; kept for the heap's life: a stale mid_thread is told, not followed */
+    uint32_t thread_count;   /* ids given out; atomic */
+    uint32_t attached;       /* threads attached; atomic */
+    bool stopping;           /* under lock: somebody waits for the world to stand, or has stopped it */
+    uint32_t stop_wanted;    /* atomic: somebody waits, or a request stands */
+    uint32_t late, last_late; /* under lock: the thread for which the service's stop was postponed, until it comes / is asked */
+    mid_impl *actor;         /* of a service's stop: mid_actor */
+    uint64_t stop_began;     /* thread CPU nanoseconds */
+    pthread_t claimer;       /* atomic: the stopper's thread, while `claimed`; only its own thread finds itself here */
+    bool claimed;            /* atomic: the world stands */
+    mid_heap *next_heap, *prev_heap; /* fork.c: all heaps of the process */
+    bool fork_stopped;       /* the world stands for a fork */
+    bool any_lost;           /* in the child: of what lost threads were at, anything may be half done */
+    void (*forked)(void *);  /* under kick_lock: the service's, with kick_context, in the child */
+
+    /* share.c */
+    pthread_mutex_t escapes; /* one forced escape at a time */
+    uint32_t fresh;          /* mid_thread.fresh */
+    uint32_t orphans;        /* atomic: a thread went to sleep, or left, with dead objects on its work list */
+    uint32_t lost_merges;    /* atomic: no memory for an inbox; a sweep finds what it would have told */
+
+    /* service.c */
     pthread_mutex_t kick_lock; /* held while a kick is under way */
     void (*kick)(void *);
     void *kick_context;
-    uint64_t stop_began;     /* thread CPU nanoseconds */
-    pthread_t claimer;       /* atomic: the service's thread, while `claimed`; only its own thread finds itself here */
-    bool claimed;            /* atomic */
-    pthread_mutex_t stats_lock;
-    mid_stats shown;         /* under stats_lock: for threads that may not look */
-    uint64_t live_at_kick;
-    uint64_t growth_least, growth_percent; /* atomic: when the mutator collects by itself, see service.h */
-    mid_own_collections own; /* under lock: what it collected so since the service last asked */
+    uint64_t live_at_kick;   /* atomic */
+    uint64_t growth_least, growth_percent; /* atomic: when a mutator collects by itself, see service.h */
+    mid_own_collections own; /* under lock: what was collected so since the service last asked */
     mid_snapshot published;  /* every field atomic, relaxed */
 
     /* events.c, stats.c, check.c */
@@ -155,8 +204,8 @@ struct mid_heap {
     unsigned listener_count;
     mid_stats counts;        /* the cumulative part */
     uint64_t large_objects, large_freed, large_allocated; /* objects, objects, bytes; ever */
-    uint64_t stop_histogram[MID_STOP_BUCKETS];
-    uint64_t live_at_collection;
+    uint64_t stop_histogram[MID_STOP_BUCKETS], wait_histogram[MID_STOP_BUCKETS];
+    uint64_t live_at_collection; /* atomic */
     char check_text[200];
 };
 
@@ -174,7 +223,7 @@ static inline mid_entry *mid_entry_at(const mid_heap *heap, mid_handle object)
 }
 static inline void *mid_address(const mid_entry *entry)
 {
-    return (void *)(uintptr_t)(entry->word & MID_ADDRESS_MASK_);
+    return (void *)(uintptr_t)(MID_READ_(entry->word) & MID_ADDRESS_MASK_);
 }
 static inline mid_type_info *mid_type_at(const mid_heap *heap, mid_type type)
 {
@@ -182,11 +231,11 @@ static inline mid_type_info *mid_type_at(const mid_heap *heap, mid_type type)
 }
 static inline mid_type_info *mid_type_of_entry(const mid_heap *heap, const mid_entry *entry)
 {
-    return mid_type_at(heap, (mid_type)(entry->word >> MID_TYPE_SHIFT_));
+    return mid_type_at(heap, (mid_type)(MID_READ_(entry->word) >> MID_TYPE_SHIFT_));
 }
 static inline bool mid_entry_live(const mid_entry *entry)
 {
-    return entry->count > MID_DYING_;
+    return MID_READ_(entry->count) > MID_DYING_;
 }
 static inline bool mid_sticky(uint32_t count)
 {
@@ -195,7 +244,52 @@ static inline bool mid_sticky(uint32_t count)
 /* An even number inside the part of the table that was given out. */
 static inline bool mid_in_table(const mid_heap *heap, mid_handle value)
 {
-    return (value & 1) == 0 && value / 2 >= heap->first_index && value / 2 < heap->next_index;
+    return (value & 1) == 0 && value / 2 >= heap->first_index &&
+           value / 2 < __atomic_load_n(&heap->next_index, __ATOMIC_ACQUIRE);
+}
+static inline void mid_lock(mid_heap *heap)
+{
+    pthread_mutex_lock(&heap->memory);
+}
+static inline void mid_unlock(mid_heap *heap)
+{
+    pthread_mutex_unlock(&heap->memory);
+}
+/* Is the calling thread inside a callback of this heap? */
+static inline bool mid_busy(const mid_heap *heap)
+{
+    for (const mid_callback *c = mid_callbacks; c != NULL; c = c->outer)
+        if (c->heap == heap)
+            return true;
+    return false;
+}
+static inline void mid_callback_begin(mid_callback *frame, const mid_heap *heap)
+{
+    *frame = (mid_callback){heap, mid_callbacks};
+    mid_callbacks = frame;
+}
+static inline void mid_callback_end(const mid_callback *frame)
+{
+    mid_callbacks = frame->outer;
+}
+static inline uint32_t mid_type_count(const mid_heap *heap)
+{
+    return __atomic_load_n(&heap->type_count, __ATOMIC_ACQUIRE);
+}
+static inline bool mid_lost(const mid_impl *impl)
+{
+    return MID_READ_(impl->state) == MID_T_LOST;
+}
+static inline bool mid_has_news(const mid_impl *impl)
+{
+    return __atomic_load_n(&impl->inbox_count, __ATOMIC_SEQ_CST) != 0;
+}
+/* Cumulative figures, by any thread. */
+#define MID_COUNT(heap, figure, more) __atomic_fetch_add(&(heap)->counts.figure, (more), __ATOMIC_RELAXED)
+/* For loops over all places, attached or not. */
+static inline uint32_t mid_thread_places(const mid_heap *heap)
+{
+    return __atomic_load_n(&heap->thread_count, __ATOMIC_ACQUIRE);
 }
 
 /* layout.c has no code: it pins what inline.h shares. */
@@ -221,36 +315,47 @@ static inline unsigned mid_class_for(size_t size, unsigned align_shift)
 size_t mid_object_size(const mid_type_info *type, const void *object);
 
 /* --- new.c */
-void mid_caches_flush(mid_heap *heap); /* pools' live counts are then exact, and none is owned */
+void mid_caches_flush(mid_impl *me); /* into the pools; it owns none then */
 void mid_unbind(void *heap, mid_pool *pool);
 mid_status mid_bind(mid_heap *heap, mid_pool *pool); /* more free slots with entries on the pool's chain */
-mid_status mid_slot_new(mid_heap *heap, size_t size, unsigned align_shift, mid_handle *out); /* unzeroed, count 0 */
-void mid_large_made(mid_heap *heap, size_t bytes);
+mid_status mid_slot_new(mid_impl *me, size_t size, unsigned align_shift, mid_handle *out); /* unzeroed, count 0 */
+void mid_large_made(mid_impl *me, size_t bytes);
 uint64_t mid_live_slots(const mid_heap *heap, unsigned size_class);
-uint64_t mid_live_bytes(const mid_heap *heap); /* slots and large blocks */
+uint64_t mid_live_bytes(mid_heap *heap); /* slots and large blocks */
 
 /* --- release.c */
 void mid_caches_open(mid_heap *heap);
-enum { MID_DRAIN_FINALIZE = 1 }; /* may run finalizers: only on the mutator's thread, outside the collector */
+enum { MID_DRAIN_FINALIZE = 1 }; /* may run finalizers: only on a mutator's thread, outside the collector */
 /* Free up to `limit` objects of the work list. */
-uint64_t mid_drain(mid_heap *heap, uint64_t limit, unsigned flags);
-bool mid_drain_all(mid_heap *heap); /* short of memory: everything, quarantine too; was there anything? */
-void mid_drop_ref(mid_heap *heap, mid_handle value); /* uncounts; may queue on the work list, frees nothing */
-void mid_free_entry(mid_heap *heap, mid_handle handle, mid_entry *entry); /* weak, pin, payload, memory */
-void mid_slot_free(mid_heap *heap, mid_handle handle, mid_entry *entry);
-void mid_slots_fell(mid_heap *heap, mid_pool *pool); /* mid_pool_fell, and perhaps a kick */
-void mid_slot_return(mid_heap *heap, mid_handle handle, mid_entry *entry); /* to its pool's chain; counts no free */
-void mid_quarantine_flush(mid_heap *heap);
+uint64_t mid_drain(mid_impl *me, uint64_t limit, unsigned flags);
+bool mid_drain_all(mid_impl *me); /* short of memory: everything, quarantine too; was there anything? */
+void mid_drop_ref(mid_impl *me, mid_handle value); /* uncounts; may queue on the work list, frees nothing */
+void mid_died(mid_impl *me, mid_handle value, mid_entry *entry); /* put what has just died on the work list */
+void mid_free_entry(mid_impl *me, mid_handle handle, mid_entry *entry); /* weak, pin, payload, memory */
+void mid_slot_free(mid_impl *me, mid_handle handle, mid_entry *entry);
+void mid_slots_fell(mid_impl *me, mid_pool *pool); /* mid_pool_fell, and perhaps a kick */
+void mid_slot_return(mid_impl *me, mid_handle handle, mid_entry *entry); /* to its pool's chain; counts no free */
+void mid_quarantine_flush(mid_impl *me);
+
+/* --- share.c */
+bool mid_last_shared(mid_impl *me, mid_entry *entry); /* the owner's last count goes, others know the object; died? */
+bool mid_uncount_other(mid_impl *me, mid_handle value, mid_entry *entry); /* not the owner; died? */
+void mid_outbox_flush(mid_impl *me);
+void mid_inbox_merge(mid_impl *me, mid_impl *of); /* `of` is me, or claimed */
+void mid_visit_idle(mid_impl *me);                     /* threads that do not run: their inboxes, a batch of their work */
+void mid_boxes_settle(mid_impl *me);              /* the world stands: all of them */
 
 /* --- cycle.c */
-mid_status mid_cycles_collect(mid_heap *heap, mid_collect_result *result);
+mid_status mid_cycles_collect(mid_impl *me, mid_collect_result *result);
 /* Free what is garbage among these handles, proved by an exact recount. */
-mid_status mid_cycles_prove(mid_heap *heap, const mid_handle *set, uint32_t count, uint64_t *freed);
+mid_status mid_cycles_prove(mid_impl *me, const mid_handle *set, uint32_t count, uint64_t *freed);
 
 /* --- finalize.c */
-void mid_final_push(mid_heap *heap, mid_handle handle); /* the queue takes over one count */
-uint64_t mid_final_run(mid_heap *heap, uint64_t limit); /* mutator only; returns garbage freed by the recount */
-void mid_final_call(mid_heap *heap, mid_handle handle, mid_entry *entry);
+void mid_final_push(mid_heap *heap, mid_handle handle); /* dead, its finalizer due */
+void mid_final_run(mid_impl *me, uint64_t limit);      /* on its own thread only */
+bool mid_final_waits(const mid_heap *heap);
+uint64_t mid_final_judge(mid_impl *me);                /* the world stands; returns garbage freed by the recount */
+void mid_final_call(mid_impl *me, mid_handle handle, mid_entry *entry);
 bool mid_final_due(const mid_heap *heap, const mid_entry *entry);
 
 /* --- weak.c, pin.c, map.c, scope.c */
@@ -259,36 +364,63 @@ void mid_pin_forget(mid_heap *heap, mid_handle handle, mid_entry *entry);
 uint32_t mid_map_get(const mid_map *map, uint32_t key);
 mid_status mid_map_set(mid_heap *heap, mid_map *map, uint32_t key, uint32_t value); /* cannot fail for a key it has */
 void mid_map_remove(mid_map *map, uint32_t key);
+void mid_scopes_close(mid_impl *me); /* all of them */
 
 /* --- compact.c */
-mid_status mid_compact_run(mid_heap *heap, uint64_t budget_micros, mid_compact_result *result);
+mid_status mid_compact_run(mid_impl *me, uint64_t budget_micros, mid_compact_result *result);
 mid_status mid_trim_run(mid_heap *heap, uint64_t budget_micros, uint64_t keep, uint64_t *returned);
 
 /* --- thread.c */
-void mid_ask(mid_heap *heap, uint32_t what);
-void mid_publish(mid_heap *heap, bool kick);
-void mid_credit_used(mid_heap *heap); /* by the mutator, wherever it has become negative */
+void mid_ask(mid_impl *impl, uint32_t what);
+void mid_unask(mid_impl *impl, uint32_t what);
+void mid_ask_all(mid_heap *heap, uint32_t what); /* under lock, or while nobody can attach */
+bool mid_is_mutator(mid_heap *heap);             /* the caller may work on this heap: attached, or nobody is */
+mid_status mid_thread_check(mid_thread *thread); /* MID_OK, or why a call cannot be served */
+mid_status mid_place_new(mid_heap *heap);        /* with `memory` held, or while nobody can attach */
+void mid_threads_forget(mid_heap *heap);         /* it closes */
+
+/* --- stop.c */
+/* Stop the world: every attached thread but `self` (which is the caller's, or null). MID_EPOSTPONED. Until resume the
+ * caller holds `lock`. While it waits, `self` counts as parked unless it is in the middle of a drain. */
+mid_status mid_world_stop(mid_heap *heap, mid_impl *self, uint64_t wait_micros, uint64_t *waited);
+void mid_world_resume(mid_heap *heap);
+#define MID_PATIENCE 100000u /* microseconds a call that was asked for waits for other threads */
+/* With whose structure does work go on that is nobody's, while the world stands? */
+mid_impl *mid_actor(mid_heap *heap, mid_impl *self);
+void mid_block(mid_impl *impl);
+void mid_unblock(mid_impl *impl);
+void mid_park(mid_impl *impl);
+/* To look at everything: stops the world, unless the caller has. MID_OK: until mid_look_end nothing changes. */
+mid_status mid_look_begin(mid_heap *heap, bool *stopped);
+void mid_look_end(mid_heap *heap, bool stopped);
+
+/* --- fork.c */
+mid_status mid_fork_enroll(mid_heap *heap);
+void mid_fork_dismiss(mid_heap *heap);
+mid_status mid_locks_open(mid_heap *heap);
+void mid_locks_close(mid_heap *heap);
+
+/* --- service.c */
+void mid_publish(mid_impl *me, bool kick);
+void mid_kick(mid_heap *heap);
+void mid_credit_used(mid_impl *me);                  /* wherever it has become negative */
 bool mid_grown(const mid_heap *heap, uint64_t live); /* enough to collect */
 bool mid_worth_a_kick(mid_heap *heap);
-/* For calls that the attached thread may make, anybody while none is, and callbacks of who has stopped the world.
- * MID_OK: until mid_look_end nothing changes. MID_ETHREAD. */
-mid_status mid_look_begin(mid_heap *heap, bool *locked);
-void mid_look_end(mid_heap *heap, bool locked);
-bool mid_is_mutator(const mid_heap *heap);      /* the caller may work on this heap: attached, or nobody is */
-mid_status mid_thread_check(mid_thread *thread); /* MID_OK, or why a call cannot be served */
 
 /* --- events.c, stats.c, check.c */
 #define MID_EMIT(heap, event, ...)                                                                                     \
     do {                                                                                                               \
+        mid_callback frame_;                                                                                           \
+        mid_callback_begin(&frame_, heap);                                                                             \
         for (unsigned i_ = 0; i_ < (heap)->listener_count; i_++)                                                       \
-            if ((heap)->listeners[i_].event != NULL) {                                                                 \
-                (heap)->busy += 1;                                                                                     \
+            if ((heap)->listeners[i_].event != NULL)                                                                   \
                 (heap)->listeners[i_].event((heap)->listeners[i_].context, ##__VA_ARGS__);                             \
-                (heap)->busy -= 1;                                                                                     \
-            }                                                                                                          \
+        mid_callback_end(&frame_);                                                                                     \
     } while (0)
 void mid_stop_recorded(mid_heap *heap, uint64_t micros);
-void mid_stats_fill(const mid_heap *heap, mid_stats *into);
+void mid_stats_fill(const mid_heap *heap, mid_stats *into); /* with `memory` held */
+uint64_t mid_waiting(const mid_heap *heap); /* on work lists */
+uint64_t mid_allocated_slots(const mid_heap *heap, unsigned size_class); /* ever */
 const char *mid_heap_verify(mid_heap *heap);
 
 #endif

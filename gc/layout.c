@@ -4,15 +4,19 @@
 #include "gc/heap.h"
 
 _Static_assert(sizeof(mid_entry) == 16, "a handle times eight is an entry's offset");
-_Static_assert(offsetof(mid_entry, word) == 0 && offsetof(mid_entry, count) == 8 && offsetof(mid_entry, link) == 12,
+_Static_assert(offsetof(mid_entry, word) == 0 && offsetof(mid_entry, count) == 8 && offsetof(mid_entry, shared) == 12,
                "entry layout is ABI");
 _Static_assert(sizeof(mid_slot) == 4, "slots are counted in fours");
 _Static_assert(sizeof(mid_fast_type) == 4, "thread layout is ABI");
 _Static_assert(offsetof(mid_thread, table) == 0 && offsetof(mid_thread, types) == sizeof(void *) &&
                    offsetof(mid_thread, stop) == 2 * sizeof(void *) &&
                    offsetof(mid_thread, moved) == 2 * sizeof(void *) + 8 &&
-                   offsetof(mid_thread, head) == 2 * sizeof(void *) + 16,
+                   offsetof(mid_thread, bias) == 2 * sizeof(void *) + 12 &&
+                   offsetof(mid_thread, head) == 2 * sizeof(void *) + 32,
                "thread layout is ABI");
+_Static_assert(MID_THREADS_MAX < MID_UNOWNED_ >> MID_OWNER_SHIFT_, "every thread has a number that fits beside a count");
+_Static_assert((MID_UNOWNED_ & ~(MID_LOCAL_ - 1)) == MID_UNOWNED_ && (MID_STICKY_ & 0x80000000u) != 0,
+               "a count word has an owner, none, or sticks");
 _Static_assert(MID_CLASSES_ == MID_CLASSES, "one cache a size class");
 _Static_assert(offsetof(mid_impl, pub) == 0, "mid_impl_of is a cast");
 _Static_assert(sizeof(mid_impl) <= MID_PAGE, "a thread's structure is one page");

@@ -27,12 +27,12 @@ mid_status mid_bind(mid_heap *heap, mid_pool *pool)
         if (handle == 0)
             break;
         mid_entry *entry = mid_entry_at(heap, handle);
-        entry->word = (uint64_t)(uintptr_t)mid_slot_at(c, base, pool->bound);
+        MID_WRITE_(entry->word, (uint64_t)(uintptr_t)mid_slot_at(c, base, pool->bound));
         mid_pool_bind(pool, handle);
-        *link = handle;
-        link = &entry->link;
+        MID_WRITE_(*link, handle);
+        link = &entry->shared;
     }
-    *link = 0;
+    MID_WRITE_(*link, 0);
     return pool->chain != 0 ? MID_OK : status;
 }
 
@@ -46,97 +46,118 @@ void mid_unbind(void *owner, mid_pool *pool)
     pool->chain = pool->first_name = 0;
 }
 
-static void hand_over(mid_heap *heap, mid_pool *pool, mid_class *c)
+static void hand_over(mid_impl *me, mid_pool *pool, mid_class *c)
 {
-    mid_thread *thread = &heap->mutator->pub;
     uint32_t count = (uint32_t)(pool->bound - pool->live);
-    thread->head[pool->size_class] = pool->chain;
-    thread->left[pool->size_class] = count;
+    me->pub.head[pool->size_class] = pool->chain;
+    MID_WRITE_(me->pub.left[pool->size_class], count);
     pool->chain = 0;
     pool->live = pool->bound;
     c->handed += count;
-    heap->credit -= (int64_t)count * c->slot_size;
-    if (heap->credit < 0)
-        mid_credit_used(heap);
+    me->credit -= (int64_t)count * c->slot_size;
 }
 
-/* Fill the mutator's cache of a class from its pool, or from the fullest one that has room. */
-static mid_status refill(mid_heap *heap, unsigned size_class)
+/* Fill the cache of a class from the thread's pool, or from the fullest one that has room. */
+static mid_status take_slots(mid_impl *me, unsigned size_class)
 {
+    mid_heap *heap = me->heap;
     mid_class *c = &heap->alloc.classes[size_class];
     mid_status status = MID_OK;
-    if (heap->pending != 0 || heap->partial != 0)
-        mid_drain(heap, DRAIN_PER_REFILL, 0);
-    if (heap->mutator->pub.head[size_class] != 0) /* the drain has freed some */
-        return MID_OK;
     for (;;) {
-        mid_pool *pool = heap->owned[size_class];
+        mid_pool *pool = me->owned[size_class];
         if (pool != NULL) {
             if (pool->chain == 0 && pool->bound < pool->slots)
                 status = mid_bind(heap, pool);
             if (pool->chain != 0) {
-                hand_over(heap, pool, c);
+                hand_over(me, pool, c);
                 return MID_OK;
             }
             if (status != MID_OK)
                 return status;
-            heap->owned[size_class] = NULL;
+            me->owned[size_class] = NULL;
             mid_pool_put(&heap->alloc, pool);
         }
         pool = mid_pool_take(&heap->alloc, size_class, &status);
         if (pool == NULL)
             return status;
-        heap->owned[size_class] = pool;
+        me->owned[size_class] = pool;
     }
 }
 
-/* Short of memory: what waits to be freed is freed (invariant 9), then a last try. */
-bool mid_drain_all(mid_heap *heap)
+static mid_status refill(mid_impl *me, unsigned size_class)
 {
-    bool any = heap->pending_count != 0 || heap->quarantine_count != 0;
-    while (mid_drain(heap, 4096, 0) != 0)
+    if (mid_has_news(me) && !me->draining)
+        mid_inbox_merge(me, me); /* what other threads freed of this one's */
+    if (me->pending != 0 || me->partial != 0)
+        mid_drain(me, DRAIN_PER_REFILL, 0);
+    if (me->outbox_count != 0)
+        mid_outbox_flush(me);
+    if (me->pub.head[size_class] != 0) /* the drain has freed some */
+        return MID_OK;
+    mid_lock(me->heap);
+    mid_status status = take_slots(me, size_class);
+    mid_unlock(me->heap);
+    if (me->credit < 0)
+        mid_credit_used(me);
+    return status;
+}
+
+/* Short of memory: what waits to be freed is freed (invariant 9), then a last try. */
+bool mid_drain_all(mid_impl *me)
+{
+    bool any = me->pending_count != 0 || me->heap->quarantine_count != 0;
+    while (mid_drain(me, 4096, 0) != 0)
         ;
-    mid_quarantine_flush(heap);
+    mid_quarantine_flush(me);
     return any;
 }
 
 static mid_status refused(mid_heap *heap, mid_status status, size_t bytes)
 {
+    mid_lock(heap);
     MID_EMIT(heap, refused, status, bytes);
+    mid_unlock(heap);
     return status;
 }
 
-static __attribute__((noinline)) mid_status refill_hard(mid_heap *heap, unsigned size_class)
+static bool give_one_back(mid_heap *heap)
 {
-    mid_status status = refill(heap, size_class);
-    if (status != MID_OK && mid_drain_all(heap))
-        status = refill(heap, size_class);
-    while (status != MID_OK && mid_pool_return_one(&heap->alloc)) /* empty pools hold entries */
-        status = refill(heap, size_class);
-    return status == MID_OK ? MID_OK : refused(heap, status, mid_class_size(size_class));
+    mid_lock(heap);
+    bool any = mid_pool_return_one(&heap->alloc);
+    mid_unlock(heap);
+    return any;
 }
 
-static inline mid_status slot_new(mid_heap *heap, unsigned size_class, mid_handle *out)
+static __attribute__((noinline)) mid_status refill_hard(mid_impl *me, unsigned size_class)
 {
-    mid_thread *thread = &heap->mutator->pub;
-    mid_status status = thread->head[size_class] != 0 ? MID_OK : refill_hard(heap, size_class);
+    mid_status status = refill(me, size_class);
+    if (status != MID_OK && mid_drain_all(me))
+        status = refill(me, size_class);
+    while (status != MID_OK && give_one_back(me->heap)) /* empty pools hold entries */
+        status = refill(me, size_class);
+    return status == MID_OK ? MID_OK : refused(me->heap, status, mid_class_size(size_class));
+}
+
+/* Its `shared` stays even until it is an object. */
+static inline mid_status slot_new(mid_impl *me, unsigned size_class, mid_handle *out)
+{
+    mid_thread *thread = &me->pub;
+    mid_status status = thread->head[size_class] != 0 ? MID_OK : refill_hard(me, size_class);
     if (status != MID_OK)
         return status;
     *out = thread->head[size_class];
-    mid_entry *entry = mid_entry_at(heap, *out);
-    thread->head[size_class] = entry->link;
-    thread->left[size_class]--;
-    entry->link = 0;
-    entry->word &= MID_ADDRESS_MASK_;
+    mid_entry *entry = mid_entry_at(me->heap, *out);
+    thread->head[size_class] = MID_READ_(entry->shared);
+    MID_WRITE_(thread->left[size_class], thread->left[size_class] - 1);
+    MID_WRITE_(entry->shared, 0);
+    MID_WRITE_(entry->word, entry->word & MID_ADDRESS_MASK_);
     return MID_OK;
 }
 
-void mid_large_made(mid_heap *heap, size_t bytes)
+void mid_large_made(mid_impl *me, size_t bytes)
 {
-    heap->large_allocated += bytes;
-    heap->credit -= (int64_t)bytes;
-    if (heap->credit < 0)
-        mid_credit_used(heap);
+    me->heap->large_allocated += bytes;
+    me->credit -= (int64_t)bytes;
 }
 
 /* An entry that is bound to no slot, if need be from an empty pool. */
@@ -148,52 +169,60 @@ static mid_handle spare_entry(mid_heap *heap, mid_status *status)
     return handle;
 }
 
-static mid_status large_new(mid_heap *heap, size_t size, mid_handle *out)
+static mid_status large_take(mid_impl *me, size_t size, mid_handle *out)
 {
+    mid_heap *heap = me->heap;
     mid_status status;
+    mid_lock(heap);
     mid_handle handle = spare_entry(heap, &status);
     void *at = handle == 0 ? NULL : mid_large_new(&heap->alloc, size, handle, &status);
-    if (at == NULL && mid_drain_all(heap)) {
-        if (handle == 0)
-            handle = spare_entry(heap, &status);
-        if (handle != 0)
-            at = mid_large_new(&heap->alloc, size, handle, &status);
+    if (at != NULL) {
+        MID_WRITE_(mid_entry_at(heap, handle)->word, (uint64_t)(uintptr_t)at | MID_F_LARGE);
+        heap->large_objects++;
+        mid_large_made(me, mid_large_bytes(size));
+        *out = handle;
+        status = MID_OK;
+    } else if (handle != 0) {
+        mid_entry_give(heap, handle);
     }
-    if (at == NULL) {
-        if (handle != 0)
-            mid_entry_give(heap, handle);
-        return refused(heap, status, size);
-    }
-    mid_entry_at(heap, handle)->word = (uint64_t)(uintptr_t)at | MID_F_LARGE;
-    heap->large_objects++;
-    mid_large_made(heap, mid_large_bytes(size));
-    *out = handle;
-    return MID_OK;
+    mid_unlock(heap);
+    return status;
 }
 
-mid_status mid_slot_new(mid_heap *heap, size_t size, unsigned align_shift, mid_handle *out)
+static mid_status large_new(mid_impl *me, size_t size, mid_handle *out)
+{
+    mid_status status = large_take(me, size, out);
+    if (status != MID_OK && mid_drain_all(me))
+        status = large_take(me, size, out);
+    if (me->credit < 0)
+        mid_credit_used(me);
+    return status == MID_OK ? MID_OK : refused(me->heap, status, size);
+}
+
+mid_status mid_slot_new(mid_impl *me, size_t size, unsigned align_shift, mid_handle *out)
 {
     if (size > MID_POOLED_MAX)
-        return large_new(heap, size, out);
-    return slot_new(heap, mid_class_for(size, align_shift), out);
+        return large_new(me, size, out);
+    return slot_new(me, mid_class_for(size, align_shift), out);
 }
 
 static inline mid_status make(mid_thread *thread, mid_type type, size_t items, size_t size, mid_handle *out)
 {
-    mid_heap *heap = mid_impl_of(thread)->heap;
-    const mid_type_info *info = mid_type_at(heap, type);
-    mid_status status = size > MID_POOLED_MAX ? large_new(heap, size, out)
-                                              : slot_new(heap, mid_class_for(size, info->align_shift), out);
+    mid_impl *me = mid_impl_of(thread);
+    const mid_type_info *info = mid_type_at(me->heap, type);
+    mid_status status = size > MID_POOLED_MAX ? large_new(me, size, out)
+                                              : slot_new(me, mid_class_for(size, info->align_shift), out);
     if (status != MID_OK)
         return status;
-    mid_entry *entry = mid_entry_at(heap, *out);
+    mid_entry *entry = mid_entry_(thread, *out);
     char *object = mid_address(entry);
     if (!(entry->word & MID_F_LARGE)) /* large blocks come cleared */
         memset(object, 0, mid_round(size, 8));
     if (info->item_size != 0)
         *(uint32_t *)(object + info->length_offset) = (uint32_t)items;
-    entry->word |= (uint64_t)type << MID_TYPE_SHIFT_;
-    entry->count = MID_ONE_;
+    MID_WRITE_(entry->word, entry->word | (uint64_t)type << MID_TYPE_SHIFT_);
+    MID_WRITE_(entry->count, thread->bias | MID_ONE_);
+    __atomic_store_n(&entry->shared, thread->fresh, __ATOMIC_RELEASE);
     return MID_OK;
 }
 
@@ -201,7 +230,7 @@ mid_handle mid_new_slow_(mid_thread *thread, mid_type type)
 {
     mid_handle made = 0;
     mid_status status = mid_thread_check(thread);
-    if (status == MID_OK && (type == 0 || type > mid_impl_of(thread)->heap->type_count ||
+    if (status == MID_OK && (type == 0 || type > mid_type_count(mid_impl_of(thread)->heap) ||
                              mid_type_at(mid_impl_of(thread)->heap, type)->item_size != 0))
         status = MID_ETYPE;
     if (status == MID_OK)
@@ -219,7 +248,7 @@ mid_status mid_new_array(mid_thread *thread, mid_type type, size_t items, mid_ha
     if (status != MID_OK)
         return status;
     mid_heap *heap = mid_impl_of(thread)->heap;
-    if (type == 0 || type > heap->type_count || mid_type_at(heap, type)->item_size == 0)
+    if (type == 0 || type > mid_type_count(heap) || mid_type_at(heap, type)->item_size == 0)
         return MID_ETYPE;
     const mid_type_info *info = mid_type_at(heap, type);
     size_t size;
@@ -232,35 +261,46 @@ mid_status mid_new_array(mid_thread *thread, mid_type type, size_t items, mid_ha
     return status;
 }
 
+/* With `memory` held. Of some moment, while threads run: never below zero. */
 uint64_t mid_live_slots(const mid_heap *heap, unsigned size_class)
 {
     const mid_class *c = &heap->alloc.classes[size_class];
-    return c->handed - c->freed - (heap->mutator == NULL ? 0 : heap->mutator->pub.left[size_class]);
+    uint64_t live = c->handed - c->freed;
+    for (uint32_t id = 1; id <= mid_thread_places(heap); id++) {
+        uint64_t left = MID_READ_(heap->threads[id]->pub.left[size_class]);
+        live -= left < live ? left : live;
+    }
+    return live;
 }
 
-uint64_t mid_live_bytes(const mid_heap *heap)
+uint64_t mid_live_bytes(mid_heap *heap)
 {
+    mid_lock(heap);
     uint64_t bytes = heap->alloc.large_live;
     for (unsigned i = 0; i < MID_CLASSES; i++)
         bytes += mid_live_slots(heap, i) * heap->alloc.classes[i].slot_size;
+    mid_unlock(heap);
     return bytes;
 }
 
-void mid_caches_flush(mid_heap *heap)
+void mid_caches_flush(mid_impl *me)
 {
-    mid_thread *thread = heap->mutator == NULL ? NULL : &heap->mutator->pub;
-    for (unsigned i = 0; i < MID_CLASSES && thread != NULL; i++) {
-        mid_handle handle = thread->head[i];
-        heap->alloc.classes[i].handed -= thread->left[i];
-        thread->head[i] = thread->left[i] = 0;
+    mid_heap *heap = me->heap;
+    mid_lock(heap);
+    for (unsigned i = 0; i < MID_CLASSES; i++) {
+        mid_handle handle = me->pub.head[i];
+        heap->alloc.classes[i].handed -= me->pub.left[i];
+        me->pub.head[i] = 0;
+        MID_WRITE_(me->pub.left[i], 0);
         while (handle != 0) {
             mid_entry *entry = mid_entry_at(heap, handle);
-            mid_handle next = entry->link;
-            mid_slot_return(heap, handle, entry);
+            mid_handle next = MID_READ_(entry->shared);
+            mid_slot_return(me, handle, entry);
             handle = next;
         }
-        if (heap->owned[i] != NULL)
-            mid_pool_put(&heap->alloc, heap->owned[i]);
-        heap->owned[i] = NULL;
+        if (me->owned[i] != NULL)
+            mid_pool_put(&heap->alloc, me->owned[i]);
+        me->owned[i] = NULL;
     }
+    mid_unlock(heap);
 }

@@ -41,9 +41,10 @@ static inline __attribute__((always_inline)) void mid_refs_fixed(mid_heap *heap,
             fn(context, slots + type->slots[i]);
     if (type->trace != NULL) {
         mid_ref_visitor visitor = {{mid_refs_visit_}, fn, context};
-        heap->busy++; /* it is not to call the heap */
+        mid_callback frame; /* it is not to call the heap */
+        mid_callback_begin(&frame, heap);
         type->trace(object, &visitor.base);
-        heap->busy--;
+        mid_callback_end(&frame);
     }
 }
 

@@ -15,8 +15,8 @@ static void swap_slots(mid_heap *heap, mid_handle handle, mid_handle other)
     }
     mid_entry *a = mid_entry_at(heap, handle), *b = mid_entry_at(heap, other);
     uint64_t difference = (a->word ^ b->word) & MID_ADDRESS_MASK_;
-    a->word ^= difference;
-    b->word ^= difference;
+    MID_WRITE_(a->word, a->word ^ difference);
+    MID_WRITE_(b->word, b->word ^ difference);
 }
 
 static void bind_slot(mid_heap *heap, char *at, mid_handle handle)
@@ -26,20 +26,24 @@ static void bind_slot(mid_heap *heap, char *at, mid_handle handle)
     mid_pool_names(pool)[mid_slot_of(c, mid_pool_base(pool), at)] = handle;
 }
 
-static mid_status pooled_to_pooled(mid_heap *heap, mid_handle handle, size_t kept, size_t size, unsigned align_shift)
+static mid_status pooled_to_pooled(mid_impl *me, mid_handle handle, size_t kept, size_t size, unsigned align_shift)
 {
+    mid_heap *heap = me->heap;
     mid_handle other;
-    mid_status status = mid_slot_new(heap, size, align_shift, &other);
+    mid_status status = mid_slot_new(me, size, align_shift, &other);
     if (status != MID_OK)
         return status;
     memcpy(mid_address(mid_entry_at(heap, other)), mid_address(mid_entry_at(heap, handle)), kept);
+    mid_lock(heap);
     swap_slots(heap, handle, other);
-    mid_slot_free(heap, other, mid_entry_at(heap, other));
+    mid_unlock(heap);
+    mid_slot_free(me, other, mid_entry_at(heap, other));
     return MID_OK;
 }
 
-static mid_status pooled_to_large(mid_heap *heap, mid_handle handle, size_t kept, size_t size)
+static mid_status pooled_to_large(mid_impl *me, mid_handle handle, size_t kept, size_t size)
 {
+    mid_heap *heap = me->heap;
     mid_status status;
     mid_handle other = mid_entry_take(heap, &status);
     char *to = other == 0 ? NULL : mid_large_new(&heap->alloc, size, handle, &status);
@@ -51,12 +55,12 @@ static mid_status pooled_to_large(mid_heap *heap, mid_handle handle, size_t kept
     mid_entry *entry = mid_entry_at(heap, handle);
     char *from = mid_address(entry);
     memcpy(to, from, kept);
-    entry->word = (entry->word & ~MID_ADDRESS_MASK_) | (uint64_t)(uintptr_t)to | MID_F_LARGE;
+    MID_WRITE_(entry->word, (entry->word & ~MID_ADDRESS_MASK_) | (uint64_t)(uintptr_t)to | MID_F_LARGE);
     bind_slot(heap, from, other);
-    mid_entry_at(heap, other)->word = (uint64_t)(uintptr_t)from;
-    mid_slot_free(heap, other, mid_entry_at(heap, other));
+    MID_WRITE_(mid_entry_at(heap, other)->word, (uint64_t)(uintptr_t)from);
+    mid_slot_free(me, other, mid_entry_at(heap, other));
     heap->large_objects++;
-    mid_large_made(heap, mid_large_bytes(size));
+    mid_large_made(me, mid_large_bytes(size));
     return MID_OK;
 }
 
@@ -67,7 +71,7 @@ static void large_into_slot(mid_heap *heap, mid_handle handle, size_t old_size, 
     char *from = mid_address(entry), *to = mid_address(mid_entry_at(heap, other));
     memcpy(to, from, size);
     bind_slot(heap, to, handle);
-    entry->word = (entry->word & ~(MID_ADDRESS_MASK_ | MID_F_LARGE)) | (uint64_t)(uintptr_t)to;
+    MID_WRITE_(entry->word, (entry->word & ~(MID_ADDRESS_MASK_ | MID_F_LARGE)) | (uint64_t)(uintptr_t)to);
     mid_entry_give(heap, other);
     mid_large_free(&heap->alloc, from, old_size, handle);
     heap->large_freed++;
@@ -78,35 +82,37 @@ static void large_into_run(mid_heap *heap, mid_handle handle, size_t old_size, s
     mid_entry *entry = mid_entry_at(heap, handle);
     void *from = mid_address(entry);
     memcpy(to, from, size);
-    entry->word = (entry->word & ~MID_ADDRESS_MASK_) | (uint64_t)(uintptr_t)to;
+    MID_WRITE_(entry->word, (entry->word & ~MID_ADDRESS_MASK_) | (uint64_t)(uintptr_t)to);
     mid_large_free(&heap->alloc, from, old_size, handle);
 }
 
-static mid_status large_to_large(mid_heap *heap, mid_handle handle, size_t old_size, size_t size, bool pinned)
+static mid_status large_to_large(mid_impl *me, mid_handle handle, size_t old_size, size_t size, bool pinned)
 {
+    mid_heap *heap = me->heap;
     mid_status status;
     mid_entry *entry = mid_entry_at(heap, handle);
     void *to = mid_large_resize(&heap->alloc, mid_address(entry), old_size, size, handle, pinned, &status);
     if (to == NULL)
         return status;
-    entry->word = (entry->word & ~MID_ADDRESS_MASK_) | (uint64_t)(uintptr_t)to;
+    MID_WRITE_(entry->word, (entry->word & ~MID_ADDRESS_MASK_) | (uint64_t)(uintptr_t)to);
     if (size > old_size)
-        mid_large_made(heap, mid_large_bytes(size) - mid_large_bytes(old_size));
+        mid_large_made(me, mid_large_bytes(size) - mid_large_bytes(old_size));
     return MID_OK;
 }
 
-static mid_status grow(mid_heap *heap, mid_handle handle, const mid_type_info *type, size_t old_size, size_t size)
+static mid_status grow(mid_impl *me, mid_handle handle, const mid_type_info *type, size_t old_size, size_t size)
 {
+    mid_heap *heap = me->heap;
     mid_entry *entry = mid_entry_at(heap, handle);
     bool pinned = (entry->word & MID_F_PINNED) != 0;
     mid_status status = MID_OK;
     if (entry->word & MID_F_LARGE)
-        return large_to_large(heap, handle, old_size, size, pinned);
+        return large_to_large(me, handle, old_size, size, pinned);
     if (size > mid_class_size(mid_pool_of(mid_address(entry))->size_class)) {
         if (pinned)
             return MID_EPINNED;
-        status = size > MID_POOLED_MAX ? pooled_to_large(heap, handle, old_size, size)
-                                       : pooled_to_pooled(heap, handle, old_size, size, type->align_shift);
+        status = size > MID_POOLED_MAX ? pooled_to_large(me, handle, old_size, size)
+                                       : pooled_to_pooled(me, handle, old_size, size, type->align_shift);
     }
     if (status == MID_OK && !(entry->word & MID_F_LARGE))
         memset((char *)mid_address(entry) + old_size, 0, size - old_size);
@@ -114,7 +120,7 @@ static mid_status grow(mid_heap *heap, mid_handle handle, const mid_type_info *t
 }
 
 typedef struct tail {
-    mid_heap *heap;
+    mid_impl *me;
     const char *from;
 } tail;
 
@@ -125,21 +131,22 @@ static void drop_beyond(void *context, mid_slot *slot)
         return;
     mid_handle old = slot->bits_;
     slot->bits_ = 0;
-    mid_drop_ref(t->heap, old);
+    mid_drop_ref(t->me, old);
 }
 
 /* References in items that go, declared or traced, are taken out once nothing can fail any more, and freed last: a finalizer
  * must not see the object half done. */
-static void drop_tail(mid_heap *heap, const mid_type_info *type, char *at, size_t items)
+static void drop_tail(mid_impl *me, const mid_type_info *type, char *at, size_t items)
 {
-    tail t = {heap, at + type->size + items * type->item_size};
+    tail t = {me, at + type->size + items * type->item_size};
     if (type->items_are_refs || type->trace != NULL)
-        mid_refs(heap, type, at, drop_beyond, &t);
+        mid_refs(me->heap, type, at, drop_beyond, &t);
     *(uint32_t *)(at + type->length_offset) = (uint32_t)items;
 }
 
-static mid_status shrink(mid_heap *heap, mid_handle handle, const mid_type_info *type, size_t items, size_t size)
+static mid_status shrink(mid_impl *me, mid_handle handle, const mid_type_info *type, size_t items, size_t size)
 {
+    mid_heap *heap = me->heap;
     mid_entry *entry = mid_entry_at(heap, handle);
     char *at = mid_address(entry);
     void *run = NULL;
@@ -152,30 +159,50 @@ static mid_status shrink(mid_heap *heap, mid_handle handle, const mid_type_info 
     if (pinned && (to_slot || to_run))
         return MID_EPINNED;
     if (to_slot)
-        status = mid_slot_new(heap, size, type->align_shift, &other);
+        status = mid_slot_new(me, size, type->align_shift, &other);
     else if (to_run)
         run = mid_large_new(&heap->alloc, size, handle, &status);
     if (status != MID_OK)
         return status;
-    drop_tail(heap, type, at, items);
+    drop_tail(me, type, at, items);
     if (to_slot)
         large_into_slot(heap, handle, old_size, size, other);
     else if (to_run)
         large_into_run(heap, handle, old_size, size, run);
     else if (large)
-        large_to_large(heap, handle, old_size, size, pinned);
+        large_to_large(me, handle, old_size, size, pinned);
     else if (!pinned && mid_class_for(size, type->align_shift) != mid_pool_of(at)->size_class)
-        pooled_to_pooled(heap, handle, size, size, type->align_shift); /* or it stays where it is */
+        pooled_to_pooled(me, handle, size, size, type->align_shift); /* or it stays where it is */
     return MID_OK;
 }
 
+/* With `memory` held, but for the frees that follow: pools, runs and the back index change. */
+static mid_status locked(mid_impl *me, mid_handle handle, const mid_type_info *type, size_t items, size_t size)
+{
+    mid_entry *entry = mid_entry_at(me->heap, handle);
+    size_t old_items = mid_items(type, mid_address(entry)), old_size = mid_object_size(type, mid_address(entry));
+    bool was_draining = me->draining;
+    mid_lock(me->heap);
+    me->draining = true; /* nothing is freed, and no other lock taken, in between */
+    mid_status status = items <= old_items ? shrink(me, handle, type, items, size)
+                                           : grow(me, handle, type, old_size, size);
+    me->draining = was_draining;
+    mid_unlock(me->heap);
+    if (status == MID_OK && items > old_items)
+        *(uint32_t *)((char *)mid_address(entry) + type->length_offset) = (uint32_t)items;
+    return status;
+}
+
 /* As for an allocation: what waits is freed, and empty pools give up the entries they hold; then it is worth another try. */
-static bool short_of_memory(mid_heap *heap, mid_status status)
+static bool short_of_memory(mid_impl *me, mid_status status)
 {
     if (status != MID_ENOMEM && status != MID_ELIMIT)
         return false;
-    bool drained = mid_drain_all(heap);
-    return mid_pool_return_one(&heap->alloc) || drained;
+    bool drained = mid_drain_all(me);
+    mid_lock(me->heap);
+    bool returned = mid_pool_return_one(&me->heap->alloc);
+    mid_unlock(me->heap);
+    return returned || drained;
 }
 
 mid_status mid_resize(mid_thread *thread, mid_handle object, size_t items)
@@ -184,26 +211,17 @@ mid_status mid_resize(mid_thread *thread, mid_handle object, size_t items)
     mid_entry *entry = mid_checked(thread, object, &status);
     if (entry == NULL)
         return status;
-    mid_heap *heap = mid_impl_of(thread)->heap;
-    const mid_type_info *type = mid_type_of_entry(heap, entry);
+    mid_impl *me = mid_impl_of(thread);
+    const mid_type_info *type = mid_type_of_entry(me->heap, entry);
     if (type->item_size == 0)
         return MID_ETYPE;
     if (items > UINT32_MAX || items > (((size_t)1 << 40) - type->size) / type->item_size)
         return MID_ESIZE;
     size_t size = type->size + items * type->item_size;
-    if (items <= mid_items(type, mid_address(entry))) {
-        status = shrink(heap, object, type, items, size);
-        if (short_of_memory(heap, status))
-            status = shrink(heap, object, type, items, size);
-        if (heap->pending != 0)
-            mid_drain(heap, heap->options.free_batch, MID_DRAIN_FINALIZE);
-        return status;
-    }
-    size_t old_size = mid_object_size(type, mid_address(entry));
-    status = grow(heap, object, type, old_size, size);
-    if (short_of_memory(heap, status))
-        status = grow(heap, object, type, old_size, size);
-    if (status == MID_OK)
-        *(uint32_t *)((char *)mid_address(entry) + type->length_offset) = (uint32_t)items;
+    status = locked(me, object, type, items, size);
+    if (short_of_memory(me, status))
+        status = locked(me, object, type, items, size);
+    if (me->pending != 0 || me->credit < 0)
+        mid_drain(me, me->heap->options.free_batch, MID_DRAIN_FINALIZE);
     return status;
 }

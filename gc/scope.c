@@ -6,8 +6,13 @@
 
 static mid_status push(mid_impl *impl, uint64_t value)
 {
-    mid_status status =
-        mid_array_grow(&impl->heap->alloc, &impl->scope_handles, (impl->scope_height + 1) * sizeof(uint64_t));
+    mid_status status = MID_OK;
+    size_t need = (impl->scope_height + 1) * sizeof(uint64_t);
+    if (need > impl->scope_handles.bytes) {
+        mid_lock(impl->heap);
+        status = mid_array_grow(&impl->heap->alloc, &impl->scope_handles, need);
+        mid_unlock(impl->heap);
+    }
     if (status == MID_OK)
         ((uint64_t *)impl->scope_handles.data)[impl->scope_height++] = value;
     return status;
@@ -47,6 +52,17 @@ mid_handle mid_keep(mid_thread *thread, mid_handle value)
     return 0;
 }
 
+static void close_to(mid_impl *impl, size_t height)
+{
+    while (impl->scope_height > height) {
+        uint64_t value = ((uint64_t *)impl->scope_handles.data)[--impl->scope_height];
+        if (value == MARK)
+            impl->scope_depth--;
+        else
+            (mid_release)(&impl->pub, (mid_handle)value); /* may run a finalizer that opens scopes of its own */
+    }
+}
+
 mid_handle mid_scope_close(mid_thread *thread, mid_scope *scope, mid_handle result)
 {
     mid_status status = scope == NULL ? MID_ENULL : mid_thread_check(thread);
@@ -60,12 +76,11 @@ mid_handle mid_scope_close(mid_thread *thread, mid_scope *scope, mid_handle resu
     if (status != MID_OK)
         return 0;
     (mid_retain)(thread, result);
-    while (impl->scope_height > scope->height_) {
-        uint64_t value = ((uint64_t *)impl->scope_handles.data)[--impl->scope_height];
-        if (value == MARK)
-            impl->scope_depth--;
-        else
-            (mid_release)(thread, (mid_handle)value); /* may run a finalizer that opens scopes of its own */
-    }
+    close_to(impl, scope->height_);
     return result;
+}
+
+void mid_scopes_close(mid_impl *me)
+{
+    close_to(me, 0);
 }

@@ -1,6 +1,5 @@
 /* gc/service.c: the daemon's side of a heap (service.h). */
-#include <errno.h>
-#include <time.h>
+#include <stdio.h>
 
 #include "gc/heap.h"
 
@@ -22,7 +21,8 @@ void mid_service_unbind(mid_heap *heap)
 {
     mid_service_set_growth(heap, UINT64_MAX, 0);
     pthread_mutex_lock(&heap->lock);
-    __atomic_store_n(&heap->stop_wanted, 0, __ATOMIC_SEQ_CST);
+    if (!heap->stopping) /* a request that stands is nobody's now */
+        __atomic_store_n(&heap->stop_wanted, 0, __ATOMIC_SEQ_CST);
     pthread_cond_broadcast(&heap->changed);
     pthread_mutex_unlock(&heap->lock);
     pthread_mutex_lock(&heap->kick_lock);
@@ -50,100 +50,78 @@ const mid_options *mid_service_options(mid_heap *heap)
     return &heap->options;
 }
 
-/* With `lock` held: is the world ours, or can it be taken? */
-static bool claim(mid_heap *heap, mid_thread *self)
+static bool in_callback_of(const mid_impl *self)
 {
-    mid_impl *impl = heap->mutator;
-    if (impl == NULL || (self != NULL && mid_impl_of(self) == impl))
-        return true;
-    if (__atomic_load_n(&impl->returning, __ATOMIC_SEQ_CST))
-        return false; /* one slice at most */
-    uint32_t blocked = MID_T_BLOCKED;
-    return __atomic_compare_exchange_n(&impl->state, &blocked, MID_T_CLAIMED, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED);
-}
-
-static bool claim_within(mid_heap *heap, mid_thread *self, uint64_t wait_micros)
-{
-    if (claim(heap, self))
-        return true;
-    /* Wanted first, then the request: a mutator that blocks in between sees the one or is seen by the other. */
-    __atomic_store_n(&heap->stop_wanted, 1, __ATOMIC_SEQ_CST);
-    mid_ask(heap, MID_ASK_STOP);
-    uint64_t at = mid_clock_micros() + wait_micros;
-    struct timespec deadline = {(time_t)(at / 1000000), (long)(at % 1000000 * 1000)};
-    bool late = wait_micros == 0;
-    while (!claim(heap, self)) {
-        if (late)
-            return false;
-        late = pthread_cond_timedwait(&heap->changed, &heap->lock, &deadline) == ETIMEDOUT;
-    }
-    return true;
-}
-
-static void release_claim(mid_heap *heap, mid_thread *self)
-{
-    mid_impl *impl = heap->mutator;
-    __atomic_store_n(&heap->claimed, false, __ATOMIC_RELEASE);
-    __atomic_store_n(&heap->stop_wanted, 0, __ATOMIC_SEQ_CST);
-    if (impl != NULL && (self == NULL || mid_impl_of(self) != impl)) {
-        if (!impl->in_region) /* it parks at a safepoint */
-            __atomic_store_n(&impl->returning, 1, __ATOMIC_RELAXED);
-        __atomic_store_n(&impl->state, MID_T_BLOCKED, __ATOMIC_SEQ_CST);
-    }
-    pthread_cond_broadcast(&heap->changed);
-    pthread_mutex_unlock(&heap->lock);
+    return self != NULL && (self->draining || self->finalizing || mid_busy(self->heap));
 }
 
 mid_status mid_service_stop(mid_heap *heap, mid_thread *self, uint64_t wait_micros, uint64_t *waited)
 {
-    uint64_t start = mid_clock_micros();
-    pthread_mutex_lock(&heap->lock);
-    bool stopped = claim_within(heap, self, wait_micros);
-    if (waited != NULL)
-        *waited = mid_clock_micros() - start;
-    if (!stopped) {
-        pthread_mutex_unlock(&heap->lock);
-        return MID_EPOSTPONED;
-    }
-    if (heap->busy || heap->draining || heap->finalizing) { /* `self` called from inside a callback */
-        release_claim(heap, self);
+    mid_impl *me = self == NULL ? NULL : mid_impl_of(self);
+    if (in_callback_of(me)) {
+        if (waited != NULL)
+            *waited = 0;
         return MID_EBUSY;
     }
-    __atomic_store_n(&heap->claimer, pthread_self(), __ATOMIC_RELAXED);
-    __atomic_store_n(&heap->claimed, true, __ATOMIC_RELEASE);
-    mid_publish(heap, false);
+    mid_status status = mid_world_stop(heap, me, wait_micros, waited);
+    if (status != MID_OK)
+        return status;
+    heap->actor = mid_actor(heap, me);
     MID_EMIT(heap, stop_begin);
     heap->stop_began = mid_thread_cpu_nanos();
+    mid_publish(heap->actor, false);
     return MID_OK;
 }
 
 void mid_service_resume(mid_heap *heap, mid_thread *self)
 {
+    (void)self;
     mid_stop_recorded(heap, (mid_thread_cpu_nanos() - heap->stop_began) / 1000);
-    mid_publish(heap, false);
-    release_claim(heap, self);
+    mid_publish(heap->actor, false);
+    mid_world_resume(heap);
 }
 
+bool mid_service_late(mid_heap *heap, char name[32])
+{
+    pthread_mutex_lock(&heap->lock);
+    const mid_impl *late = heap->last_late == 0 ? NULL : heap->threads[heap->last_late];
+    if (late != NULL)
+        snprintf(name, 32, "%u (%s)", late->id, late->name);
+    heap->last_late = 0;
+    pthread_mutex_unlock(&heap->lock);
+    return late != NULL;
+}
+
+/* Each thread's list in turn, with that thread's structure. */
 mid_status mid_service_drain(mid_heap *heap, uint64_t budget_micros, uint64_t *freed)
 {
-    uint64_t deadline = mid_clock_micros() + budget_micros, n = 0, total = 0;
-    while ((n = mid_drain(heap, 64, 0)) != 0) {
-        total += n;
-        if (budget_micros != 0 && mid_clock_micros() >= deadline)
-            break;
+    uint64_t deadline = mid_clock_micros() + budget_micros, total = 0;
+    bool late = false;
+    for (uint32_t id = 1; id <= heap->thread_count && !late; id++) {
+        mid_impl *impl = heap->threads[id];
+        uint64_t n = 0;
+        if (mid_lost(impl))
+            continue;
+        bool was = impl->world;
+        impl->world = true;
+        while (!late && (n = mid_drain(impl, 64, 0)) != 0) {
+            total += n;
+            late = budget_micros != 0 && mid_clock_micros() >= deadline;
+        }
+        impl->world = was;
     }
     *freed = total;
-    return heap->pending_count == 0 ? MID_OK : MID_MORE;
+    return mid_waiting(heap) == 0 ? MID_OK : MID_MORE;
 }
 
 mid_status mid_service_collect(mid_heap *heap, mid_collect_result *result)
 {
-    return mid_cycles_collect(heap, result);
+    return mid_cycles_collect(heap->actor, result);
 }
 
 mid_status mid_service_compact(mid_heap *heap, uint64_t budget_micros, mid_compact_result *result)
 {
-    return mid_compact_run(heap, budget_micros, result);
+    return mid_compact_run(heap->actor, budget_micros, result);
 }
 
 mid_status mid_service_trim(mid_heap *heap, uint64_t budget_micros, uint64_t keep_bytes, uint64_t *returned)
@@ -155,6 +133,14 @@ mid_status mid_service_trim(mid_heap *heap, uint64_t budget_micros, uint64_t kee
     X(allocated_bytes) X(live_slot_bytes) X(live_at_collection) X(pool_bytes) X(empty_bytes) X(gain_bytes)             \
     X(waiting_objects) X(finalizers_waiting) X(committed_bytes) X(large_bytes)
 
+static uint64_t owned_pools(const mid_heap *heap, unsigned size_class)
+{
+    uint64_t pools = 0;
+    for (const mid_pool *pool = heap->alloc.classes[size_class].list[MID_POOL_OWNED]; pool != NULL; pool = pool->next)
+        pools++;
+    return pools;
+}
+
 static void fill_snapshot(mid_heap *heap, mid_snapshot *into)
 {
     const mid_alloc *a = &heap->alloc;
@@ -162,20 +148,20 @@ static void fill_snapshot(mid_heap *heap, mid_snapshot *into)
     for (unsigned i = 0; i < MID_CLASSES; i++) {
         const mid_class *c = &a->classes[i];
         uint64_t live = mid_live_slots(heap, i);
-        into->allocated_bytes += (c->handed - (heap->mutator ? heap->mutator->pub.left[i] : 0)) * c->slot_size;
+        into->allocated_bytes += mid_allocated_slots(heap, i) * c->slot_size;
         into->live_slot_bytes += live * c->slot_size;
         uint64_t gain = c->pools - (live + c->slots - 1) / c->slots;
-        if (gain != 0 && heap->owned[i] != NULL) /* the mutator would take it again */
-            gain--;
+        uint64_t owned = owned_pools(heap, i); /* the mutators would take them again */
+        gain -= owned < gain ? owned : gain;
         into->gain_bytes += gain * MID_POOL_SIZE;
     }
     into->allocated_bytes += heap->large_allocated;
     into->large_bytes = a->large_live;
-    into->live_at_collection = heap->live_at_collection;
+    into->live_at_collection = MID_READ_(heap->live_at_collection);
     into->pool_bytes = a->bytes[MID_IN_POOLS];
     into->empty_bytes = a->bytes[MID_IN_EMPTY];
-    into->waiting_objects = heap->pending_count;
-    into->finalizers_waiting = heap->final_count;
+    into->waiting_objects = mid_waiting(heap);
+    into->finalizers_waiting = MID_READ_(heap->final_count);
     into->committed_bytes = a->committed;
 }
 
@@ -184,48 +170,68 @@ bool mid_worth_a_kick(mid_heap *heap)
 {
     if (__atomic_load_n(&heap->kick, __ATOMIC_RELAXED) == NULL)
         return false;
-    uint64_t live = mid_live_bytes(heap), was = heap->live_at_kick;
-    return heap->pending_count != 0 || heap->final_count != 0 ||
+    uint64_t live = mid_live_bytes(heap), was = MID_READ_(heap->live_at_kick);
+    return mid_waiting(heap) != 0 || MID_READ_(heap->final_count) != 0 ||
            (live > was ? live - was : was - live) >= heap->options.credit / 2;
 }
 
 bool mid_grown(const mid_heap *heap, uint64_t live)
 {
-    uint64_t was = heap->live_at_collection;
+    uint64_t was = MID_READ_(heap->live_at_collection);
     unsigned __int128 part = (unsigned __int128)was * __atomic_load_n(&heap->growth_percent, __ATOMIC_RELAXED) / 100;
     return live > was && live - was >= __atomic_load_n(&heap->growth_least, __ATOMIC_RELAXED) && live - was >= part;
 }
 
 /* Grown enough, the mutator collects at its next safepoint and kicks then; if it has not yet come to one since it was asked,
  * the service should know. */
-void mid_credit_used(mid_heap *heap)
+void mid_credit_used(mid_impl *me)
 {
-    bool asked = __atomic_load_n(&heap->mutator->pub.stop, __ATOMIC_RELAXED) & MID_ASK_COLLECT;
-    bool grown = mid_grown(heap, mid_live_bytes(heap));
+    bool asked = MID_READ_(me->pub.stop) & MID_ASK_COLLECT;
+    bool grown = mid_grown(me->heap, mid_live_bytes(me->heap));
     if (grown)
-        mid_ask(heap, MID_ASK_COLLECT);
-    mid_publish(heap, asked || !grown);
+        mid_ask(me, MID_ASK_COLLECT);
+    mid_publish(me, asked || !grown);
 }
 
-void mid_publish(mid_heap *heap, bool kick)
+void mid_kick(mid_heap *heap)
 {
-    mid_snapshot now;
-    fill_snapshot(heap, &now);
-#define MID_X(field) __atomic_store_n(&heap->published.field, now.field, __ATOMIC_RELAXED);
-    PUBLISHED(MID_X)
-#undef MID_X
-    pthread_mutex_lock(&heap->stats_lock);
-    mid_stats_fill(heap, &heap->shown);
-    pthread_mutex_unlock(&heap->stats_lock);
-    if (heap->credit < 0 || kick)
-        heap->credit = (int64_t)heap->options.credit;
-    if (!kick)
-        return;
-    heap->live_at_kick = now.live_slot_bytes + now.large_bytes;
     pthread_mutex_lock(&heap->kick_lock);
     if (heap->kick != NULL)
         heap->kick(heap->kick_context);
     pthread_mutex_unlock(&heap->kick_lock);
+}
+
+void mid_publish(mid_impl *me, bool kick)
+{
+    mid_heap *heap = me->heap;
+    mid_snapshot now;
+    mid_lock(heap);
+    fill_snapshot(heap, &now);
+#define MID_X(field) __atomic_store_n(&heap->published.field, now.field, __ATOMIC_RELAXED);
+    PUBLISHED(MID_X)
+#undef MID_X
+    mid_unlock(heap);
+    if (me->credit < 0 || kick)
+        me->credit = (int64_t)heap->options.credit;
+    if (!kick)
+        return;
+    MID_WRITE_(heap->live_at_kick, now.live_slot_bytes + now.large_bytes);
+    mid_kick(heap);
+}
+
+/* The heap has mutators that run; else one sleeps; else there is none. */
+static mid_mutator_state mutators(mid_heap *heap)
+{
+    mid_mutator_state state = MID_MUTATOR_NONE;
+    for (uint32_t id = 1; id <= mid_thread_places(heap); id++) {
+        mid_impl *impl = heap->threads[id];
+        if (!__atomic_load_n(&impl->attached, __ATOMIC_ACQUIRE))
+            continue;
+        if (__atomic_load_n(&impl->state, __ATOMIC_RELAXED) == MID_T_RUNNING)
+            return MID_MUTATOR_RUNNING;
+        state = MID_MUTATOR_BLOCKED;
+    }
+    return state;
 }
 
 void mid_service_snapshot(mid_heap *heap, mid_snapshot *into)
@@ -233,8 +239,5 @@ void mid_service_snapshot(mid_heap *heap, mid_snapshot *into)
 #define MID_X(field) into->field = __atomic_load_n(&heap->published.field, __ATOMIC_RELAXED);
     PUBLISHED(MID_X)
 #undef MID_X
-    mid_impl *impl = __atomic_load_n(&heap->mutator, __ATOMIC_ACQUIRE); /* its structure lives as long as the heap */
-    into->mutator = impl == NULL ? MID_MUTATOR_NONE
-                    : __atomic_load_n(&impl->state, __ATOMIC_RELAXED) == MID_T_RUNNING ? MID_MUTATOR_RUNNING
-                                                                                       : MID_MUTATOR_BLOCKED;
+    into->mutator = mutators(heap);
 }

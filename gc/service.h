@@ -11,6 +11,8 @@
 #ifndef MIDDEN_GC_SERVICE_H
 #define MIDDEN_GC_SERVICE_H
 
+#include <stdbool.h>
+
 #include "midden/heap.h"
 
 typedef enum mid_mutator_state { MID_MUTATOR_NONE, MID_MUTATOR_RUNNING, MID_MUTATOR_BLOCKED } mid_mutator_state;
@@ -39,12 +41,14 @@ MID_API void mid_service_unbind(mid_heap *heap);
 MID_API const mid_options *mid_service_options(mid_heap *heap);
 MID_API void mid_service_snapshot(mid_heap *heap, mid_snapshot *into);
 
-/* Stop the world: at once if the mutator is blocked or absent; otherwise it is asked, and waited for at most
- * `wait_micros`. MID_OK: stopped, resume must follow. MID_EPOSTPONED: not in time; the request stands, and the mutator kicks
- * when it reaches a safepoint and waits there a moment for the service to come back. `self`: the caller is this mutator and
+/* Stop the world: at once if no mutator runs; otherwise they are asked, and waited for at most
+ * `wait_micros`. MID_OK: stopped, resume must follow. MID_EPOSTPONED: not in time; the request stands, and the mutator that
+ * was late kicks when it reaches a safepoint and waits there a moment for the service to come back. `self`: the caller is this mutator and
  * at a safepoint (an attached event loop); else null. *waited (may be null): microseconds of wall time. */
 MID_API mid_status mid_service_stop(mid_heap *heap, mid_thread *self, uint64_t wait_micros, uint64_t *waited);
 MID_API void mid_service_resume(mid_heap *heap, mid_thread *self);
+/* For which thread the last stop was postponed: its number and name. False: none was since this was last asked. */
+MID_API bool mid_service_late(mid_heap *heap, char name[32]);
 
 /* A running mutator need not be stopped to collect: when its live bytes (slots and large blocks) have grown by `least` and by
  * `percent` of what the last collection left, whoever made that, it does so itself at its next safepoint, while what it just

@@ -4,17 +4,41 @@
 
 #include "gc/refs.h"
 
+/* What all threads together freed into their caches, which counts as handed out again. */
+static uint64_t recycled(const mid_heap *heap, unsigned size_class)
+{
+    uint64_t slots = 0;
+    for (uint32_t id = 1; id <= mid_thread_places(heap); id++)
+        slots += MID_READ_(heap->threads[id]->recycled[size_class]);
+    return slots;
+}
+
+uint64_t mid_waiting(const mid_heap *heap)
+{
+    uint64_t objects = 0;
+    for (uint32_t id = 1; id <= mid_thread_places(heap); id++)
+        objects += MID_READ_(heap->threads[id]->pending_count);
+    return objects;
+}
+
+/* Slots ever handed out to the program. */
+uint64_t mid_allocated_slots(const mid_heap *heap, unsigned size_class)
+{
+    const mid_class *c = &heap->alloc.classes[size_class];
+    return mid_live_slots(heap, size_class) + c->freed + recycled(heap, size_class);
+}
+
 static void fill_objects(const mid_heap *heap, mid_stats *s)
 {
-    uint64_t dead = heap->pending_count + heap->quarantine_count;
+    uint64_t dead = mid_waiting(heap) + heap->quarantine_count + MID_READ_(heap->final_dead);
     for (unsigned i = 0; i < MID_CLASSES; i++) {
         const mid_class *c = &heap->alloc.classes[i];
-        uint64_t cached = heap->mutator == NULL ? 0 : heap->mutator->pub.left[i];
-        s->live_objects += mid_live_slots(heap, i);
-        s->live_slot_bytes += mid_live_slots(heap, i) * c->slot_size;
-        s->allocated_objects += c->handed - cached;
-        s->allocated_bytes += (c->handed - cached) * c->slot_size;
-        s->freed_objects += c->freed;
+        uint64_t live = mid_live_slots(heap, i), freed = c->freed + recycled(heap, i);
+        s->live_objects += live;
+        s->live_slot_bytes += live * c->slot_size;
+        s->allocated_objects += live + freed;
+        s->allocated_bytes += (live + freed) * c->slot_size;
+        s->freed_objects += freed;
     }
     s->live_objects += heap->large_objects - heap->large_freed;
     /* From inside a drain, which counts at its end, the list may seem longer than it is. */
@@ -27,7 +51,10 @@ static void fill_objects(const mid_heap *heap, mid_stats *s)
 
 void mid_stats_fill(const mid_heap *heap, mid_stats *into)
 {
-    mid_stats s = heap->counts;
+    mid_stats s;
+    const uint64_t *counts = (const uint64_t *)&heap->counts; /* some are added to without the lock */
+    for (size_t i = 0; i < sizeof s / sizeof *counts; i++)
+        ((uint64_t *)&s)[i] = MID_READ_(counts[i]);
     const mid_alloc *a = &heap->alloc;
     fill_objects(heap, &s);
     s.pool_bytes = a->bytes[MID_IN_POOLS];
@@ -38,11 +65,12 @@ void mid_stats_fill(const mid_heap *heap, mid_stats *into)
     s.metadata_bytes = a->bytes[MID_IN_META];
     s.committed_bytes = a->committed;
     s.peak_committed_bytes = a->peak;
-    s.waiting_objects = heap->pending_count;
-    s.finalizers_waiting = heap->final_count;
+    s.waiting_objects = mid_waiting(heap);
+    s.finalizers_waiting = MID_READ_(heap->final_count);
     s.pinned_objects = heap->pins.count;
     s.weak_references = heap->weak_live;
     s.returned_bytes = a->returned;
+    s.attached_threads = MID_READ_(heap->attached);
     *into = s;
 }
 
@@ -51,15 +79,9 @@ size_t mid_stats_get(mid_heap *heap, mid_stats *stats, size_t size)
     if (heap == NULL || stats == NULL)
         return 0;
     mid_stats s;
-    bool locked;
-    if (mid_look_begin(heap, &locked) == MID_OK) {
-        mid_stats_fill(heap, &s);
-        mid_look_end(heap, locked);
-    } else {
-        pthread_mutex_lock(&heap->stats_lock);
-        s = heap->shown;
-        pthread_mutex_unlock(&heap->stats_lock);
-    }
+    mid_lock(heap);
+    mid_stats_fill(heap, &s);
+    mid_unlock(heap);
     if (size > sizeof s)
         size = sizeof s;
     memcpy(stats, &s, size);
@@ -72,10 +94,7 @@ mid_status mid_stats_class(mid_heap *heap, unsigned size_class, mid_class_stats 
         return MID_ENULL;
     if (size_class >= MID_CLASSES)
         return MID_EINVAL;
-    bool locked;
-    mid_status status = mid_look_begin(heap, &locked);
-    if (status != MID_OK)
-        return status;
+    mid_lock(heap);
     const mid_class *c = &heap->alloc.classes[size_class];
     uint64_t live = mid_live_slots(heap, size_class);
     *stats = (mid_class_stats){
@@ -86,7 +105,7 @@ mid_status mid_stats_class(mid_heap *heap, unsigned size_class, mid_class_stats 
         .free_slots = c->pools * c->slots - live,
         .optimal_pools = (live + c->slots - 1) / c->slots,
     };
-    mid_look_end(heap, locked);
+    mid_unlock(heap);
     return MID_OK;
 }
 
@@ -94,8 +113,8 @@ mid_status mid_stats_type(mid_heap *heap, mid_type type, uint64_t *objects, uint
 {
     if (heap == NULL || objects == NULL || bytes == NULL)
         return MID_ENULL;
-    bool locked;
-    mid_status status = mid_look_begin(heap, &locked);
+    bool stopped;
+    mid_status status = mid_look_begin(heap, &stopped);
     if (status == MID_OK && (type == 0 || type > heap->type_count))
         status = MID_ETYPE;
     *objects = *bytes = 0;
@@ -106,18 +125,27 @@ mid_status mid_stats_type(mid_heap *heap, mid_type type, uint64_t *objects, uint
         ++*objects;
         *bytes += mid_object_size(mid_type_at(heap, type), mid_address(entry));
     }
-    mid_look_end(heap, locked);
+    mid_look_end(heap, stopped);
     return status;
+}
+
+static mid_status copy(mid_heap *heap, const uint64_t *from, uint64_t *into)
+{
+    if (heap == NULL || into == NULL)
+        return MID_ENULL;
+    mid_lock(heap);
+    for (unsigned i = 0; i < MID_STOP_BUCKETS; i++)
+        into[i] = MID_READ_(from[i]);
+    mid_unlock(heap);
+    return MID_OK;
 }
 
 mid_status mid_stats_stops(mid_heap *heap, uint64_t stop_histogram[MID_STOP_BUCKETS])
 {
-    if (heap == NULL || stop_histogram == NULL)
-        return MID_ENULL;
-    bool locked;
-    mid_status status = mid_look_begin(heap, &locked);
-    if (status == MID_OK)
-        memcpy(stop_histogram, heap->stop_histogram, sizeof heap->stop_histogram);
-    mid_look_end(heap, locked);
-    return status;
+    return copy(heap, heap == NULL ? NULL : heap->stop_histogram, stop_histogram);
+}
+
+mid_status mid_stats_waits(mid_heap *heap, uint64_t wait_histogram[MID_STOP_BUCKETS])
+{
+    return copy(heap, heap == NULL ? NULL : heap->wait_histogram, wait_histogram);
 }

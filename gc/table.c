@@ -71,9 +71,9 @@ mid_handle mid_entry_take(mid_heap *heap, mid_status *status)
     mid_handle handle = heap->free_entries;
     if (handle != 0) {
         mid_entry *entry = mid_entry_at(heap, handle);
-        heap->free_entries = entry->link;
+        heap->free_entries = MID_READ_(entry->shared);
         heap->free_entry_count--;
-        entry->link = 0;
+        MID_WRITE_(entry->shared, 0);
         return handle;
     }
     if (heap->next_index >= heap->max_index) {
@@ -85,15 +85,17 @@ mid_handle mid_entry_take(mid_heap *heap, mid_status *status)
         if (*status != MID_OK)
             return 0;
     }
-    return heap->next_index++ * 2;
+    uint32_t index = heap->next_index;
+    __atomic_store_n(&heap->next_index, index + 1, __ATOMIC_RELEASE); /* once there is memory behind it: readers race */
+    return index * 2;
 }
 
 void mid_entry_give(mid_heap *heap, mid_handle handle)
 {
     mid_entry *entry = mid_entry_at(heap, handle);
-    entry->word = 0;
-    entry->count = 0;
-    entry->link = heap->free_entries;
+    MID_WRITE_(entry->word, 0);
+    MID_WRITE_(entry->count, 0);
+    MID_WRITE_(entry->shared, heap->free_entries);
     heap->free_entries = handle;
     heap->free_entry_count++;
 }

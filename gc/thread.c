@@ -1,70 +1,51 @@
-/* gc/thread.c: the mutator, safepoints, blocked regions, and stopping the world.
- *
- * impl.state says who may touch the heap: RUNNING the mutator; BLOCKED nobody yet; CLAIMED the service that took it.
- *
- *   mutator   RUNNING -> BLOCKED (release)   parks at a safepoint, or enters a blocked region
- *             BLOCKED -> RUNNING (compare-and-swap, acquire)   fails while CLAIMED: wait for `lock`, which the claimer holds
- *   service   lock; BLOCKED -> CLAIMED (compare-and-swap, acquire) ... CLAIMED -> BLOCKED (release); unlock
- *
- * A service that finds the mutator RUNNING sets stop_wanted and MID_ASK_STOP under `lock` and waits on `changed`; the mutator
- * sees the request at its next safepoint. A service that gives up leaves the request standing: the mutator then kicks, and
- * waits a moment for the service to come back. */
-#include <errno.h>
-#include <time.h>
+/* gc/thread.c: threads of a heap: attaching, safepoints, blocked regions, what they do when asked. stop.c has the protocol. */
+#include <stdlib.h>
+#include <string.h>
 
 #include "gc/heap.h"
 
-#define PARK_MICROS 5000 /* a mutator's wait for a service that was late */
+__thread mid_callback *mid_callbacks;
 
-void mid_ask(mid_heap *heap, uint32_t what)
+/* This thread's places, in whatever heaps. The key is for its destructor: it runs when the thread ends. */
+static __thread mid_impl *mine __attribute__((tls_model("initial-exec")));
+static pthread_key_t key;
+static pthread_once_t key_once = PTHREAD_ONCE_INIT;
+static bool key_made;
+
+/* --- asking ------------------------------------------------------------------------------------------------------------- */
+
+void mid_ask(mid_impl *impl, uint32_t what)
 {
-    if (heap->mutator != NULL)
-        __atomic_fetch_or(&heap->mutator->pub.stop, what, __ATOMIC_RELAXED);
+    if ((__atomic_load_n(&impl->pub.stop, __ATOMIC_SEQ_CST) & what) != what)
+        __atomic_fetch_or(&impl->pub.stop, what, __ATOMIC_SEQ_CST);
 }
 
-static void unask(mid_impl *impl, uint32_t what)
+void mid_unask(mid_impl *impl, uint32_t what)
 {
-    __atomic_fetch_and(&impl->pub.stop, ~what, __ATOMIC_RELAXED);
+    if (MID_READ_(impl->pub.stop) & what)
+        __atomic_fetch_and(&impl->pub.stop, ~what, __ATOMIC_SEQ_CST);
 }
 
-static bool change_state(mid_impl *impl, uint32_t from, uint32_t to)
+void mid_ask_all(mid_heap *heap, uint32_t what)
 {
-    return __atomic_compare_exchange_n(&impl->state, &from, to, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
+    for (uint32_t id = 1; id <= mid_thread_places(heap); id++)
+        if (__atomic_load_n(&heap->threads[id]->attached, __ATOMIC_RELAXED))
+            mid_ask(heap->threads[id], what);
 }
 
-bool mid_is_mutator(const mid_heap *heap)
+/* --- who may call ----------------------------------------------------------------------------------------------------------- */
+
+mid_thread *mid_thread_current(mid_heap *heap)
 {
-    const mid_impl *impl = __atomic_load_n(&heap->mutator, __ATOMIC_ACQUIRE);
-    return impl == NULL || pthread_equal(impl->owner, pthread_self());
+    for (mid_impl *impl = mine; impl != NULL; impl = impl->next_mine)
+        if (impl->heap == heap)
+            return &impl->pub;
+    return NULL;
 }
 
-mid_status mid_look_begin(mid_heap *heap, bool *locked)
+bool mid_is_mutator(mid_heap *heap)
 {
-    const mid_impl *impl = __atomic_load_n(&heap->mutator, __ATOMIC_ACQUIRE);
-    *locked = false;
-    if (impl != NULL && pthread_equal(impl->owner, pthread_self()) && !impl->in_region)
-        return MID_OK;
-    if (__atomic_load_n(&heap->claimed, __ATOMIC_ACQUIRE) && pthread_equal(__atomic_load_n(&heap->claimer, __ATOMIC_RELAXED), pthread_self()))
-        return MID_OK;
-    if (impl != NULL)
-        return MID_ETHREAD;
-    pthread_mutex_lock(&heap->lock); /* keeps services and attaching threads away */
-    *locked = heap->mutator == NULL;
-    if (*locked) { /* and what this call calls may look, too */
-        __atomic_store_n(&heap->claimer, pthread_self(), __ATOMIC_RELAXED);
-        __atomic_store_n(&heap->claimed, true, __ATOMIC_RELEASE);
-        return MID_OK;
-    }
-    pthread_mutex_unlock(&heap->lock);
-    return MID_ETHREAD;
-}
-
-void mid_look_end(mid_heap *heap, bool locked)
-{
-    if (!locked)
-        return;
-    __atomic_store_n(&heap->claimed, false, __ATOMIC_RELEASE);
-    pthread_mutex_unlock(&heap->lock);
+    return mid_thread_current(heap) != NULL || __atomic_load_n(&heap->attached, __ATOMIC_ACQUIRE) == 0;
 }
 
 mid_status mid_thread_check(mid_thread *thread)
@@ -72,100 +53,114 @@ mid_status mid_thread_check(mid_thread *thread)
     if (thread == NULL)
         return MID_ENULL;
     mid_impl *impl = mid_impl_of(thread);
-    if (impl->heap->mutator != impl || !pthread_equal(impl->owner, pthread_self()) || impl->in_region)
+    if (!__atomic_load_n(&impl->attached, __ATOMIC_RELAXED) ||
+        !pthread_equal(__atomic_load_n(&impl->owner, __ATOMIC_RELAXED), pthread_self()) || impl->in_region)
         return MID_ETHREAD;
-    return impl->heap->busy ? MID_EBUSY : MID_OK;
+    return mid_callbacks != NULL && mid_busy(impl->heap) ? MID_EBUSY : MID_OK;
 }
 
-static struct timespec after_micros(uint64_t micros)
+mid_heap *mid_thread_heap(mid_thread *thread)
 {
-    uint64_t at = mid_clock_micros() + micros;
-    return (struct timespec){(time_t)(at / 1000000), (long)(at % 1000000 * 1000)};
+    return thread == NULL ? NULL : mid_impl_of(thread)->heap;
 }
 
-/* Give the heap up, to whoever waits for it. */
-static void block(mid_impl *impl)
+mid_status mid_thread_status(mid_thread *thread)
 {
-    mid_heap *heap = impl->heap;
-    __atomic_store_n(&impl->state, MID_T_BLOCKED, __ATOMIC_SEQ_CST);
-    if (__atomic_load_n(&heap->stop_wanted, __ATOMIC_SEQ_CST)) {
-        pthread_mutex_lock(&heap->lock);
-        pthread_cond_broadcast(&heap->changed);
-        pthread_mutex_unlock(&heap->lock);
-    }
+    return thread == NULL ? MID_ENULL : (mid_status)thread->status;
 }
 
-static void unblock(mid_impl *impl)
-{
-    __atomic_store_n(&impl->returning, 1, __ATOMIC_SEQ_CST); /* first, or a service could slip in twice */
-    if (change_state(impl, MID_T_BLOCKED, MID_T_RUNNING)) {
-        __atomic_store_n(&impl->returning, 0, __ATOMIC_RELAXED);
-        return;
-    }
-    pthread_mutex_lock(&impl->heap->lock); /* whoever claims holds it to the end of the slice */
-    change_state(impl, MID_T_BLOCKED, MID_T_RUNNING);
-    __atomic_store_n(&impl->returning, 0, __ATOMIC_RELAXED);
-    pthread_mutex_unlock(&impl->heap->lock);
-}
+/* --- safepoints --------------------------------------------------------------------------------------------------------------- */
 
-/* A stop is wanted: park until it is over, or until it turns out that nobody comes. */
-static void park(mid_impl *impl)
+/* With the world stopped by it. */
+static void collect_now(mid_impl *me, uint64_t live_before)
 {
-    mid_heap *heap = impl->heap;
-    mid_publish(heap, true);
-    block(impl);
-    pthread_mutex_lock(&heap->lock);
-    struct timespec deadline = after_micros(PARK_MICROS);
-    while (__atomic_load_n(&heap->stop_wanted, __ATOMIC_RELAXED))
-        if (pthread_cond_timedwait(&heap->changed, &heap->lock, &deadline) == ETIMEDOUT)
-            __atomic_store_n(&heap->stop_wanted, 0, __ATOMIC_RELAXED);
-    unask(impl, MID_ASK_STOP);
-    change_state(impl, MID_T_BLOCKED, MID_T_RUNNING);
-    __atomic_store_n(&impl->returning, 0, __ATOMIC_RELAXED);
-    pthread_mutex_unlock(&heap->lock);
-}
-
-/* It has grown by what a service set. */
-static void collect_by_itself(mid_heap *heap)
-{
+    mid_heap *heap = me->heap;
     mid_collect_result result;
-    mid_own_collections now = {.times = 1, .live_at_collection = heap->live_at_collection};
-    now.live_before = mid_live_bytes(heap);
-    if (!mid_grown(heap, now.live_before))
-        return; /* enough has died since */
+    mid_own_collections now = {.times = heap->own.times + 1, .live_at_collection = heap->live_at_collection};
+    now.live_before = live_before;
     MID_EMIT(heap, stop_begin);
     heap->stop_began = mid_thread_cpu_nanos();
-    now.status = mid_cycles_collect(heap, &result);
+    now.status = mid_cycles_collect(me, &result);
     mid_stop_recorded(heap, (mid_thread_cpu_nanos() - heap->stop_began) / 1000);
     now.live_after = mid_live_bytes(heap);
-    pthread_mutex_lock(&heap->lock);
-    now.times += heap->own.times;
     now.freed = heap->own.freed + result.freed;
     now.micros = heap->own.micros + result.micros;
     now.longest = heap->own.longest > result.micros ? heap->own.longest : result.micros;
     heap->own = now;
-    mid_publish(heap, true); /* before a service can ask: what it looks at next is of now */
-    pthread_mutex_unlock(&heap->lock);
+    mid_publish(me, true); /* before a service can ask: what it looks at next is of now */
 }
 
-/* What every safepoint does, asked for or not. */
-static void serve(mid_impl *impl)
+/* It has grown by what a service set. If a thread does not come, the service will see to it. */
+static void collect_by_itself(mid_impl *me)
 {
-    mid_heap *heap = impl->heap;
-    if (heap->finalizing || heap->draining) /* a finalizer calls: the heap is in the middle of something */
+    mid_heap *heap = me->heap;
+    if (!mid_grown(heap, mid_live_bytes(heap)))
+        return; /* enough has died since */
+    if (mid_world_stop(heap, me, heap->options.stop_wait, NULL) != MID_OK)
         return;
-    uint32_t asked = __atomic_load_n(&impl->pub.stop, __ATOMIC_RELAXED);
+    uint64_t live = mid_live_bytes(heap);
+    if (mid_grown(heap, live)) /* nobody else was first */
+        collect_now(me, live);
+    mid_world_resume(heap);
+}
+
+/* After the finalizers of condemned garbage its counts are taken again, which needs the world to stand. */
+static uint64_t judge(mid_impl *me, uint64_t patience)
+{
+    mid_heap *heap = me->heap;
+    uint64_t freed = 0;
+    if (MID_READ_(heap->condemned_count) == 0 || mid_world_stop(heap, me, patience, NULL) != MID_OK)
+        return 0;
+    freed = mid_final_judge(me);
+    mid_world_resume(heap);
+    return freed;
+}
+
+static void exchange_news(mid_impl *me)
+{
+    if (mid_has_news(me))
+        mid_inbox_merge(me, me);
+    if (me->outbox_count != 0)
+        mid_outbox_flush(me);
+    if (me->visit || MID_READ_(me->heap->orphans))
+        mid_visit_idle(me);
+}
+
+#define ROUNDS 32 /* free-batch is no less */
+
+/* What every safepoint does, asked for or not. */
+static void serve(mid_impl *me)
+{
+    mid_heap *heap = me->heap;
+    if (me->finalizing || me->draining) /* a finalizer calls: the heap is in the middle of something */
+        return;
+    uint32_t asked = MID_READ_(me->pub.stop);
     if (asked & MID_ASK_COLLECT) {
-        unask(impl, MID_ASK_COLLECT);
-        collect_by_itself(heap);
+        mid_unask(me, MID_ASK_COLLECT);
+        collect_by_itself(me);
     }
     if (asked & MID_ASK_STOP)
-        park(impl);
-    unask(impl, MID_ASK_FINALIZE | MID_ASK_DRAIN); /* set again by what is left */
-    if (heap->final_head != 0 || heap->condemned_count != 0)
-        mid_final_run(heap, 64);
-    if (heap->pending_count != 0)
-        mid_drain(heap, heap->options.free_batch, MID_DRAIN_FINALIZE);
+        mid_park(me);
+    mid_unask(me, MID_ASK_FINALIZE | MID_ASK_DRAIN | MID_ASK_MERGE | MID_ASK_FLUSH); /* set again by what is left */
+    exchange_news(me);
+    for (unsigned round = 0; round < ROUNDS && me->pending_count != 0; round++) {
+        mid_drain(me, heap->options.free_batch / ROUNDS, MID_DRAIN_FINALIZE);
+        if (me->outbox_count == 0)
+            break;
+        exchange_news(me); /* what died may have held what others own, and the other way round */
+    }
+    if (mid_final_waits(heap)) {
+        mid_final_run(me, 64);
+        judge(me, heap->options.stop_wait);
+        if (mid_final_waits(heap))
+            mid_ask(me, MID_ASK_FINALIZE);
+    }
+    if (me->pending_count != 0)
+        mid_drain(me, heap->options.free_batch, MID_DRAIN_FINALIZE);
+    if (MID_READ_(heap->orphans))
+        mid_ask(me, MID_ASK_DRAIN);
+    if (me->credit < 0)
+        mid_credit_used(me);
 }
 
 mid_status mid_safepoint_slow_(mid_thread *thread)
@@ -176,51 +171,68 @@ mid_status mid_safepoint_slow_(mid_thread *thread)
     return status;
 }
 
-/* The mutator works on its own heap: a stop by itself. */
-static mid_status world_enter(mid_thread *thread)
+/* --- work that was asked for --------------------------------------------------------------------------------------------------- */
+
+static mid_status may_work(mid_thread *thread)
 {
     mid_status status = mid_thread_check(thread);
     if (status != MID_OK)
         return status;
-    mid_impl *impl = mid_impl_of(thread);
-    if (impl->heap->finalizing || impl->heap->draining)
+    mid_impl *me = mid_impl_of(thread);
+    if (me->finalizing || me->draining)
         return MID_EBUSY;
-    serve(impl);
-    MID_EMIT(impl->heap, stop_begin);
-    impl->heap->stop_began = mid_thread_cpu_nanos();
+    serve(me);
     return MID_OK;
 }
 
-static void world_leave(mid_thread *thread)
+static mid_status world_enter(mid_impl *me)
 {
-    mid_heap *heap = mid_impl_of(thread)->heap;
-    mid_stop_recorded(heap, (mid_thread_cpu_nanos() - heap->stop_began) / 1000);
-    mid_publish(heap, false);
+    mid_status status = mid_world_stop(me->heap, me, MID_PATIENCE, NULL);
+    if (status != MID_OK)
+        return status;
+    MID_EMIT(me->heap, stop_begin);
+    me->heap->stop_began = mid_thread_cpu_nanos();
+    return MID_OK;
 }
 
-/* Free all that waits, finalizers included; returns the garbage that a recount after them freed. */
-static uint64_t settle(mid_heap *heap)
+static void world_leave(mid_impl *me)
 {
-    uint64_t freed = 0;
+    mid_heap *heap = me->heap;
+    mid_stop_recorded(heap, (mid_thread_cpu_nanos() - heap->stop_began) / 1000);
+    mid_publish(me, false);
+    mid_world_resume(heap);
+}
+
+/* Free all that waits, finalizers included; returns the garbage that a recount after them freed. What other threads have under
+ * way is theirs. */
+static uint64_t settle(mid_impl *me)
+{
+    uint64_t freed = 0, before;
     do {
-        freed += mid_final_run(heap, UINT64_MAX);
-        while (mid_drain(heap, 4096, MID_DRAIN_FINALIZE) != 0)
+        exchange_news(me);
+        before = MID_READ_(me->heap->counts.finalized_objects) + freed;
+        mid_final_run(me, UINT64_MAX);
+        freed += judge(me, MID_PATIENCE);
+        while (mid_drain(me, 4096, MID_DRAIN_FINALIZE) != 0)
             ;
-    } while (heap->final_head != 0 || heap->condemned_count != 0);
+    } while (mid_final_waits(me->heap) && MID_READ_(me->heap->counts.finalized_objects) + freed != before);
     return freed;
 }
 
 mid_status mid_collect(mid_thread *thread, mid_collect_result *result)
 {
     mid_collect_result local;
-    mid_status status = world_enter(thread);
+    mid_status status = may_work(thread);
     if (status != MID_OK)
         return status;
-    mid_heap *heap = mid_impl_of(thread)->heap;
-    settle(heap);
-    status = mid_cycles_collect(heap, &local);
-    world_leave(thread);
-    local.freed += settle(heap);
+    mid_impl *me = mid_impl_of(thread);
+    settle(me);
+    status = world_enter(me);
+    if (status != MID_OK)
+        return status;
+    status = mid_cycles_collect(me, &local);
+    world_leave(me);
+    local.freed += settle(me);
     if (result != NULL)
         *result = local;
     return status;
@@ -229,17 +241,20 @@ mid_status mid_collect(mid_thread *thread, mid_collect_result *result)
 mid_status mid_compact(mid_thread *thread, uint64_t budget_micros, mid_compact_result *result)
 {
     mid_compact_result local;
-    mid_status status = world_enter(thread);
+    mid_status status = may_work(thread);
     if (status != MID_OK)
         return status;
-    mid_heap *heap = mid_impl_of(thread)->heap;
-    status = mid_compact_run(heap, budget_micros, &local);
+    mid_impl *me = mid_impl_of(thread);
+    status = world_enter(me);
+    if (status != MID_OK)
+        return status;
+    status = mid_compact_run(me, budget_micros, &local);
     if (status == MID_OK) {
         /* What is left of the budget, at least a microsecond of it: 0 would be none. */
         uint64_t left = local.micros < budget_micros ? budget_micros - local.micros : budget_micros != 0;
-        status = mid_trim_run(heap, left, heap->options.reserve, &local.returned_bytes);
+        status = mid_trim_run(me->heap, left, me->heap->options.reserve, &local.returned_bytes);
     }
-    world_leave(thread);
+    world_leave(me);
     if (result != NULL && (status == MID_OK || status == MID_MORE))
         *result = local;
     return status;
@@ -252,24 +267,44 @@ mid_status mid_trim(mid_thread *thread, uint64_t budget_micros, uint64_t *return
     if (status != MID_OK)
         return status;
     mid_heap *heap = mid_impl_of(thread)->heap;
+    mid_lock(heap);
     status = mid_trim_run(heap, budget_micros, heap->options.reserve, &bytes);
+    mid_unlock(heap);
     if (returned != NULL)
         *returned = bytes;
     return status;
 }
 
+/* It goes, or is about to sleep, with work undone: others may go on with it. */
+static void leave_work(mid_impl *me)
+{
+    if (MID_READ_(me->pending_count) == 0)
+        return;
+    __atomic_store_n(&me->heap->orphans, 1, __ATOMIC_RELAXED);
+    mid_ask_all(me->heap, MID_ASK_DRAIN);
+}
+
+/* --- blocked regions ------------------------------------------------------------------------------------------------------------- */
+
 mid_status mid_blocked_enter(mid_thread *thread)
 {
-    mid_status status = mid_thread_check(thread);
+    mid_status status = may_work(thread);
     if (status != MID_OK)
         return status;
-    mid_impl *impl = mid_impl_of(thread);
-    if (impl->heap->finalizing || impl->heap->draining)
-        return MID_EBUSY;
-    serve(impl);
-    impl->in_region = true;
-    mid_publish(impl->heap, mid_worth_a_kick(impl->heap));
-    block(impl);
+    mid_impl *me = mid_impl_of(thread);
+    exchange_news(me); /* what serving led to */
+    mid_publish(me, mid_worth_a_kick(me->heap));
+    me->in_region = true;
+    leave_work(me);
+    mid_block(me);
+    while (mid_has_news(me)) { /* who told it may have found it running */
+        mid_unblock(me);
+        mid_inbox_merge(me, me);
+        mid_drain(me, me->heap->options.free_batch, 0);
+        mid_outbox_flush(me);
+        leave_work(me);
+        mid_block(me);
+    }
     return MID_OK;
 }
 
@@ -277,14 +312,131 @@ mid_status mid_blocked_leave(mid_thread *thread)
 {
     if (thread == NULL)
         return MID_ENULL;
-    mid_impl *impl = mid_impl_of(thread);
-    if (!pthread_equal(impl->owner, pthread_self()) || !impl->in_region)
+    mid_impl *me = mid_impl_of(thread);
+    if (!__atomic_load_n(&me->attached, __ATOMIC_RELAXED) ||
+        !pthread_equal(__atomic_load_n(&me->owner, __ATOMIC_RELAXED), pthread_self()) || !me->in_region)
         return MID_ETHREAD;
-    unblock(impl);
-    impl->in_region = false;
-    if (__atomic_load_n(&impl->pub.stop, __ATOMIC_RELAXED) != 0)
-        serve(impl);
+    mid_unblock(me);
+    me->in_region = false;
+    if (MID_READ_(me->pub.stop) != 0 || mid_has_news(me))
+        serve(me);
     return MID_OK;
+}
+
+/* --- attaching --------------------------------------------------------------------------------------------------------------------- */
+
+#define LEAVING_BATCHES 64 /* of `free-batch` objects each; what is left waits for the next thread, or the daemon */
+
+/* Hand everything back but what the place keeps for the next thread. */
+static void leave(mid_impl *me)
+{
+    mid_heap *heap = me->heap;
+    exchange_news(me);
+    for (unsigned n = 0; n < LEAVING_BATCHES && mid_drain(me, heap->options.free_batch, MID_DRAIN_FINALIZE) != 0; n++)
+        exchange_news(me);
+    mid_outbox_flush(me);
+    mid_block(me); /* a stopper may be waiting for this thread */
+    pthread_mutex_lock(&heap->lock);
+    while (heap->stopping || me->held)
+        pthread_cond_wait(&heap->changed, &heap->lock);
+    mid_caches_flush(me);
+    mid_lock(heap);
+    mid_array_free(&heap->alloc, &me->scope_handles);
+    mid_unlock(heap);
+    for (mid_impl **link = &mine; *link != NULL; link = &(*link)->next_mine)
+        if (*link == me) {
+            *link = me->next_mine;
+            break;
+        }
+    me->in_region = false;
+    __atomic_store_n(&me->returning, 0, __ATOMIC_RELAXED);
+    __atomic_store_n(&me->attached, 0, __ATOMIC_RELEASE);
+    __atomic_fetch_sub(&heap->attached, 1, __ATOMIC_RELEASE);
+    mid_publish(me, true);
+    __atomic_store_n(&me->state, MID_T_ABSENT, __ATOMIC_SEQ_CST);
+    if (mid_has_news(me))
+        mid_inbox_merge(me, me);
+    leave_work(me);
+    pthread_cond_broadcast(&heap->changed);
+    pthread_mutex_unlock(&heap->lock);
+}
+
+/* The thread ends, and was attached to these. */
+static void thread_ends(void *list)
+{
+    (void)list;
+    mid_callbacks = NULL;
+    while (mine != NULL) {
+        mid_impl *me = mine;
+        if (me->in_region) {
+            mid_unblock(me);
+            me->in_region = false;
+        }
+        me->draining = false;
+        me->finalizing = 0;
+        mid_scopes_close(me);
+        leave(me);
+    }
+}
+
+static void make_key(void)
+{
+    key_made = pthread_key_create(&key, thread_ends) == 0;
+}
+
+mid_status mid_place_new(mid_heap *heap)
+{
+    mid_array memory = {0};
+    if (heap->thread_count == MID_THREADS_MAX)
+        return MID_ELIMIT;
+    mid_status status = mid_array_grow(&heap->alloc, &memory, sizeof(mid_impl));
+    if (status != MID_OK)
+        return status;
+    mid_impl *impl = memory.data;
+    impl->heap = heap;
+    impl->id = heap->thread_count + 1;
+    impl->pub.table = heap->table;
+    impl->pub.types = heap->fast_types.data;
+    impl->pub.bias = impl->id << MID_OWNER_SHIFT_;
+    impl->pub.alone = !heap->options.shared;
+    impl->pub.fresh = heap->fresh;
+    impl->state = MID_T_ABSENT;
+    pthread_mutex_init(&impl->inbox_lock, NULL);
+    heap->threads[impl->id] = impl;
+    __atomic_store_n(&heap->thread_count, impl->id, __ATOMIC_RELEASE);
+    return MID_OK;
+}
+
+/* With `lock` held: the place that a thread left, or a new one. */
+static mid_status find_place(mid_heap *heap, mid_impl **out)
+{
+    for (uint32_t id = 1; id <= heap->thread_count; id++)
+        if (MID_READ_(heap->threads[id]->state) == MID_T_ABSENT) {
+            *out = heap->threads[id];
+            return MID_OK;
+        }
+    mid_lock(heap);
+    mid_status status = mid_place_new(heap);
+    mid_unlock(heap);
+    *out = heap->threads[heap->thread_count];
+    return status;
+}
+
+static void enter(mid_heap *heap, mid_impl *me)
+{
+    me->credit = (int64_t)heap->options.credit;
+    me->draining = false;
+    pthread_getname_np(pthread_self(), me->name, sizeof me->name);
+    me->next_mine = mine;
+    mine = me;
+    __atomic_store_n(&me->owner, pthread_self(), __ATOMIC_RELAXED);
+    __atomic_store_n(&me->pub.stop,
+                     (mid_final_waits(heap) ? MID_ASK_FINALIZE : 0) | (me->pending_count != 0 ? MID_ASK_DRAIN : 0) |
+                         (mid_has_news(me) ? MID_ASK_MERGE : 0),
+                     __ATOMIC_RELAXED);
+    __atomic_store_n(&me->state, MID_T_RUNNING, __ATOMIC_SEQ_CST);
+    __atomic_store_n(&me->attached, 1, __ATOMIC_RELEASE);
+    __atomic_fetch_add(&heap->attached, 1, __ATOMIC_RELEASE);
 }
 
 mid_status mid_thread_attach(mid_heap *heap, mid_thread **out)
@@ -292,19 +444,21 @@ mid_status mid_thread_attach(mid_heap *heap, mid_thread **out)
     if (heap == NULL || out == NULL)
         return MID_ENULL;
     *out = NULL;
-    if (__atomic_load_n(&heap->claimed, __ATOMIC_ACQUIRE) && pthread_equal(__atomic_load_n(&heap->claimer, __ATOMIC_RELAXED), pthread_self()))
-        return MID_EBUSY; /* from a listener: this thread holds the lock */
+    if (mid_busy(heap))
+        return MID_EBUSY; /* from a listener: this thread may hold the lock */
+    if (mid_thread_current(heap) != NULL)
+        return MID_ETHREAD;
+    pthread_once(&key_once, make_key);
+    if (!key_made || pthread_setspecific(key, heap) != 0)
+        return MID_ESYSTEM;
+    mid_impl *me = NULL;
     pthread_mutex_lock(&heap->lock);
-    mid_status status = heap->mutator != NULL ? MID_ETHREAD : heap->busy ? MID_EBUSY : MID_OK;
+    while (heap->stopping)
+        pthread_cond_wait(&heap->changed, &heap->lock);
+    mid_status status = !heap->options.shared && heap->attached != 0 ? MID_ETHREAD : find_place(heap, &me);
     if (status == MID_OK) {
-        mid_impl *impl = heap->thread; /* kept for the heap's life: a stale mid_thread is told, not followed */
-        impl->owner = pthread_self();
-        impl->state = MID_T_RUNNING;
-        impl->returning = 0;
-        impl->pub.stop = (heap->final_count != 0 || heap->condemned_count != 0 ? MID_ASK_FINALIZE : 0) |
-                         (heap->pending_count != 0 ? MID_ASK_DRAIN : 0);
-        __atomic_store_n(&heap->mutator, impl, __ATOMIC_RELEASE);
-        *out = &impl->pub;
+        enter(heap, me);
+        *out = &me->pub;
     }
     pthread_mutex_unlock(&heap->lock);
     return status;
@@ -315,31 +469,31 @@ mid_status mid_thread_detach(mid_thread *thread)
     mid_status status = mid_thread_check(thread);
     if (status != MID_OK)
         return status;
-    mid_impl *impl = mid_impl_of(thread);
-    mid_heap *heap = impl->heap;
-    if (heap->finalizing || heap->draining)
+    mid_impl *me = mid_impl_of(thread);
+    if (me->finalizing || me->draining)
         return MID_EBUSY;
-    if (impl->scope_depth != 0)
+    if (me->scope_depth != 0)
         return MID_ETHREAD;
-    serve(impl);
-    block(impl); /* a service that holds the lock may be waiting for this thread */
-    pthread_mutex_lock(&heap->lock);
-    change_state(impl, MID_T_BLOCKED, MID_T_RUNNING);
-    mid_caches_flush(heap);
-    mid_array_free(&heap->alloc, &impl->scope_handles);
-    mid_publish(heap, true);
-    __atomic_store_n(&heap->mutator, NULL, __ATOMIC_RELEASE);
-    pthread_cond_broadcast(&heap->changed);
-    pthread_mutex_unlock(&heap->lock);
-    return MID_OK;
+    status = may_work(thread);
+    if (status == MID_OK)
+        leave(me);
+    return status;
 }
 
-mid_heap *mid_thread_heap(mid_thread *thread)
+void mid_threads_forget(mid_heap *heap)
 {
-    return thread == NULL ? NULL : mid_impl_of(thread)->heap;
-}
-
-mid_status mid_thread_status(mid_thread *thread)
-{
-    return thread == NULL ? MID_ENULL : (mid_status)thread->status;
+    for (mid_impl **link = &mine; *link != NULL;)
+        if ((*link)->heap == heap)
+            *link = (*link)->next_mine;
+        else
+            link = &(*link)->next_mine;
+    for (uint32_t id = 1; id <= heap->thread_count; id++) {
+        mid_impl *impl = heap->threads[id];
+        mid_array memory = {impl, mid_round(sizeof *impl, MID_PAGE)};
+        mid_array_free(&heap->alloc, &impl->scope_handles);
+        mid_array_free(&heap->alloc, &impl->inbox);
+        pthread_mutex_destroy(&impl->inbox_lock);
+        mid_array_free(&heap->alloc, &memory);
+    }
+    heap->thread_count = 0;
 }

@@ -1,6 +1,7 @@
 /* gc/type.c: registering types; what an object's size is. */
 #include <string.h>
 
+#include "gc/count.h"
 #include "gc/refs.h"
 
 #define SIZE_LIMIT ((size_t)1 << 40)
@@ -146,8 +147,6 @@ static void serve_fast(mid_heap *heap, const mid_type_info *info, mid_type type)
 
 static mid_status enter_type(mid_heap *heap, const mid_type_desc *desc, mid_type *out)
 {
-    if (heap->busy)
-        return MID_EBUSY;
     if (desc->struct_size == sizeof *desc && desc->name == NULL)
         return MID_ENULL;
     mid_status status = check_desc(desc);
@@ -181,8 +180,8 @@ static mid_status enter_type(mid_heap *heap, const mid_type_desc *desc, mid_type
     info->plain = info->slots == NULL && !desc->items_are_refs && !desc->trace && !desc->finalize && !desc->payload_free;
     heap->any_finalizer |= desc->finalize != NULL;
     heap->any_payload |= desc->payload_free != NULL;
-    heap->type_count = type;
     serve_fast(heap, info, type);
+    __atomic_store_n(&heap->type_count, type, __ATOMIC_RELEASE); /* whole before other threads can check its number */
     *out = type;
     return MID_OK;
 }
@@ -191,17 +190,19 @@ mid_status mid_type_register(mid_heap *heap, const mid_type_desc *desc, mid_type
 {
     if (heap == NULL || desc == NULL || out == NULL)
         return MID_ENULL;
-    bool locked;
-    mid_status status = mid_look_begin(heap, &locked);
-    if (status == MID_OK)
-        status = enter_type(heap, desc, out);
-    mid_look_end(heap, locked);
+    if (mid_busy(heap))
+        return MID_EBUSY;
+    if (!mid_is_mutator(heap))
+        return MID_ETHREAD;
+    mid_lock(heap);
+    mid_status status = enter_type(heap, desc, out);
+    mid_unlock(heap);
     return status;
 }
 
 const char *mid_type_name(mid_heap *heap, mid_type type)
 {
-    return heap == NULL || type == 0 || type > heap->type_count ? NULL : mid_type_at(heap, type)->name;
+    return heap == NULL || type == 0 || type > mid_type_count(heap) ? NULL : mid_type_at(heap, type)->name;
 }
 
 size_t mid_object_size(const mid_type_info *type, const void *object)
@@ -216,7 +217,7 @@ mid_status mid_type_of(mid_thread *thread, mid_handle object, mid_type *type)
     mid_status status;
     mid_entry *entry = mid_checked(thread, object, &status);
     if (entry != NULL)
-        *type = (mid_type)(entry->word >> MID_TYPE_SHIFT_);
+        *type = (mid_type)(MID_READ_(entry->word) >> MID_TYPE_SHIFT_);
     return status;
 }
 
@@ -251,7 +252,7 @@ mid_status mid_count_of(mid_thread *thread, mid_handle object, uint32_t *count)
     mid_status status;
     mid_entry *entry = mid_checked(thread, object, &status);
     if (entry != NULL)
-        *count = mid_sticky(entry->count) ? UINT32_MAX : entry->count >> 1;
+        *count = mid_immortal(entry) ? UINT32_MAX : (uint32_t)mid_total(entry);
     return status;
 }
 

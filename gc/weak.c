@@ -1,8 +1,10 @@
 /* gc/weak.c: weak cells. A weak handle names a cell and the cell's generation; the cell names the object until it dies.
  *
  * Cells of one object are linked, and a map finds the first, so that death visits exactly them. A generation is odd while
- * the cell is in use; a cell whose generation would wrap is retired. */
-#include "gc/heap.h"
+ * the cell is in use; a cell whose generation would wrap is retired. Cells are used with `memory` held. A reference made
+ * strong while other threads let go of the object counts up only what is alive, and death clears the cells before the name
+ * can be another's. */
+#include "gc/count.h"
 
 static mid_weak_cell *cell_at(mid_heap *heap, uint32_t cell)
 {
@@ -41,18 +43,10 @@ static mid_weak_cell *checked(mid_heap *heap, mid_weak weak)
     return c->generation == weak.generation && (weak.generation & 1) ? c : NULL;
 }
 
-mid_status mid_weak_new(mid_thread *thread, mid_handle object, mid_weak *out)
+static mid_status make(mid_heap *heap, mid_handle object, mid_entry *entry, mid_weak *out)
 {
-    if (out == NULL)
-        return MID_ENULL;
-    *out = (mid_weak){0, 0};
-    mid_status status;
-    mid_entry *entry = mid_checked(thread, object, &status);
-    if (entry == NULL)
-        return status;
-    mid_heap *heap = mid_impl_of(thread)->heap;
     uint32_t cell, head = mid_map_get(&heap->weak_heads, object / 2);
-    status = cell_take(heap, &cell);
+    mid_status status = cell_take(heap, &cell);
     if (status != MID_OK)
         return status;
     status = mid_map_set(heap, &heap->weak_heads, object / 2, cell);
@@ -65,10 +59,46 @@ mid_status mid_weak_new(mid_thread *thread, mid_handle object, mid_weak *out)
     *c = (mid_weak_cell){object, c->generation + 1, head, 0};
     if (head != 0)
         cell_at(heap, head)->prev = cell;
-    entry->word |= MID_F_WEAK;
+    __atomic_fetch_or(&entry->word, MID_F_WEAK, __ATOMIC_RELAXED);
     heap->weak_live++;
     *out = (mid_weak){cell, c->generation};
     return MID_OK;
+}
+
+mid_status mid_weak_new(mid_thread *thread, mid_handle object, mid_weak *out)
+{
+    if (out == NULL)
+        return MID_ENULL;
+    *out = (mid_weak){0, 0};
+    mid_status status;
+    mid_entry *entry = mid_checked(thread, object, &status);
+    if (entry == NULL)
+        return status;
+    mid_heap *heap = mid_impl_of(thread)->heap;
+    mid_lock(heap);
+    status = make(heap, object, entry, out);
+    mid_unlock(heap);
+    if (status == MID_OK && !thread->alone)
+        mid_escape_(thread, object);
+    return status;
+}
+
+/* Only the owner ends what it owns without an atomic instruction, and that is not for what has weak references. */
+static bool count_up_if_alive(mid_thread *thread, mid_entry *entry)
+{
+    uint32_t count = MID_READ_(entry->count);
+    if (mid_sticky(count))
+        return true;
+    if ((count ^ thread->bias) - MID_ONE_ < MID_LOCAL_ - 2 * MID_ONE_) {
+        MID_WRITE_(entry->count, count + MID_ONE_);
+        return true;
+    }
+    uint32_t seen = __atomic_load_n(&entry->shared, __ATOMIC_ACQUIRE);
+    do
+        if (!(seen & MID_LIVE_) || mid_others(seen) >= MID_BAND)
+            return (seen & MID_LIVE_) != 0;
+    while (!__atomic_compare_exchange_n(&entry->shared, &seen, seen + MID_SHARED_ONE_, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE));
+    return true;
 }
 
 mid_handle mid_weak_get(mid_thread *thread, mid_weak weak)
@@ -79,11 +109,12 @@ mid_handle mid_weak_get(mid_thread *thread, mid_weak weak)
     if (status != MID_OK)
         return 0;
     mid_heap *heap = mid_impl_of(thread)->heap;
+    mid_lock(heap);
     mid_weak_cell *c = checked(heap, weak);
     /* What waits on the work list still has its cells, and is gone all the same. */
-    if (c == NULL || c->target == 0 || !mid_entry_live(mid_entry_at(heap, c->target)))
-        return 0;
-    return (mid_retain)(thread, c->target);
+    mid_handle found = c != NULL && c->target != 0 && count_up_if_alive(thread, mid_entry_at(heap, c->target)) ? c->target : 0;
+    mid_unlock(heap);
+    return found;
 }
 
 static void unlink_cell(mid_heap *heap, mid_weak_cell *c)
@@ -96,7 +127,7 @@ static void unlink_cell(mid_heap *heap, mid_weak_cell *c)
         mid_map_set(heap, &heap->weak_heads, c->target / 2, c->next);
     } else {
         mid_map_remove(&heap->weak_heads, c->target / 2);
-        mid_entry_at(heap, c->target)->word &= ~MID_F_WEAK;
+        __atomic_fetch_and(&mid_entry_at(heap, c->target)->word, ~MID_F_WEAK, __ATOMIC_RELAXED);
     }
 }
 
@@ -106,18 +137,21 @@ mid_status mid_weak_drop(mid_thread *thread, mid_weak weak)
     if (status != MID_OK)
         return status;
     mid_heap *heap = mid_impl_of(thread)->heap;
+    mid_lock(heap);
     mid_weak_cell *c = checked(heap, weak);
-    if (c == NULL)
-        return MID_EHANDLE;
-    if (c->target != 0)
-        unlink_cell(heap, c);
-    heap->weak_live--;
-    cell_give(heap, weak.cell);
-    return MID_OK;
+    if (c != NULL) {
+        if (c->target != 0)
+            unlink_cell(heap, c);
+        heap->weak_live--;
+        cell_give(heap, weak.cell);
+    }
+    mid_unlock(heap);
+    return c != NULL ? MID_OK : MID_EHANDLE;
 }
 
 void mid_weak_clear(mid_heap *heap, mid_handle handle, mid_entry *entry)
 {
+    mid_lock(heap);
     uint32_t cell = mid_map_get(&heap->weak_heads, handle / 2);
     while (cell != 0) {
         mid_weak_cell *c = cell_at(heap, cell);
@@ -125,5 +159,6 @@ void mid_weak_clear(mid_heap *heap, mid_handle handle, mid_entry *entry)
         c->target = c->next = c->prev = 0;
     }
     mid_map_remove(&heap->weak_heads, handle / 2);
-    entry->word &= ~MID_F_WEAK;
+    __atomic_fetch_and(&entry->word, ~MID_F_WEAK, __ATOMIC_RELAXED);
+    mid_unlock(heap);
 }

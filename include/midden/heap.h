@@ -1,14 +1,23 @@
 /* midden/heap.h: heaps, the threads that use them, safepoints, collection and compaction.
  *
- * A program may have any number of heaps; they share nothing. A heap has one mutator thread at a time (the
- * one that is attached) and, if it wants, a daemon (daemon.h).
+ * A program may have any number of heaps; they share nothing. Any number of threads up to MID_THREADS_MAX are attached to a
+ * heap at a time, its mutators, each to as many heaps as it wants; and a heap may have a daemon (daemon.h).
  *
  * SAFEPOINTS. Objects move, and cyclic garbage is freed, only inside mid_safepoint, mid_collect,
  * mid_compact, mid_blocked_enter ... mid_blocked_leave, mid_thread_detach and mid_heap_close. Nothing else
  * is a safepoint: allocation, load, store and release never move an object.
  *
- * SIGNAL HANDLERS may call mid_status_name and mid_status_text and nothing else. After fork() the child may
- * use a heap only if no daemon ran and the forking thread was the attached one. */
+ * The world is stopped by a handshake: each attached thread is asked, and stands still from its next safepoint, or where it is
+ * if that is in a blocked region, until the work is done. A thread that does neither postpones the work (MID_EPOSTPONED);
+ * nobody waits for it for long.
+ *
+ * SIGNAL HANDLERS may call mid_status_name and mid_status_text and nothing else.
+ *
+ * FORK. fork() stops the world of every heap first, waiting at most `fork-wait`. The child has the heaps with one thread, the
+ * one that forked (attached where it was). Other threads that stood still are detached in the child; what belonged to one that
+ * did not (`fork-wait` was over) is left alone there: its caches are lost, what it owned never dies, slots it was storing to
+ * may load as 0, and mid_heap_check looks at memory only. A daemon starts
+ * again in the child when the heap next has something for it. Do not fork from callbacks or finalizers. */
 #ifndef MIDDEN_HEAP_H
 #define MIDDEN_HEAP_H
 
@@ -41,7 +50,7 @@ static inline mid_status mid_heap_open(mid_heap **out, const mid_options *option
 /* Close a heap: finish pending frees, collect cycles, run finalizers; report what is still held to the
  * listener, type by type (events.h; without a listener, to stderr in a debug heap); free everything.
  * MID_OK: nothing was held. MID_EHELD: something was; the heap is closed all the same. In every other case
- * it is still open: MID_ENULL, MID_EBUSY (from a callback), MID_ETHREAD (attached by another thread, or
+ * it is still open: MID_ENULL, MID_EBUSY (from a callback), MID_ETHREAD (another thread is attached, or
  * a daemon still runs on it). A thread of the caller's that is attached is detached. Unbudgeted; finalizers that make new
  * garbage with finalizers for ever keep it from ending. */
 MID_API mid_status mid_heap_close(mid_heap *heap);
@@ -52,20 +61,29 @@ MID_API mid_status mid_heap_destroy(mid_heap *heap);
 
 /* Verify every structure of the heap, and count(entry) >= references from objects for every entry.
  * MID_ECORRUPT: the first finding is described by mid_heap_check_text (static buffer of the heap).
- * MID_ENOMEM: no room for the check's own counts. By the attached thread, or any while none is (MID_ETHREAD); MID_ENULL,
- * MID_EBUSY. Not a safepoint. Unbudgeted: visits everything. */
+ * MID_ENOMEM: no room for the check's own counts. By an attached thread, or any while none is (MID_ETHREAD); MID_ENULL,
+ * MID_EBUSY. Stops the world: MID_EPOSTPONED, and with other threads attached a safepoint. Unbudgeted: visits everything. */
 MID_API mid_status mid_heap_check(mid_heap *heap);
 MID_API const char *mid_heap_check_text(mid_heap *heap);
 
 /* --- threads ----------------------------------------------------------------------------------------- */
 
-/* Make the calling thread this heap's mutator. The mid_thread belongs to it until it detaches.
- * MID_ENULL, MID_ETHREAD (a thread is attached already), MID_ENOMEM. May wait for a slice of the daemon. */
+#define MID_THREADS_MAX 1000
+
+/* Make the calling thread a mutator of this heap; any thread, any time. The mid_thread is for this thread alone until it
+ * detaches. A thread that ends without detaching is detached then (by a destructor of thread-specific data): its scopes are
+ * closed, a blocked region is left. It takes over what a thread that detached before has left: caches, objects, counts.
+ * MID_ENULL; MID_ETHREAD: attached already, or the heap is opened with shared=off and another thread is; MID_ELIMIT:
+ * MID_THREADS_MAX are attached, or no memory below the limit; MID_ENOMEM; MID_EBUSY (from a callback); MID_ESYSTEM. May
+ * wait for a slice of the daemon. */
 MID_API mid_status mid_thread_attach(mid_heap *heap, mid_thread **out);
 
-/* Stop being the mutator. Objects live on. Scopes must be closed. A safepoint.
+/* Stop being a mutator. Objects live on. Scopes must be closed. A safepoint.
  * MID_ENULL, MID_ETHREAD (not the attached thread, inside a blocked region, or a scope is open), MID_EBUSY. */
 MID_API mid_status mid_thread_detach(mid_thread *thread);
+
+/* The calling thread's mid_thread of this heap, null if it is not attached. For callbacks and libraries. */
+MID_API mid_thread *mid_thread_current(mid_heap *heap);
 
 MID_API mid_heap *mid_thread_heap(mid_thread *thread);
 
@@ -95,7 +113,8 @@ typedef struct mid_collect_result {
 /* Find and free every garbage cycle, running finalizers. Exact: subtracts the references between possibly
  * cyclic objects from their counts, keeps what is reachable from the positive rest (the scheme of CPython's
  * gcmodule; Christopher 1984), frees the others. Unbudgeted: time is proportional to the table.
- * `result` may be null. A safepoint. MID_ENULL, MID_ETHREAD, MID_EBUSY, MID_ENOMEM and MID_ELIMIT (no room
+ * `result` may be null. A safepoint. Stops the world: MID_EPOSTPONED if a thread did not come within 100 ms.
+ * MID_ENULL, MID_ETHREAD, MID_EBUSY, MID_ENOMEM and MID_ELIMIT (no room
  * for the marks, 4 bytes an entry: no cycle was freed, but what waited was). */
 MID_API mid_status mid_collect(mid_thread *thread, mid_collect_result *result);
 
@@ -115,7 +134,7 @@ typedef struct mid_compact_result {
  * left alone. budget_micros 0: no budget, the pass runs to its end. `result` may be null. A safepoint.
  * After MID_OK without a budget, pools in a class = ceil(L/k), + 1 per attached thread, + pinned ones.
  * MID_MORE: the budget ran out; a further call goes on, and may promise less if the program allocated in between. A class for
- * whose plan there is no memory is left as it is. MID_ENOMEM, MID_ELIMIT: not even the pass itself could be set up. MID_ENULL,
+ * whose plan there is no memory is left as it is. MID_EPOSTPONED as for mid_collect. MID_ENOMEM, MID_ELIMIT: not even the pass itself could be set up. MID_ENULL,
  * MID_ETHREAD, MID_EBUSY. */
 MID_API mid_status mid_compact(mid_thread *thread, uint64_t budget_micros, mid_compact_result *result);
 

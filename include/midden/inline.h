@@ -13,24 +13,40 @@
 #define MID_LIKELY_(x) __builtin_expect(!!(x), 1)
 #define MID_UNLIKELY_(x) __builtin_expect(!!(x), 0)
 
-/* The count word. Bit 0: a reference to the object was dropped since the last collection and others stayed,
- * so it may have become part of a garbage cycle (it is a *suspect*; see also mid_thread.moved). Bits 1-30: the count. Bit 31: sticky.
- * 0 is a free entry, 1 one that is dying (on the work list, its references not yet released). */
+/* COUNTS ARE BIASED to the thread that made the object, its *owner* (Choi, Shull, Torrellas, "Biased reference counting",
+ * PACT 2018; PEP 703): the owner counts in `count` with plain loads and stores, all others in `shared`, atomically; an
+ * object's count is the sum. docs/design/threads.md has the protocol.
+ *
+ * count. Bit 0: the owner dropped a reference since the last collection and others stayed, so the object may have become part
+ * of a garbage cycle (it is a *suspect*; see also mid_thread.moved). Bits 1-20: the owner's count, never 0 while it is the
+ * owner. Bits 21-30: the owner. Bit 31: sticky. As a whole: 0 is a free entry, 1 one that is dying, MID_UNOWNED_ an object
+ * without an owner, whose count is all in `shared`. */
 #define MID_SUSPECT_ 1u
 #define MID_ONE_ 2u
 #define MID_DYING_ 1u
+#define MID_OWNER_SHIFT_ 21
+#define MID_LOCAL_ (1u << MID_OWNER_SHIFT_)
+#define MID_UNOWNED_ (1023u << MID_OWNER_SHIFT_)
 #define MID_STICKY_ 0xC0000000u
+
+/* shared. Of a live object odd: flags, and above them the signed count of the others. Of any other even: the next handle on
+ * the list that it is on. So nobody can count up what has died, whatever he last read. */
+#define MID_LIVE_ 1u
+#define MID_ESCAPED_ 2u        /* other threads may find it in a slot: its death takes an atomic operation */
+#define MID_MERGED_ 4u         /* it has no owner any more */
+#define MID_QUEUED_ 8u         /* its owner was told that others let go of more than they held */
+#define MID_SHARED_SUSPECT_ 16u
+#define MID_ESCAPING_ 32u      /* a thread that loads it for the first time is making sure of its owner */
+#define MID_SHARED_ONE_ 64u
 
 #define MID_ADDRESS_MASK_ 0x0000FFFFFFFFFFFFull
 #define MID_TYPE_SHIFT_ 52
 
-/* word: address in bits 0-47, flags in 48-51, type in 52-63.
- * link: of a free or dying entry, and of one queued for its finalizer, the next on its list; of other live ones, the place
- * for the count that threads other than the owner hold (always 0 while a heap has one mutator). */
+/* word: address in bits 0-47, flags in 48-51, type in 52-63. */
 typedef struct mid_entry {
     uint64_t word;
     uint32_t count;
-    uint32_t link;
+    uint32_t shared;
 } mid_entry;
 
 /* What mid_new needs of a type: the class whose cache serves it, and the words to clear. Types that mid_new
@@ -51,12 +67,19 @@ struct mid_thread {
     uint32_t stop;              /* not 0: mid_safepoint has something to do */
     uint32_t status;            /* mid_thread_status */
     uint32_t moved;             /* not 0: a counted handle went into a slot since the last collection */
+    uint32_t bias;              /* this thread as an owner, in place */
+    uint32_t alone;             /* not 0: no other thread can be attached (option `shared` is off) */
+    uint32_t fresh;             /* `shared` of an object just made */
+    uint32_t dying;             /* the object whose death this thread is deciding: see release.c */
     uint32_t reserved_;
-    /* Free slots of each size class that this thread may use: a list of handles through mid_entry.link (a free
+    /* Free slots of each size class that this thread may use: a list of handles through mid_entry.shared (a free
      * slot keeps its entry, so one list serves both), and how many are on it. */
     uint32_t head[MID_CLASSES_ + 1];
     uint32_t left[MID_CLASSES_ + 1];
 };
+
+#define MID_READ_(place) __atomic_load_n(&(place), __ATOMIC_RELAXED)
+#define MID_WRITE_(place, value) __atomic_store_n(&(place), (value), __ATOMIC_RELAXED)
 
 #ifdef __cplusplus
 extern "C" {
@@ -65,6 +88,8 @@ extern "C" {
 MID_API mid_handle mid_new_slow_(mid_thread *thread, mid_type type);
 MID_API void mid_retain_slow_(mid_thread *thread, mid_handle value);
 MID_API void mid_release_slow_(mid_thread *thread, mid_handle value);
+MID_API mid_handle mid_load_slow_(mid_thread *thread, mid_handle holder, unsigned slot);
+MID_API void mid_escape_(mid_thread *thread, mid_handle value);
 MID_API mid_status mid_safepoint_slow_(mid_thread *thread);
 
 static inline int mid_is_object_(mid_handle value)
@@ -79,12 +104,12 @@ static inline mid_entry *mid_entry_(mid_thread *thread, mid_handle object)
 
 static inline void *mid_get(mid_thread *thread, mid_handle object)
 {
-    return (void *)(uintptr_t)(mid_entry_(thread, object)->word & MID_ADDRESS_MASK_);
+    return (void *)(uintptr_t)(MID_READ_(mid_entry_(thread, object)->word) & MID_ADDRESS_MASK_);
 }
 
 static inline mid_status mid_safepoint(mid_thread *thread)
 {
-    if (MID_LIKELY_(__atomic_load_n(&thread->stop, __ATOMIC_RELAXED) == 0))
+    if (MID_LIKELY_(MID_READ_(thread->stop) == 0))
         return MID_OK;
     return mid_safepoint_slow_(thread);
 }
@@ -93,9 +118,10 @@ static inline mid_handle mid_retain(mid_thread *thread, mid_handle value)
 {
     if (mid_is_object_(value)) {
         mid_entry *entry = mid_entry_(thread, value);
-        uint32_t count = entry->count;
-        if (MID_LIKELY_((int32_t)count >= (int32_t)MID_ONE_))
-            entry->count = count + MID_ONE_;
+        uint32_t count = MID_READ_(entry->count);
+        /* Free, dying, sticky, unowned and others' objects differ from the bias above the local part. */
+        if (MID_LIKELY_((count ^ thread->bias) < MID_LOCAL_ - MID_ONE_))
+            MID_WRITE_(entry->count, count + MID_ONE_);
         else
             mid_retain_slow_(thread, value);
     }
@@ -106,9 +132,9 @@ static inline void mid_release(mid_thread *thread, mid_handle value)
 {
     if (mid_is_object_(value)) {
         mid_entry *entry = mid_entry_(thread, value);
-        uint32_t count = entry->count;
-        if (MID_LIKELY_((int32_t)count >= (int32_t)(2 * MID_ONE_)))
-            entry->count = (count - MID_ONE_) | MID_SUSPECT_;
+        uint32_t count = MID_READ_(entry->count);
+        if (MID_LIKELY_((count ^ thread->bias) - 2 * MID_ONE_ < MID_LOCAL_ - 2 * MID_ONE_))
+            MID_WRITE_(entry->count, (count - MID_ONE_) | MID_SUSPECT_);
         else
             mid_release_slow_(thread, value);
     }
@@ -121,23 +147,52 @@ static inline mid_slot *mid_slot_(mid_thread *thread, mid_handle holder, unsigne
 
 static inline mid_handle mid_peek(mid_thread *thread, mid_handle holder, unsigned slot)
 {
-    return mid_slot_(thread, holder, slot)->bits_;
+    return __atomic_load_n(&mid_slot_(thread, holder, slot)->bits_, __ATOMIC_ACQUIRE);
 }
 
 static inline mid_handle mid_load(mid_thread *thread, mid_handle holder, unsigned slot)
 {
-    return mid_retain(thread, mid_peek(thread, holder, slot));
+    const mid_slot *at = mid_slot_(thread, holder, slot);
+    mid_handle value = __atomic_load_n(&at->bits_, __ATOMIC_ACQUIRE);
+    if (mid_is_object_(value)) {
+        mid_entry *entry = mid_entry_(thread, value);
+        uint32_t count = __atomic_load_n(&entry->count, __ATOMIC_ACQUIRE);
+        /* Only the owner ends the life of what has an owner, and is here. The slot is read again because the object may have
+         * come to this thread (mid_transfer), under a name that was another's, after the slot was read. */
+        if (MID_UNLIKELY_((count ^ thread->bias) >= MID_LOCAL_ - MID_ONE_ || MID_READ_(at->bits_) != value))
+            return mid_load_slow_(thread, holder, slot);
+        MID_WRITE_(entry->count, count + MID_ONE_);
+    }
+    return value;
 }
 
 static inline mid_handle mid_swap(mid_thread *thread, mid_handle holder, unsigned slot,
                                   mid_handle value)
 {
     mid_slot *at = mid_slot_(thread, holder, slot);
-    mid_handle old = at->bits_;
-    at->bits_ = value;
+    mid_handle old;
+    if (thread->alone) {
+        old = at->bits_;
+        at->bits_ = value;
+    } else {
+        if (mid_is_object_(value) && !(MID_READ_(mid_entry_(thread, value)->shared) & (MID_ESCAPED_ | MID_MERGED_)))
+            mid_escape_(thread, value);
+        old = __atomic_exchange_n(&at->bits_, value, __ATOMIC_ACQ_REL);
+    }
     /* A cycle may lose its last holder to itself so, and no count tells. */
     thread->moved |= value;
     return old;
+}
+
+static inline int mid_swap_if(mid_thread *thread, mid_handle holder, unsigned slot, mid_handle expected,
+                              mid_handle value)
+{
+    mid_slot *at = mid_slot_(thread, holder, slot);
+    if (!thread->alone && mid_is_object_(value) &&
+        !(MID_READ_(mid_entry_(thread, value)->shared) & (MID_ESCAPED_ | MID_MERGED_)))
+        mid_escape_(thread, value);
+    thread->moved |= value;
+    return __atomic_compare_exchange_n(&at->bits_, &expected, value, 0, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
 }
 
 static inline mid_handle mid_take(mid_thread *thread, mid_handle holder, unsigned slot)
@@ -155,6 +210,12 @@ static inline void mid_store(mid_thread *thread, mid_handle holder, unsigned slo
     mid_give(thread, holder, slot, mid_retain(thread, value));
 }
 
+static inline void mid_init(mid_thread *thread, mid_handle holder, unsigned slot, mid_handle value)
+{
+    MID_WRITE_(mid_slot_(thread, holder, slot)->bits_, value);
+    thread->moved |= value;
+}
+
 static inline mid_status mid_new(mid_thread *thread, mid_type type, mid_handle *out)
 {
     if (MID_UNLIKELY_(type > MID_TYPES_MAX))
@@ -166,12 +227,13 @@ static inline mid_status mid_new(mid_thread *thread, mid_type type, mid_handle *
         return made != 0 ? MID_OK : (mid_status)thread->status;
     }
     mid_entry *entry = mid_entry_(thread, made);
-    uint64_t address = entry->word & MID_ADDRESS_MASK_;
-    thread->head[fast.size_class] = entry->link;
-    thread->left[fast.size_class]--;
-    entry->word = address | (uint64_t)type << MID_TYPE_SHIFT_;
-    entry->count = MID_ONE_;
-    entry->link = 0;
+    uint64_t address = MID_READ_(entry->word) & MID_ADDRESS_MASK_;
+    thread->head[fast.size_class] = MID_READ_(entry->shared);
+    MID_WRITE_(thread->left[fast.size_class], thread->left[fast.size_class] - 1);
+    MID_WRITE_(entry->word, address | (uint64_t)type << MID_TYPE_SHIFT_);
+    MID_WRITE_(entry->count, thread->bias | MID_ONE_);
+    /* Who counts it up on the strength of an old reading must find its owner. */
+    __atomic_store_n(&entry->shared, thread->fresh, __ATOMIC_RELEASE);
     mid_word_ *words = (mid_word_ *)(uintptr_t)address;
     for (unsigned i = fast.words; i != 0; i--) {
         *words++ = 0;

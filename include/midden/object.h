@@ -10,8 +10,17 @@
  * the same calls compiled with MIDDEN_DEBUG check everything and report (debug.h). Calls that return a
  * mid_status check their arguments always.
  *
- * THREADS. Every call here is for the attached thread only, outside blocked regions; none is a safepoint.
- * Counting is immediate (Collins 1960), frees through a work list, never by recursion (Weizenbaum 1963). */
+ * THREADS. Every call here is for attached threads, each with its own mid_thread, outside blocked regions; none is a
+ * safepoint. Any thread may retain, release, load and store any object; the thread that made it (its owner) counts without
+ * atomic instructions, the others with them. A handle reaches another thread through a slot (store and swap publish, load
+ * acquires: what was written to the object before the store is seen after the load), or by any means of the program's that
+ * orders memory (a mutex, a queue), with the count that goes with it. Immutable and immortal objects are free to share;
+ * data inside objects is the program's to protect. In a heap with the option shared=off one thread is attached at a time
+ * and nothing here costs an atomic instruction.
+ * Counting is immediate (Collins 1960), biased to the owner (Choi, Shull, Torrellas, PACT 2018; PEP 703), frees through a
+ * work list, never by recursion (Weizenbaum 1963). An object of which other threads release what its owner counted is
+ * freed when they, and then the owner, have reached a safepoint or refilled a cache; when they have, if the owner sleeps in
+ * a blocked region or is gone. */
 #ifndef MIDDEN_OBJECT_H
 #define MIDDEN_OBJECT_H
 
@@ -34,7 +43,7 @@ static inline mid_status mid_new(mid_thread *thread, mid_type type, mid_handle *
 MID_API mid_status mid_new_array(mid_thread *thread, mid_type type, size_t items, mid_handle *out);
 
 /* Give a variable-size object another number of items; the handle stays, the address may change (this
- * object's only). New items are zero; references in items that go are released. Its raw address and those
+ * object's only: no other thread may use it meanwhile). New items are zero; references in items that go are released. Its raw address and those
  * only. MID_EPINNED: it is pinned and would have to move. MID_EHANDLE, MID_ETYPE, MID_ESIZE, MID_ENOMEM,
  * MID_ELIMIT (unchanged then), MID_EBUSY, MID_ENULL. */
 MID_API mid_status mid_resize(mid_thread *thread, mid_handle object, size_t items);
@@ -55,18 +64,36 @@ MID_API mid_status mid_immortalize(mid_thread *thread, mid_handle object);
 
 /* --- references inside objects ------------------------------------------------------------------------ */
 
-/* What slot `slot` of `holder` refers to: counted / [borrowed until the slot changes or the holder dies]. */
+/* What slot `slot` of `holder` refers to: counted / [borrowed until the slot changes or the holder dies]. The holder must be
+ * held by the caller or by something that lasts. A load finds the object alive whatever other threads store meanwhile, without
+ * a lock: it reads the slot, counts, and reads the slot again. A peek is for slots that no other thread changes. The first load
+ * of an object that another thread has only put into a slot with mid_init costs a membarrier(2), some microseconds. */
 static inline mid_handle mid_load(mid_thread *thread, mid_handle holder, unsigned slot);
 static inline mid_handle mid_peek(mid_thread *thread, mid_handle holder, unsigned slot);
 
 /* Let the slot refer to `value`, which stays the caller's too (store) or passes into the slot [consumed]
- * (give). What the slot referred to is released. */
+ * (give). What the slot referred to is released. Atomic to all threads. */
 static inline void mid_store(mid_thread *thread, mid_handle holder, unsigned slot, mid_handle value);
 static inline void mid_give(mid_thread *thread, mid_handle holder, unsigned slot, mid_handle value);
 
 /* Put `value` [consumed] into the slot and return what was there; take puts 0. */
 static inline mid_handle mid_swap(mid_thread *thread, mid_handle holder, unsigned slot, mid_handle value);
 static inline mid_handle mid_take(mid_thread *thread, mid_handle holder, unsigned slot);
+
+/* Put `value` [consumed if 1 is returned] into the slot if `expected` is there, which then belongs to the caller, counted.
+ * 0: something else is there, nothing happened. For structures that threads change without a lock. */
+static inline int mid_swap_if(mid_thread *thread, mid_handle holder, unsigned slot, mid_handle expected, mid_handle value);
+
+/* Put `value` [consumed] into an empty slot of an object that no other thread can reach yet: a new one, until a handle of it
+ * is stored or handed out. The cheap way to fill what was just made. */
+static inline void mid_init(mid_thread *thread, mid_handle holder, unsigned slot, mid_handle value);
+
+/* Make `to` (attached to the same heap) the owner of `root` and of all it reaches that the calling thread owns and no other
+ * thread can have seen, so that counting is free there: for messages. Handles and counts are as before; pass the handle on
+ * afterwards. What is not handed over works the same, only slower. MID_MORE: budget_micros (0: none) ran out, or there was
+ * no memory to remember the way; the rest stays. MID_EHANDLE, MID_ENULL, MID_EBUSY, MID_ETHREAD (`thread` is not the
+ * caller's, or `to` is of another heap or not attached). */
+MID_API mid_status mid_transfer(mid_thread *thread, mid_thread *to, mid_handle root, uint64_t budget_micros);
 
 /* --- addresses --------------------------------------------------------------------------------------- */
 

@@ -26,6 +26,10 @@
       "empty pools kept while the program runs, of those in use now or lately; 0: the reserve alone")      \
     X(huge_table, "huge-table", SWITCH, 1, 0, 1,                                                   \
       "ask for huge pages behind the handle table once it exceeds 64 MiB")                          \
+    X(shared, "shared", SWITCH, 1, 0, 1,                                                           \
+      "several threads may be attached at once; off: one at a time, and no store costs an atomic instruction") \
+    X(fork_wait, "fork-wait", MICROS, 100000, 0, 60000000,                                         \
+      "how long fork() waits for other threads to reach a safepoint")                             \
     X(free_batch, "free-batch", COUNT, 512, 32, 1u << 20,                                          \
       "objects that one release frees at most; the rest waits on the work list")                   \
     X(quarantine, "quarantine", COUNT, 4096, 0, 1u << 24,                                          \

@@ -28,6 +28,10 @@ typedef struct mid_stats {
     uint64_t returned_bytes;   /* decommitted since the heap was opened */
     uint64_t stops, stop_micros, stop_micros_max; /* times the world was stopped, by the mutator or the daemon */
     uint64_t finalized_objects, resurrected_objects;
+    uint64_t attached_threads;
+    uint64_t merged_objects;   /* whose owner handed its count over: the others had let go of it, or outlived its interest */
+    uint64_t escapes_forced;   /* first loads that took a membarrier, see mid_load */
+    uint64_t postponed_stops;  /* a thread did not reach a safepoint in time */
 } mid_stats;
 
 /* One size class. */
@@ -46,20 +50,24 @@ extern "C" {
 #endif
 
 /* Fill the first `size` bytes of *stats (a program compiled against an older header passes its smaller size) and
- * return how many were filled; 0: an argument is null. Exact for the attached thread, or any thread while none is
- * attached; for others as the mutator last published it (every `credit` bytes, at safepoints that had something to do, at
- * the begin and end of stops). Time does not grow with the heap. Objects that a resize moved count as allocated and freed. */
+ * return how many were filled; 0: an argument is null. Any thread. Exact when no other thread runs; otherwise each figure is
+ * of some moment during the call. Time does not grow with the heap. Objects that a resize moved count as allocated and freed. */
 MID_API size_t mid_stats_get(mid_heap *heap, mid_stats *stats, size_t size);
 
-/* Size class `size_class` (0 ...); MID_EINVAL past the last, MID_ENULL. For the attached thread, anybody while none is, and
- * listeners: MID_ETHREAD for others. Live slots include a debug heap's quarantine. */
+/* Size class `size_class` (0 ...); MID_EINVAL past the last, MID_ENULL. Any thread, as above. Live slots include a debug
+ * heap's quarantine. */
 MID_API mid_status mid_stats_class(mid_heap *heap, unsigned size_class, mid_class_stats *stats);
 
-/* Live objects and bytes of one type. Walks the table. Threads as for mid_stats_class. MID_ETYPE, MID_ENULL, MID_ETHREAD. */
+/* Live objects and bytes of one type. Walks the table, with the world stopped as for mid_heap_check. MID_ETYPE, MID_ENULL,
+ * MID_ETHREAD, MID_EPOSTPONED. */
 MID_API mid_status mid_stats_type(mid_heap *heap, mid_type type, uint64_t *objects, uint64_t *bytes);
 
-/* Threads as for mid_stats_class. MID_ENULL, MID_ETHREAD. */
+/* Lengths of stops. Any thread. MID_ENULL. */
 MID_API mid_status mid_stats_stops(mid_heap *heap, uint64_t stop_histogram[MID_STOP_BUCKETS]);
+
+/* How long stops waited for running threads, request to stillness, in nanoseconds of wall time: wait_histogram[i] counts waits
+ * of 2^i to 2^(i+1) - 1 ns. Stops that had nobody to wait for are not in it. Any thread. MID_ENULL. */
+MID_API mid_status mid_stats_waits(mid_heap *heap, uint64_t wait_histogram[MID_STOP_BUCKETS]);
 
 #ifdef __cplusplus
 }

@@ -19,7 +19,15 @@
  *   be_peek(h, node, slot)          look at a slot
  *   be_at(h, ref)                   the address, good until the next be_poll or be_idle
  *   be_discard(h, ref)              the program's reference is given up; BE_EXPLICIT: this one object is freed
- *   be_poll(h)                      called every few hundred operations */
+ *   be_poll(h)                      called every few hundred operations
+ *
+ * Threads have a be_heap each. Slots that several threads use at a time:
+ *
+ *   be_load(h, node, slot)          what is there, and keep it alive until be_unload, whatever others put into the slot
+ *   be_unload(h, ref)               ... where ref may be 0
+ *   be_put(h, node, slot, value)    another value, taken over; what was there loses the slot's reference and is not freed
+ *   be_swap(h, node, slot, value)   the same, and what was there becomes the caller's
+ *   be_transfer(h, to, root)        what `root` reaches will from now on be used by the thread `to` */
 #ifndef BENCH_BACKEND_H
 #define BENCH_BACKEND_H
 
@@ -53,11 +61,19 @@ void be_die(const char *what, const char *why) __attribute__((noreturn));
  * background loop runs, where it has one. */
 be_heap *be_open(const char *variant);
 void be_close(be_heap *h);
+/* A further thread of the program uses the heap, from here to there. */
+be_heap *be_thread_enter(void);
+void be_thread_leave(be_heap *h);
+/* Between the two this thread waits for another, and does not touch the heap. */
+void be_wait_enter(be_heap *h);
+void be_wait_leave(be_heap *h);
 /* The library's name and version, as it says itself. */
 const char *be_name(void);
 const char *be_version(void);
 /* Verify the heap's structures where it can; die if they are damaged. */
 void be_check(be_heap *h);
+/* The program holds nothing any more: die if the heap does, as far as it can tell. Other threads have left. */
+void be_check_empty(be_heap *h);
 
 /* Types. A node has `refs` references and `size` bytes in all. */
 be_type be_node_type(be_heap *h, const char *name, size_t size, unsigned refs);

@@ -47,6 +47,21 @@ be_heap *be_open(const char *variant)
     return NULL;
 }
 
+/* Registered, a thread has free lists of its own, and its stack is scanned. */
+be_heap *be_thread_enter(void)
+{
+    struct GC_stack_base base;
+    if (GC_get_stack_base(&base) != GC_SUCCESS || GC_register_my_thread(&base) != GC_SUCCESS)
+        be_die("GC_register_my_thread", "refused");
+    return NULL;
+}
+
+void be_thread_leave(be_heap *h)
+{
+    (void)h;
+    GC_unregister_my_thread();
+}
+
 const char *be_name(void)
 {
     return "boehm";
@@ -105,13 +120,29 @@ struct histogram *be_pauses(be_heap *h)
     return &pauses;
 }
 
-/* It neither works in the background nor compacts nor checks itself, and ends with the process. */
+/* It neither works in the background nor compacts nor checks itself, stops threads wherever they are, and ends with the
+ * process. */
 void be_close(be_heap *h)
 {
     (void)h;
 }
 
 void be_check(be_heap *h)
+{
+    (void)h;
+}
+
+void be_check_empty(be_heap *h)
+{
+    (void)h;
+}
+
+void be_wait_enter(be_heap *h)
+{
+    (void)h;
+}
+
+void be_wait_leave(be_heap *h)
 {
     (void)h;
 }

@@ -87,6 +87,34 @@ static inline void be_discard(be_heap *h, be_ref ref)
     (void)h, (void)ref;
 }
 
+static inline be_ref be_load(be_heap *h, be_ref node, unsigned slot)
+{
+    (void)h;
+    return __atomic_load_n(&((be_slot *)node)[slot], __ATOMIC_ACQUIRE);
+}
+
+static inline void be_unload(be_heap *h, be_ref ref)
+{
+    (void)h, (void)ref;
+}
+
+static inline void be_put(be_heap *h, be_ref node, unsigned slot, be_ref value)
+{
+    (void)h;
+    __atomic_store_n(&((be_slot *)node)[slot], value, __ATOMIC_RELEASE);
+}
+
+static inline be_ref be_swap(be_heap *h, be_ref node, unsigned slot, be_ref value)
+{
+    (void)h;
+    return __atomic_exchange_n(&((be_slot *)node)[slot], value, __ATOMIC_ACQ_REL);
+}
+
+static inline void be_transfer(be_heap *h, be_heap *to, be_ref root)
+{
+    (void)h, (void)to, (void)root;
+}
+
 static inline void be_poll(be_heap *h)
 {
     (void)h;

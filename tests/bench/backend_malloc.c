@@ -103,13 +103,39 @@ struct histogram *be_pauses(be_heap *h)
     return NULL;
 }
 
-/* A malloc knows no roots, does nothing in the background and frees at once: the rest of the interface is empty here. */
+/* A malloc knows no roots and no threads, does nothing in the background and frees at once: the rest of the interface is empty
+ * here. */
 void be_close(be_heap *h)
 {
     (void)h;
 }
 
 void be_check(be_heap *h)
+{
+    (void)h;
+}
+
+void be_check_empty(be_heap *h)
+{
+    (void)h;
+}
+
+be_heap *be_thread_enter(void)
+{
+    return NULL;
+}
+
+void be_thread_leave(be_heap *h)
+{
+    (void)h;
+}
+
+void be_wait_enter(be_heap *h)
+{
+    (void)h;
+}
+
+void be_wait_leave(be_heap *h)
 {
     (void)h;
 }

@@ -6,6 +6,7 @@
 
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "midden/daemon.h"
@@ -63,6 +64,28 @@ void be_close(be_heap *h)
     must(mid_heap_destroy(heap), "mid_heap_destroy");
 }
 
+be_heap *be_thread_enter(void)
+{
+    mid_thread *thread;
+    must(mid_thread_attach(heap, &thread), "mid_thread_attach");
+    return thread;
+}
+
+void be_thread_leave(be_heap *h)
+{
+    must(mid_thread_detach(h), "mid_thread_detach");
+}
+
+void be_wait_enter(be_heap *h)
+{
+    must(mid_blocked_enter(h), "mid_blocked_enter");
+}
+
+void be_wait_leave(be_heap *h)
+{
+    must(mid_blocked_leave(h), "mid_blocked_leave");
+}
+
 const char *be_name(void)
 {
     return "midden";
@@ -78,6 +101,20 @@ void be_check(be_heap *h)
     (void)h;
     if (mid_heap_check(heap) != MID_OK)
         be_die("mid_heap_check", mid_heap_check_text(heap));
+}
+
+/* A release may have to go from thread to thread before it frees: a collection waits for that. It is to find no cycle. */
+void be_check_empty(be_heap *h)
+{
+    mid_collect_result found;
+    mid_stats stats;
+    char text[96];
+    must(mid_collect(h, &found), "mid_collect");
+    mid_stats_get(heap, &stats, sizeof stats);
+    snprintf(text, sizeof text, "%llu objects that nobody holds are alive, %llu were",
+             (unsigned long long)stats.live_objects, (unsigned long long)found.garbage);
+    if (stats.live_objects != 0 || found.garbage != 0)
+        be_die("midden", text);
 }
 
 static be_type registered(const mid_type_desc *desc)

@@ -46,10 +46,9 @@ static inline be_ref be_peek(be_heap *h, be_ref node, unsigned slot)
     return mid_peek(h, node, slot);
 }
 
-/* A slot of a new object is empty: nothing comes back that would have to be released. */
 static inline void be_init(be_heap *h, be_ref node, unsigned slot, be_ref value)
 {
-    mid_swap(h, node, slot, value);
+    mid_init(h, node, slot, value);
 }
 
 static inline be_ref be_share(be_heap *h, be_ref value)
@@ -76,6 +75,33 @@ static inline void be_replace(be_heap *h, be_ref node, unsigned slot, be_ref val
 static inline void be_discard(be_heap *h, be_ref ref)
 {
     mid_release(h, ref);
+}
+
+static inline be_ref be_load(be_heap *h, be_ref node, unsigned slot)
+{
+    return mid_load(h, node, slot);
+}
+
+static inline void be_unload(be_heap *h, be_ref ref)
+{
+    mid_release(h, ref);
+}
+
+static inline void be_put(be_heap *h, be_ref node, unsigned slot, be_ref value)
+{
+    mid_give(h, node, slot, value);
+}
+
+static inline be_ref be_swap(be_heap *h, be_ref node, unsigned slot, be_ref value)
+{
+    return mid_swap(h, node, slot, value);
+}
+
+static inline void be_transfer(be_heap *h, be_heap *to, be_ref root)
+{
+    mid_status status = mid_transfer(h, to, root, 0);
+    if (__builtin_expect(status != MID_OK, 0))
+        be_die("mid_transfer", mid_status_text(status));
 }
 
 static inline void be_poll(be_heap *h)

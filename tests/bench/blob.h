@@ -16,15 +16,21 @@ static inline be_ref blob_make(be_heap *h, be_type type, size_t size, uint32_t s
     return made;
 }
 
-/* Bytes asked for. The checksum takes in length, stamp and the ends of the data. */
-static inline uint64_t blob_check(struct run *run, be_heap *h, be_ref ref)
+/* Takes in length, stamp and the ends of the data. */
+static inline uint64_t blob_checksum(be_heap *h, be_ref ref)
 {
     const struct blob *blob = be_at(h, ref);
     size_t size = BLOB_HEAD + blob->length;
     const unsigned char *end = (const unsigned char *)blob + size;
     unsigned first = size > sizeof *blob ? blob->data[0] : 0, last = size > sizeof *blob ? end[-1] : 0;
-    run_checksum(run, (uint64_t)blob->stamp << 32 | (uint64_t)blob->length << 16 | first << 8 | last);
-    return size;
+    return checksum_of((uint64_t)blob->stamp << 32 | (uint64_t)blob->length << 16 | first << 8 | last);
+}
+
+/* Bytes asked for. */
+static inline uint64_t blob_check(struct run *run, be_heap *h, be_ref ref)
+{
+    run->checksum += blob_checksum(h, ref);
+    return BLOB_HEAD + ((const struct blob *)be_at(h, ref))->length;
 }
 
 /* Every live blob of an array; returns their bytes. Null references are skipped. */

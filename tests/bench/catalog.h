@@ -13,7 +13,9 @@ enum {
     WL_NODES = 2,  /* allocates objects with references, on no cycle */
     WL_CYCLES = 4, /* leaves garbage cycles: needs a collector, or explicit freeing */
     WL_PAUSES = 8, /* about the longest stop */
-    WL_PER_OP = 16 /* shown in nanoseconds an operation, not in seconds */
+    WL_PER_OP = 16,  /* shown in nanoseconds an operation, not in seconds */
+    WL_THREADS = 32, /* has --threads, its first parameter; shown in operations a second, in a table of its own */
+    WL_OWN = 64      /* asks something of midden that peers are not asked */
 };
 
 #define BENCH_PARAMS_MAX 7
@@ -36,6 +38,7 @@ struct bench_variant {
     unsigned needs;     /* the workload has one of these, or needs is 0 */
     unsigned forbids;   /* ... and none of these */
     unsigned by_default; /* runs without being named for workloads of these kinds; ~0: for all */
+    unsigned unless;     /* ... but not for those of these */
 };
 
 /* One line of the set behind the table. */
@@ -54,6 +57,7 @@ extern const char *const bench_heaps[];
 const struct bench_workload *bench_workload_find(const char *name);
 bool bench_heap_known(const char *name);
 bool bench_variant_fits(const struct bench_variant *variant, const struct bench_workload *workload);
+bool bench_variant_by_default(const struct bench_variant *variant, const struct bench_workload *workload);
 /* The parameter's place in workload->params, or -1. */
 int bench_param_find(const struct bench_workload *workload, const char *name);
 

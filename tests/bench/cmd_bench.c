@@ -126,7 +126,7 @@ static void all_options(struct option *options, size_t room)
 
 static bool parse(int argc, char **argv, struct command *command)
 {
-    struct option options[64];
+    struct option options[96];
     int at, option;
     all_options(options, sizeof options / sizeof *options);
     command->request.timeout_seconds = 600;
@@ -157,7 +157,7 @@ static void print_list(void)
         printf("      variants:");
         for (const struct bench_variant *v = bench_variants; v->name; v++)
             if (bench_variant_fits(v, w))
-                printf(v->by_default & w->kind ? " %s:%s" : " (%s:%s)", v->heap, v->name);
+                printf(bench_variant_by_default(v, w) ? " %s:%s" : " (%s:%s)", v->heap, v->name);
         puts("");
     }
     printf("heaps\n ");

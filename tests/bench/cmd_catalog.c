@@ -4,6 +4,7 @@
 #include <string.h>
 
 #define SEED {"seed", "1", "1", "of the random numbers", 0, 1000000000000}
+#define THREADS {"threads", "1,2,4,8", "1,3", "at a time", 1, 255} /* one less than CREW_MAX: stops has one more */
 
 const struct bench_workload bench_workloads[] = {
     {"binary-trees", "the benchmarks game's: a stretch tree, a long-lived tree, trees of depth 4 to N by 2", WL_NODES,
@@ -50,25 +51,72 @@ const struct bench_workload bench_workloads[] = {
       {"store-every", "16", "16", "operations between two stores into an old object", 1, 1000000000},
       {"cycle-every", "2", "2", "pairs of garbage objects between two that refer to each other", 1, 1000000000},
       SEED}},
+    {"larson", "blocks replaced at random, by threads that inherit them from others (Larson and Krishnan's)",
+     WL_LEAVES | WL_PER_OP | WL_THREADS,
+     {THREADS,
+      {"blocks", "1000", "50", "of each thread", 1, 1000000},
+      {"least", "10", "10", "bytes of a block", 8, 1000000},
+      {"most", "500", "500", "bytes of a block", 8, 1000000},
+      {"rounds", "100", "3", "a thread lives, each as many replacements as it has blocks", 1, 1000000},
+      {"operations", "20000000", "3000", "replacements, in all", 1, 1000000000000},
+      SEED}},
+    {"xmalloc-test", "half of the threads allocate, the others free", WL_LEAVES | WL_PER_OP | WL_THREADS,
+     {THREADS,
+      {"size", "64", "64", "bytes of an object", 8, 1000000},
+      {"batch", "4096", "64", "objects that are passed on together", 1, 1000000},
+      {"batches", "100", "5", "at most, at a time", 1, 100000},
+      {"operations", "8000000", "20000", "objects, in all", 1, 1000000000000}}},
+    {"mstress", "objects of many sizes exchanged between threads that come and go (mimalloc's)", WL_LEAVES | WL_PER_OP | WL_THREADS,
+     {THREADS,
+      {"rounds", "10", "3", "each with fresh threads", 1, 1000000},
+      {"objects", "200000", "2000", "in a round, and half as many that stay for it", 1, 1000000000},
+      {"transfers", "1000", "50", "places where objects are exchanged", 1, 100000000},
+      SEED}},
+    {"mt-gcbench", "gcbench on each thread, all on one heap", WL_NODES | WL_LEAVES | WL_PER_OP | WL_THREADS,
+     {THREADS,
+      {"stretch-depth", "17", "8", "of the tree that stretches the heap", 1, 30},
+      {"long-lived-depth", "15", "6", "of the tree that stays", 1, 30},
+      {"array-size", "250000", "2000", "doubles in the array that stays", 4, 100000000},
+      {"min-depth", "4", "4", "of the trees that come and go", 1, 30},
+      {"max-depth", "15", "6", "of the trees that come and go", 1, 30}}},
+    {"shared-map", "a hash map that threads read and change", WL_NODES | WL_LEAVES | WL_PER_OP | WL_THREADS,
+     {THREADS,
+      {"keys", "100000", "1000", "of which about half are in the map", 2, 1000000000},
+      {"operations", "5000000", "20000", "in all", 1, 1000000000000},
+      {"inserts", "5", "5", "of 100 operations", 0, 100},
+      {"removes", "5", "5", "of 100 operations; the rest are lookups", 0, 100},
+      {"epochs", "8", "3", "after which other threads change a key", 1, 1000000},
+      SEED}},
+    {"messages", "pairs of threads pass small graphs of objects through a queue", WL_NODES | WL_LEAVES | WL_PER_OP | WL_THREADS,
+     {THREADS,
+      {"messages", "500000", "2000", "in all", 1, 1000000000000},
+      {"parts", "8", "8", "nodes of a message beside its root", 0, 1000000},
+      {"blob", "64", "64", "bytes of a message's blob", 8, 1000000},
+      {"queue", "64", "4", "messages in a queue at most", 1, 1000000}}},
+    {"stops", "time until running threads stand still", WL_OWN | WL_PAUSES | WL_PER_OP,
+     {{"threads", "2", "2", "that run", 1, 255},
+      {"stops", "2000", "20", "asked for", 1, 1000000000},
+      {"interval", "500", "500", "microseconds between two", 1, 999999},
+      {"poll-every", "1000", "1000", "nanoseconds of a thread between two polls", 0, 1000000000}}},
     {"micro", "single calls on a few objects in the cache", WL_PER_OP,
      {{"operations", "20000000", "20000", "of each kind", 1, 1000000000000}}},
     {NULL, NULL, 0, {{NULL, NULL, NULL, NULL, 0, 0}}},
 };
 
 const struct bench_variant bench_variants[] = {
-    {"midden", "default", 0, 0, ~0u},
-    {"midden", "acyclic", WL_NODES, WL_CYCLES, WL_NODES},
-    {"midden", "daemon=off", 0, WL_CYCLES, 0},
-    {"boehm", "plain", 0, 0, ~0u},
-    {"boehm", "atomic", WL_LEAVES, 0, WL_LEAVES},
-    {"boehm", "no-interior", 0, 0, 0},
-    {"boehm", "incremental", 0, 0, 0},
-    {"boehm", "markers=1", 0, 0, 0},
-    {"boehm", "markers=2", 0, 0, 0},
-    {"malloc", "default", 0, 0, ~0u},
-    {"mimalloc", "default", 0, 0, ~0u},
-    {"jemalloc", "default", 0, 0, ~0u},
-    {NULL, NULL, 0, 0, 0},
+    {"midden", "default", 0, 0, ~0u, 0},
+    {"midden", "acyclic", WL_NODES, WL_CYCLES, WL_NODES, WL_THREADS},
+    {"midden", "daemon=off", 0, WL_CYCLES, 0, 0},
+    {"boehm", "plain", 0, WL_OWN, ~0u, WL_THREADS},
+    {"boehm", "atomic", WL_LEAVES, WL_OWN, WL_LEAVES, WL_THREADS},
+    {"boehm", "no-interior", 0, WL_OWN, 0, 0},
+    {"boehm", "incremental", 0, WL_OWN, 0, 0},
+    {"boehm", "markers=1", 0, WL_OWN, WL_THREADS, 0},
+    {"boehm", "markers=2", 0, WL_OWN, WL_THREADS, 0},
+    {"malloc", "default", 0, WL_OWN, ~0u, 0},
+    {"mimalloc", "default", 0, WL_OWN, ~0u, 0},
+    {"jemalloc", "default", 0, WL_OWN, ~0u, 0},
+    {NULL, NULL, 0, 0, 0, 0},
 };
 
 const struct bench_plan bench_table_set[] = {
@@ -83,6 +131,13 @@ const struct bench_plan bench_table_set[] = {
     {"chase", "", NULL, false},
     {"steady", "live=1000000 operations=12000000", NULL, false},
     {"steady", "live=10000000 operations=20000000", "midden boehm malloc", true},
+    {"larson", "", NULL, false},
+    {"xmalloc-test", "", NULL, false},
+    {"mstress", "", NULL, false},
+    {"mt-gcbench", "", NULL, false},
+    {"shared-map", "", NULL, false},
+    {"messages", "", NULL, false},
+    {"stops", "", NULL, false},
     {NULL, NULL, NULL, false},
 };
 
@@ -107,6 +162,11 @@ bool bench_heap_known(const char *name)
 bool bench_variant_fits(const struct bench_variant *variant, const struct bench_workload *workload)
 {
     return (variant->needs == 0 || (variant->needs & workload->kind) != 0) && (variant->forbids & workload->kind) == 0;
+}
+
+bool bench_variant_by_default(const struct bench_variant *variant, const struct bench_workload *workload)
+{
+    return (variant->by_default & workload->kind) != 0 && (variant->unless & workload->kind) == 0;
 }
 
 int bench_param_find(const struct bench_workload *workload, const char *name)

@@ -75,7 +75,7 @@ static bool variant_wanted(const struct bench_request *request, const struct ben
     if (!bench_variant_fits(variant, workload))
         return false;
     return request->variants.count ? bench_choice_has(&request->variants, variant->name)
-                                   : (variant->by_default & workload->kind) != 0;
+                                   : bench_variant_by_default(variant, workload);
 }
 
 static bool append(struct bench_runs *runs, const struct bench_run *run)

@@ -8,12 +8,6 @@
 
 static const char *const ratio_heaps[] = {"boehm", "malloc", "mimalloc"};
 
-static bool per_op(const struct figure_row *row)
-{
-    const struct bench_workload *workload = bench_workload_find(row->workload);
-    return workload && (workload->kind & WL_PER_OP);
-}
-
 static struct figure best(const json_t *document, const struct figure_row *row, const char *heap, const char *key,
                           const char **variant)
 {
@@ -53,6 +47,17 @@ static void row_name(struct bench_grid *grid, const struct figure_row *row)
     bench_grid_cell(grid, "%s", row->phase);
 }
 
+static unsigned kind_of(const struct figure_row *row)
+{
+    const struct bench_workload *workload = bench_workload_find(row->workload);
+    return workload ? workload->kind : 0;
+}
+
+static bool per_op(const struct figure_row *row)
+{
+    return (kind_of(row) & WL_PER_OP) != 0;
+}
+
 static bool is_micro(const struct figure_row *row)
 {
     return strcmp(row->workload, "micro") == 0;
@@ -76,7 +81,7 @@ static void time_table(const json_t *document, const struct figure_row *rows, si
         bench_grid_cell(&grid, "÷ %s", ratio_heaps[i]);
     for (size_t r = 0; r < count; r++) {
         const struct figure_row *row = &rows[r];
-        if (is_micro(row))
+        if (is_micro(row) || (kind_of(row) & (WL_THREADS | WL_OWN)))
             continue;
         const char *key = per_op(row) ? "ns_per_op" : "seconds";
         row_name(&grid, row);
@@ -116,17 +121,18 @@ static struct figure peak(const json_t *document, const struct figure_row *rows,
 }
 
 /* Where live bytes are the same for every heap, as with leaf data, net resident memory over them, phase by phase; for nodes,
- * which are smaller with handles than with pointers, the peak of the process, which its last phase knows. */
+ * which are smaller with handles than with pointers, the peak of the process, which its last phase knows. The peak, too, of the
+ * workloads with threads, whose live bytes are few; with most threads. */
 static void memory_table(const json_t *document, const struct figure_row *rows, size_t count, enum bench_style style)
 {
     struct bench_grid grid = {0};
     heading(&grid, "unit");
     for (size_t r = 0; r < count; r++) {
         const struct figure_row *row = &rows[r];
-        const struct bench_workload *workload = bench_workload_find(row->workload);
-        bool leaves = workload && (workload->kind & WL_LEAVES) && !(workload->kind & WL_NODES);
+        bool leaves = (kind_of(row) & WL_LEAVES) && !(kind_of(row) & (WL_NODES | WL_THREADS));
         bool last = r + 1 == count || !same_parameters(row, &row[1]);
-        if (is_micro(row) || (!leaves && !last))
+        bool fewer = (kind_of(row) & WL_THREADS) && r + 1 < count && strcmp(row->workload, row[1].workload) == 0;
+        if (is_micro(row) || (kind_of(row) & WL_OWN) || (!leaves && !last) || fewer)
             continue;
         row_name(&grid, row);
         bench_grid_cell(&grid, leaves ? "net / live" : "peak MB");
@@ -168,8 +174,7 @@ static void pause_table(const json_t *document, const struct figure_row *rows, s
     for (size_t r = 0; r < count; r++) {
         for (size_t k = 0; k < sizeof lines / sizeof *lines; k++) {
             const struct figure_row *row = &rows[r];
-            const struct bench_workload *workload = bench_workload_find(row->workload);
-            if (!workload || !(workload->kind & WL_PAUSES) || !any_heap_has(document, row, lines[k].key))
+            if (!(kind_of(row) & WL_PAUSES) || !any_heap_has(document, row, lines[k].key))
                 continue;
             row_name(&grid, row);
             bench_grid_cell(&grid, "%s", lines[k].name);
@@ -208,6 +213,7 @@ void bench_print_tables(const json_t *document, enum bench_style style)
         puts("no results");
     } else {
         time_table(document, rows, count, style);
+        bench_print_threads(document, rows, count, style);
         memory_table(document, rows, count, style);
         pause_table(document, rows, count, style);
         micro_table(document, rows, count, style);

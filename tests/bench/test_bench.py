@@ -18,7 +18,11 @@ PHASES = {
     "chase": ["fresh-ordered", "fresh-random", "churned-ordered", "churned-random"],
     "steady": ["build", "steady"],
     "micro": ["alloc+release", "alloc+release-1024", "get", "peek", "store"],
+    "larson": ["run"], "xmalloc-test": ["run"], "mstress": ["run"], "mt-gcbench": ["run"], "shared-map": ["run"],
+    "messages": ["run"], "stops": ["to-stop", "waits"],
 }
+THREADED = ["larson", "xmalloc-test", "mstress", "mt-gcbench", "shared-map", "messages"]
+OWN = ["stops"]  # of midden alone
 MIDDEN_PHASES = {"chase": ["compacted-ordered", "compacted-random"], "micro": ["retain+release", "load+release"]}
 KEYS = {"workload", "params", "phase", "heap", "variant", "repeat", "seconds", "cpu_seconds", "operations", "ns_per_op",
         "live_bytes", "peak_rss_bytes", "net_rss_bytes", "call_ns", "pause_ns"}
@@ -77,7 +81,7 @@ def check_result(r):
     check_latencies(r["call_ns"], {"p50", "p99", "p99.9", "max"}, where)
     check_latencies(r["pause_ns"], {"count", "p50", "p99.9", "max"}, where)
     check((r["pause_ns"] is None) == (r["heap"] not in ("midden", "boehm")), f"{where}: pauses")
-    check((r["call_ns"] is not None) == (r["phase"] in ("steady", "drop")), f"{where}: call latencies")
+    check((r["call_ns"] is not None) == (r["phase"] in ("steady", "drop", "to-stop", "waits")), f"{where}: call latencies")
 
 
 def test_everything(folder):
@@ -100,7 +104,11 @@ def test_everything(folder):
     for workload in PHASES:
         for heap in HEAPS:
             rounds = {key[4] for key in seen if key[0] == workload and key[2] == heap}
-            check(rounds == {1, 2}, f"{workload} on {heap}: rounds {rounds}")
+            wanted = set() if workload in OWN and heap != "midden" else {1, 2}
+            check(rounds == wanted, f"{workload} on {heap}: rounds {rounds}")
+    for workload in THREADED:
+        boehm = {(key[3], json.loads(key[1])["threads"]) for key in seen if key[0] == workload and key[2] == "boehm"}
+        check(boehm == {(f"markers={m}", t) for m in (1, 2) for t in (1, 3)}, f"{workload} on boehm: {boehm}")
     rings = {r["params"]["size"] for r in document["results"] if r["workload"] == "rings"}
     check(len(rings) == 2, f"rings of sizes {rings}")
     check("binary-trees depth=8" in out and "churned-random" in out, "the tables on the terminal")
@@ -149,6 +157,34 @@ def test_targets(folder):
     check(cells == wanted, f"targets: {cells}")
 
 
+def test_threads_table(folder):
+    """Speeds made up of round figures: the table of threads and the targets that are least ones."""
+    def result(heap, variant, threads, ns, workload="larson", phase="run", call=None):
+        params = {"threads": threads, "blocks": 1000, "least": 10, "most": 500, "rounds": 100, "operations": 20000000, "seed": 1}
+        return {"workload": workload, "params": params, "phase": phase, "heap": heap, "variant": variant, "repeat": 1,
+                "seconds": ns / 1e6, "cpu_seconds": ns / 1e6, "operations": 1000, "ns_per_op": ns, "live_bytes": 8,
+                "peak_rss_bytes": 9, "net_rss_bytes": 9, "call_ns": call, "pause_ns": None}
+    path = os.path.join(folder, "made.json")
+    stop = result("midden", "default", 2, 1.0, "stops", "to-stop", {"p50": 51000, "p99": 52000, "p99.9": 53000, "max": 54000})
+    stop["params"] = {"threads": 2, "stops": 2000, "interval": 500, "poll-every": 1000}
+    results = [result("midden", "default", 1, 20.0), result("midden", "default", 2, 10.0), result("boehm", "markers=1", 2, 90.0),
+               result("boehm", "markers=2", 2, 70.0), result("mimalloc", "default", 1, 10.0), result("mimalloc", "default", 2, 4.0),
+               stop]
+    with open(path, "w") as file:
+        json.dump({"machine": {}, "results": results}, file)
+    _, out, _ = bench("--table", path)
+    lines = [[c.strip() for c in line.split("|")[1:-1]] for line in out.splitlines() if line.startswith("| larson ")]
+    speeds = [line for line in lines if len(line) == 11]
+    wanted = [["larson", "1", "50.0", "-", "-", "100", "-", "1.00", "1.00", "-", "0.50"],
+              ["larson", "2", "100", "14.3", "-", "250", "-", "2.00", "2.50", "7.00", "0.40"]]
+    check(speeds == wanted, f"the table of threads: {speeds}")
+    cells = [line[1:] for line in lines if len(line) == 6]
+    wanted = [["speed / one thread's", "≥ 1.60", "2.00", "-", "yes"], ["that / mimalloc's own", "≥ 1.00", "0.80", "-", "NO"],
+              ["speed / boehm", "≥ 8.00", "7.00", "-", "NO"], ["speed / mimalloc", "≥ 0.60", "0.40", "-", "NO"]]
+    check(cells == wanted, f"targets of speed: {cells}")
+    check("| median time to stop, µs | 50.00 | 51.00 |" in " ".join(out.split()), "the target of time to stop")
+
+
 def test_bad_input(folder):
     tiny = ("--quick", "--workload", "binary-trees")
     refused("unknown workload", "--workload", "nothing", says="no such workload: nothing")
@@ -162,6 +198,8 @@ def test_bad_input(folder):
     refused("a negative parameter", *tiny, "--depth", "-4", says="--depth=-4")
     refused("a parameter out of range", *tiny, "--depth", "8,99", says="--depth: from 1 to 30")
     refused("a parameter beyond 64 bits", *tiny, "--depth", "99999999999999999999999", says="--depth: from 1 to 30")
+    refused("no thread", "--quick", "--workload", "larson", "--threads", "0", says="--threads: from 1 to")
+    refused("stops of a peer", "--quick", "--workload", "stops", "--heap", "malloc", says="no chosen heap")
     refused("no round", *tiny, "--repeat", "0", says="not a number")
     refused("a combination that is empty", *tiny, "--heap", "malloc", "--variant", "acyclic", says="no chosen heap")
     refused("a folder as file", *tiny, "--json", folder, says=folder)
@@ -212,7 +250,7 @@ def test_faults(folder):
     check(status == 2 and "no worker programs" in err, f"no workers: {status} {err}")
 
 
-for test in (test_bad_input, test_selection, test_targets, test_faults, test_everything):
+for test in (test_bad_input, test_selection, test_targets, test_threads_table, test_faults, test_everything):
     with tempfile.TemporaryDirectory() as temporary:
         test(temporary)
 print(f"{passed} passed, {failed} failed")

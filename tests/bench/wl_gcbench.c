@@ -1,6 +1,7 @@
 /* wl_gcbench.c: GCBench by John Ellis, Pete Kovac and Hans Boehm. Trees of several depths are built top-down and bottom-up
- * and dropped, while one tree and one array of doubles stay. Its parameters are the defaults. */
-#include "worker.h"
+ * and dropped, while one tree and one array of doubles stay. Its parameters are the defaults. mt-gcbench is the same on several
+ * threads at once, each with trees and an array of its own, all on one heap. */
+#include "crew.h"
 
 struct node {
     be_slot left, right;
@@ -91,35 +92,80 @@ static uint64_t time_construction(be_heap *h, be_type type, int depth, int stret
     return 2 * rounds * tree_size(depth);
 }
 
-static be_ref make_array(be_heap *h, size_t size)
+static be_ref make_array(be_heap *h, be_type type, size_t size)
 {
-    be_ref array = be_bytes(h, be_bytes_type(h), sizeof(struct blob) + size * sizeof(double));
+    be_ref array = be_bytes(h, type, sizeof(struct blob) + size * sizeof(double));
     double *values = (double *)((struct blob *)be_at(h, array))->data;
     for (size_t i = 0; i < size / 2; i++)
         values[i] = 1.0 / (double)(i + 1);
     return array;
 }
 
-static void run_gcbench(struct run *run)
+static be_type node_type, bytes_type;
+
+struct result {
+    uint64_t nodes, checksum;
+    be_ref long_lived, array;
+};
+
+static void bench(const struct run *run, be_heap *h, struct result *result)
 {
-    be_heap *h = run->heap;
-    be_type type = be_node_type(h, "node", sizeof(struct node), 2);
     int stretch = (int)run_param(run, "stretch-depth"), kept = (int)run_param(run, "long-lived-depth");
     size_t array_size = run_param(run, "array-size");
-    phase_begin(run);
-    drop(h, make_tree(h, type, stretch));
-    uint64_t nodes = tree_size(stretch) + tree_size(kept);
-    be_ref long_lived = new_node(h, type);
-    populate(h, type, kept, long_lived);
-    be_ref array = make_array(h, array_size);
+    drop(h, make_tree(h, node_type, stretch));
+    result->nodes = tree_size(stretch) + tree_size(kept);
+    result->long_lived = new_node(h, node_type);
+    populate(h, node_type, kept, result->long_lived);
+    result->array = make_array(h, bytes_type, array_size);
     for (int d = (int)run_param(run, "min-depth"); d <= (int)run_param(run, "max-depth"); d += 2)
-        nodes += time_construction(h, type, d, stretch);
-    const double *values = (double *)((struct blob *)be_at(h, array))->data;
-    run_checksum(run, (uint64_t)(values[array_size / 4] * 1e12));
-    run_checksum(run, count(h, long_lived));
-    phase_end(run, "run", nodes, tree_size(kept) * sizeof(struct node) + array_size * sizeof(double));
-    drop(h, long_lived);
-    be_discard(h, array);
+        result->nodes += time_construction(h, node_type, d, stretch);
+    const double *values = (double *)((struct blob *)be_at(h, result->array))->data;
+    result->checksum = checksum_of((uint64_t)(values[array_size / 4] * 1e12));
+    result->checksum += checksum_of(count(h, result->long_lived));
+}
+
+static void let_go(be_heap *h, struct result *result)
+{
+    drop(h, result->long_lived);
+    be_discard(h, result->array);
+    result->long_lived = result->array = 0;
+}
+
+static void register_types(struct run *run)
+{
+    node_type = be_node_type(run->heap, "node", sizeof(struct node), 2);
+    bytes_type = be_bytes_type(run->heap);
+}
+
+static void run_gcbench(struct run *run)
+{
+    struct result result;
+    register_types(run);
+    phase_begin(run);
+    bench(run, run->heap, &result);
+    run->checksum += result.checksum;
+    phase_end(run, "run", result.nodes, tree_size((int)run_param(run, "long-lived-depth")) * sizeof(struct node) +
+                                            run_param(run, "array-size") * sizeof(double));
+    let_go(run->heap, &result);
+}
+
+static void work(struct member *m)
+{
+    struct result result;
+    bench(m->run, m->heap, &result);
+    m->operations = result.nodes;
+    m->checksum = result.checksum;
+    let_go(m->heap, &result);
+}
+
+static void run_mt_gcbench(struct run *run)
+{
+    register_types(run);
+    phase_begin(run);
+    uint64_t operations = crew_run(run, (unsigned)run_param(run, "threads"), work);
+    phase_end(run, "run", operations, 0);
+    be_check_empty(run->heap);
 }
 
 const struct workload wl_gcbench = {"gcbench", prepare, run_gcbench};
+const struct workload wl_mt_gcbench = {"mt-gcbench", prepare, run_mt_gcbench};

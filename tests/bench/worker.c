@@ -13,7 +13,10 @@
 
 static const struct workload *const workloads[] = {
     &wl_binary_trees, &wl_gcbench, &wl_churn, &wl_r1, &wl_r3, &wl_r4, &wl_rings, &wl_list_drop, &wl_chase,
-    &wl_steady, &wl_micro,
+    &wl_steady, &wl_micro, &wl_larson, &wl_xmalloc, &wl_mstress, &wl_mt_gcbench, &wl_shared_map, &wl_messages,
+#if defined(BENCH_MIDDEN)
+    &wl_stops,
+#endif
 };
 
 void be_die(const char *what, const char *why)

@@ -28,7 +28,10 @@ struct workload {
 };
 
 extern const struct workload wl_binary_trees, wl_gcbench, wl_churn, wl_r1, wl_r3, wl_r4, wl_rings, wl_list_drop, wl_chase,
-    wl_steady, wl_micro;
+    wl_steady, wl_micro, wl_larson, wl_xmalloc, wl_mstress, wl_mt_gcbench, wl_shared_map, wl_messages;
+#if defined(BENCH_MIDDEN)
+extern const struct workload wl_stops;
+#endif
 
 uint64_t run_param(const struct run *run, const char *name);
 
@@ -40,10 +43,14 @@ void phase_end(struct run *run, const char *name, uint64_t operations, uint64_t 
 void phase_settle(struct run *run, uint64_t milliseconds);
 
 /* The two used by all: mix a value into the checksum, order-independent; a random-number state from --seed. */
-static inline void run_checksum(struct run *run, uint64_t value)
+static inline uint64_t checksum_of(uint64_t value)
 {
     value = (value + 1) * 0x9E3779B97F4A7C15ull;
-    run->checksum += (value ^ value >> 29) * 0xBF58476D1CE4E5B9ull;
+    return (value ^ value >> 29) * 0xBF58476D1CE4E5B9ull;
+}
+static inline void run_checksum(struct run *run, uint64_t value)
+{
+    run->checksum += checksum_of(value);
 }
 struct random run_random(const struct run *run);
 

@@ -1,21 +1,32 @@
 #!/bin/sh
-# bugs.sh [NAME...]: each bug of bugs/ alone, in a copy of the core: does the tester find it? (All, or those whose file names
-# contain a NAME.) Ends with `N passed, N failed`; a bug that survives, or no longer applies, is a failure.
+# bugs.sh [NAME...]: each bug of bugs/ alone, in a copy of the core: is it found? (All, or those whose file names contain a
+# NAME.) Ends with `N passed, N failed`; a bug that survives, or no longer applies, is a failure.
 #
-# A bug is a file: the source it is for, what it is, then the exact text that it replaces, which must occur once.
+# A bug is a file: the source it is for, what it is, then the exact text that it replaces, which must occur once. A third line
+# `by: SUITE` says who finds it:
+#   stress         the tester with a model (when nothing is said)
+#   threads        the tester with many threads
+#   threads-tsan   the same under TSan
 set -u
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../.." && pwd)
 copy=$(mktemp -d)
 trap 'rm -rf "$copy"' EXIT
 trap 'exit 1' INT TERM
+export TSAN_OPTIONS=halt_on_error=1
 
 cp -r "$root/alloc" "$root/gc" "$root/include" "$root/Makefile" "$copy"
 mkdir -p "$copy/tests"
 cp -r "$here" "$copy/tests/stress"
 
 build() {
-    make -s -C "$copy" stress-core CFLAGS=-Wno-error >"$copy/log" 2>&1
+    case $1 in
+    stress) set -- stress-core ;;
+    threads) set -- stress-threads-core ;;
+    threads-tsan) set -- B=build/tsan SANITIZE=thread stress-threads-core ;;
+    *) echo "error: no suite is called $1" >"$copy/log" && return 1 ;;
+    esac
+    make -s -C "$copy" CFLAGS=-Wno-error "$@" >"$copy/log" 2>&1
 }
 
 # Replace in place; the exit status tells whether the text was there, once.
@@ -44,52 +55,85 @@ apply() {
         }'
 }
 
+# try FOLDER SECONDS PROGRAM FLAG...: fails, silently, if nothing is found; else says what.
+try() {
+    folder=$1 seconds=$2 program=$3
+    shift 3
+    timeout "$seconds" "$folder/$program" "$@" >"$copy/out" 2>&1
+    status=$?
+    [ $status -eq 0 ] && return 1
+    [ $status -eq 124 ] && echo "hangs: $program $*" && return 0
+    said=$(sed -nE 's/^.*(MISMATCH|SUMMARY): //p' "$copy/out" | sed "s|$copy/||" | head -n 1)
+    echo "${said:-status $status: $program $*}"
+}
+
 # Runs until one fails; prints where it did.
 hunt() {
+    plain=$copy/build/tests
+    tsan=$copy/build/tsan/tests
     for seed in 1 2 3 4 5 6; do
-        for run in "stress --ops 20000" "stress --ops 3000 --mode gc-every-safepoint --live 400" \
-                   "stress --ops 20000 --live 5000" "stress --ops 10000 --heap-limit 4194304" "stress-debug --ops 10000"; do
-            # shellcheck disable=SC2086
-            timeout 20 "$copy/build/tests/"${run%% *} --seed $seed ${run#* } >"$copy/out" 2>&1
-            status=$?
-            [ $status -eq 0 ] && continue
-            [ $status -eq 124 ] && echo "hangs: --seed $seed ($run)" && return 0
-            said=$(sed -n 's/^.*MISMATCH: //p' "$copy/out" | head -n 1)
-            echo "${said:-status $status: --seed $seed ($run)}"
-            return 0
-        done
+        case $1 in
+        stress)
+            try "$plain" 20 stress --seed $seed --ops 20000 ||
+                try "$plain" 20 stress --seed $seed --ops 3000 --mode gc-every-safepoint --live 400 ||
+                try "$plain" 20 stress --seed $seed --ops 20000 --live 5000 ||
+                try "$plain" 20 stress --seed $seed --ops 10000 --heap-limit 4194304 ||
+                try "$plain" 20 stress-debug --seed $seed --ops 10000
+            ;;
+        threads)
+            try "$plain" 60 stress-threads --seed $seed --ops 10000 ||
+                try "$plain" 60 stress-threads --seed $seed --ops 2000 --mode gc-every-safepoint ||
+                try "$plain" 60 stress-threads-debug --seed $seed --ops 5000 ||
+                try "$plain" 60 stress-threads --seed $seed --ops 4000 --threads 24
+            ;;
+        threads-tsan)
+            try "$tsan" 60 stress-threads --seed $seed --ops 2000 ||
+                try "$tsan" 60 stress-threads --seed $seed --ops 500 --mode gc-every-safepoint
+            ;;
+        esac && return 0
     done
     return 1
 }
 
-if ! build; then
-    cat "$copy/log"
-    echo "check-bugs: the core does not build"
-    exit 1
-fi
-if found=$(hunt); then
-    echo "check-bugs: the tester finds something without any bug seeded: $found"
-    exit 1
-fi
+suite_of() {
+    suite=$(sed -n '3s/^by: //p' "$1")
+    echo "${suite:-stress}"
+}
+
+wanted=
+for bug in "$here"/bugs/*.bug; do
+    [ $# -eq 0 ] && wanted="$wanted $bug"
+    for part in "$@"; do
+        case $(basename "$bug" .bug) in *"$part"*) wanted="$wanted $bug" ;; esac
+    done
+done
+
+for suite in $(for bug in $wanted; do suite_of "$bug"; done | sort -u); do
+    if ! build "$suite"; then
+        cat "$copy/log"
+        echo "check-bugs: the core does not build for $suite"
+        exit 1
+    fi
+    if found=$(hunt "$suite"); then
+        echo "check-bugs: $suite finds something without any bug seeded: $found"
+        exit 1
+    fi
+done
 
 passed=0
 failed=0
-for bug in "$here"/bugs/*.bug; do
+for bug in $wanted; do
     name=$(basename "$bug" .bug)
-    wanted=$([ $# -eq 0 ] && echo yes)
-    for part in "$@"; do
-        case $name in *"$part"*) wanted=yes ;; esac
-    done
-    [ -n "$wanted" ] || continue
     file=$(head -n 1 "$bug")
+    suite=$(suite_of "$bug")
     if ! apply "$bug"; then
         verdict="DOES NOT APPLY to $file"
-    elif ! build; then
+    elif ! build "$suite"; then
         verdict="DOES NOT BUILD: $(grep -m 1 error "$copy/log")"
-    elif found=$(hunt); then
+    elif found=$(hunt "$suite"); then
         verdict=
     else
-        verdict="SURVIVES"
+        verdict="SURVIVES $suite"
     fi
     if [ -z "$verdict" ]; then
         passed=$((passed + 1))

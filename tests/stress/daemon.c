@@ -1,4 +1,5 @@
-/* tests/stress/daemon.c: see daemon.h. Only stress-daemon is built with STRESS_DAEMON and linked with the daemon. */
+/* tests/stress/daemon.c: see daemon.h. Only the programs whose names end in -daemon are built with STRESS_DAEMON and
+ * linked with the daemon. */
 #include "daemon.h"
 
 #ifdef STRESS_DAEMON
@@ -7,8 +8,6 @@
 
 #include "midden/daemon.h"
 #include "run.h"
-
-static mid_daemon *daemon;
 
 void daemon_options(mid_options *options)
 {
@@ -20,15 +19,16 @@ void daemon_options(mid_options *options)
         fail("the daemon's options are refused");
 }
 
-bool daemon_begin(mid_heap *heap)
+struct mid_daemon *daemon_begin(mid_heap *heap)
 {
+    mid_daemon *daemon;
     mid_status status = mid_daemon_start(heap, &daemon);
     if (status != MID_OK)
         fail("mid_daemon_start returned %s", mid_status_name(status));
-    return true;
+    return daemon;
 }
 
-void daemon_end(void)
+void daemon_end(struct mid_daemon *daemon)
 {
     mid_decision log[64];
     size_t count = mid_daemon_log(daemon, log, 64), seen[5] = {0};
@@ -48,14 +48,15 @@ void daemon_options(mid_options *options)
     (void)options;
 }
 
-bool daemon_begin(mid_heap *heap)
+struct mid_daemon *daemon_begin(mid_heap *heap)
 {
     (void)heap;
-    return false;
+    return NULL;
 }
 
-void daemon_end(void)
+void daemon_end(struct mid_daemon *daemon)
 {
+    (void)daemon;
 }
 
 #endif

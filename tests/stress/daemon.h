@@ -6,9 +6,9 @@
 
 /* Thresholds so small that the daemon always finds something to do. */
 void daemon_options(mid_options *options);
-/* False: this program was built without it. */
-bool daemon_begin(mid_heap *heap);
+/* Null: this program was built without it. */
+struct mid_daemon *daemon_begin(mid_heap *heap);
 /* Stops it and prints how often it acted. */
-void daemon_end(void);
+void daemon_end(struct mid_daemon *daemon);
 
 #endif

@@ -1,13 +1,15 @@
-# tests/stress/rules.mk: the model-based random tester and its seeded bugs; see tests/stress/README.md.
+# tests/stress/rules.mk: the model-based random tester, the tester with many threads, and seeded bugs; see README.md.
 #
-#   test-stress   the suite: seeds x modes, about a minute
-#   stress-long   a million operations at each of five seeds under ASan+UBSan, fewer under valgrind
-#   check-bugs    one bug at a time into a copy of the core: every one must be found
+#   test-stress          the suite: seeds x modes of both testers, about a minute
+#   stress-long          a million operations at each of five seeds under ASan+UBSan, fewer under valgrind
+#   stress-threads-long  many threads for a minute at each of five seeds, under TSan and under ASan+UBSan
+#   check-bugs           one bug at a time into a copy of the core: every one must be found
 
 STRESS_SRC := $(wildcard tests/stress/*.c)
+STRESS_THREADS_SRC := $(wildcard tests/stress/threads/*.c)
 STRESS_VARIANTS := stress stress-debug stress-daemon
 
-.PHONY: test-stress stress-long stress-programs stress-core
+.PHONY: test-stress stress-long stress-threads-long stress-programs stress-core stress-threads-core
 
 $(B)/obj/tests/stress/%.o: tests/stress/%.c
 	@mkdir -p $(@D)
@@ -29,9 +31,22 @@ $(B)/tests/stress-daemon: $(STRESS_SRC:tests/stress/%.c=$(B)/obj/tests/stress-da
 	@mkdir -p $(@D)
 	$(call say,LD,$@)$(CC) $(LINK) -o $@ $^ $(EVENT_LIBS) -lpthread
 
-# stress-core: without libevent; what check-bugs builds.
+$(B)/tests/stress-threads: $(STRESS_THREADS_SRC:tests/stress/%.c=$(B)/obj/tests/stress/%.o) $(B)/obj/tests/stress/daemon.o $(LIB)
+	@mkdir -p $(@D)
+	$(call say,LD,$@)$(CC) $(LINK) -o $@ $^ -lpthread
+$(B)/tests/stress-threads-debug: $(STRESS_THREADS_SRC:tests/stress/%.c=$(B)/obj/tests/stress-debug/%.o) \
+                                 $(B)/obj/tests/stress-debug/daemon.o $(LIB)
+	@mkdir -p $(@D)
+	$(call say,LD,$@)$(CC) $(LINK) -o $@ $^ -lpthread
+$(B)/tests/stress-threads-daemon: $(STRESS_THREADS_SRC:tests/stress/%.c=$(B)/obj/tests/stress-daemon/%.o) \
+                                  $(B)/obj/tests/stress-daemon/daemon.o $(DLIB) $(LIB)
+	@mkdir -p $(@D)
+	$(call say,LD,$@)$(CC) $(LINK) -o $@ $^ $(EVENT_LIBS) -lpthread
+
+# ...-core: without libevent; what check-bugs builds.
+stress-threads-core: $(B)/tests/stress-threads $(B)/tests/stress-threads-debug
 stress-core: $(B)/tests/stress $(B)/tests/stress-debug
-stress-programs: stress-core $(B)/tests/stress-daemon
+stress-programs: stress-core stress-threads-core $(B)/tests/stress-daemon $(B)/tests/stress-threads-daemon
 programs: stress-programs
 
 test-stress: stress-programs
@@ -43,7 +58,13 @@ stress-long:
 	$(Q)$(MAKE) --no-print-directory stress-core
 	$(Q)tests/stress/long.sh $(B)/asan/tests $(B)/tests
 
+stress-threads-long:
+	$(Q)$(MAKE) --no-print-directory B=$(B)/tsan SANITIZE=thread stress-programs
+	$(Q)$(MAKE) --no-print-directory B=$(B)/asan SANITIZE=address,undefined stress-programs
+	$(Q)tests/stress/threads/long.sh $(B)/tsan/tests $(B)/asan/tests
+
 check-bugs:
 	$(Q)tests/stress/bugs.sh
 
+-include $(foreach v,$(STRESS_VARIANTS),$(STRESS_THREADS_SRC:tests/stress/%.c=$(B)/obj/tests/$(v)/%.d))
 -include $(foreach v,$(STRESS_VARIANTS),$(STRESS_SRC:tests/stress/%.c=$(B)/obj/tests/$(v)/%.d))

@@ -28,6 +28,7 @@ struct run {
 
     mid_heap *heap;
     mid_thread *thread;
+    struct mid_daemon *daemon; /* in mode daemon */
     mid_type types[KINDS_MAX];
     uint64_t rng;
     uint64_t op;

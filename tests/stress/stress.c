@@ -145,7 +145,9 @@ static void open_heap(void)
     if (status != MID_OK)
         fail("mid_thread_attach returned %s", mid_status_name(status));
     kinds_register(run.heap, run.types);
-    if (run.mode == MODE_DAEMON && !daemon_begin(run.heap)) {
+    if (run.mode == MODE_DAEMON)
+        run.daemon = daemon_begin(run.heap);
+    if (run.mode == MODE_DAEMON && run.daemon == NULL) {
         fprintf(stderr, "stress: built without the daemon, use stress-daemon\n");
         exit(2);
     }
@@ -240,7 +242,7 @@ int main(int argc, char **argv)
     if (run.mode == MODE_DAEMON) {
         run.doing = "sync";
         sync_loose();
-        daemon_end();
+        daemon_end(run.daemon);
     }
     close_heap();
     printf("  passed: %" PRIu64 " objects, %" PRIu64 " finalizers, %" PRIu64 " cyclic garbage, %" PRIu64 " moved, %" PRIu64

@@ -1,5 +1,5 @@
 #!/bin/sh
-# suite.sh PROGRAMS: the tester over seeds and modes, in about a minute. Ends with `N passed, N failed`.
+# suite.sh PROGRAMS: both testers over seeds and modes, in about a minute. Ends with `N passed, N failed`.
 programs=$1
 passed=0
 failed=0
@@ -31,5 +31,15 @@ try "$programs/stress-debug" --seed 44 --ops 5000 --mode gc-every-safepoint --li
 for seed in 51 52 53; do
     try "$programs/stress-daemon" --seed $seed --ops 20000 --mode daemon
 done
+# Many threads.
+for seed in 61 62 63; do
+    try "$programs/stress-threads" --seed $seed --ops 10000
+    try "$programs/stress-threads" --seed 1$seed --ops 1500 --mode gc-every-safepoint
+done
+try "$programs/stress-threads" --seed 64 --ops 4000 --threads 24
+try "$programs/stress-threads" --seed 65 --ops 10000 --threads 3 --heap-limit 12582912
+try "$programs/stress-threads-debug" --seed 66 --ops 5000
+try "$programs/stress-threads-debug" --seed 67 --ops 1000 --mode gc-every-safepoint
+try "$programs/stress-threads-daemon" --seed 68 --ops 5000 --mode daemon
 echo "test-stress: $passed passed, $failed failed"
 [ $failed -eq 0 ]

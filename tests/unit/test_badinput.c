@@ -160,7 +160,7 @@ TEST(the_check_finds_what_is_broken)
     mid_store(u.thread, a, LEFT, b);
     unit_check(&u);
     uint32_t count = mid_entry_(u.thread, b)->count;
-    mid_entry_(u.thread, b)->count = MID_ONE_; /* two references, a count of one: b's own holder went unnoticed */
+    mid_entry_(u.thread, b)->count = u.thread->bias | MID_ONE_; /* two references, a count of one: b's own holder went unnoticed */
     mid_store(u.thread, a, RIGHT, 0);
     unit_check(&u); /* still not fewer than the references from objects */
     mid_slot_(u.thread, a, RIGHT)->bits_ = b;

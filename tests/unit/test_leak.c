@@ -205,10 +205,10 @@ static void visit_and_join(struct visitor *v)
     pthread_join(thread, NULL);
 }
 
-TEST(one_thread_at_a_time)
+TEST(one_thread_at_a_time_where_that_was_asked_for)
 {
     struct unit u;
-    unit_open(&u, "");
+    unit_open(&u, "shared=off");
     mid_thread *second = NULL;
     expect(MID_ETHREAD, mid_thread_attach(u.heap, &second));
     assert_null(second);
@@ -286,7 +286,7 @@ int main(void)
         cmocka_unit_test(destroy_frees_payloads_and_reports_nothing),
         cmocka_unit_test(everything_goes_back_to_the_system),
         cmocka_unit_test(closing_without_a_thread_attached),
-        cmocka_unit_test(one_thread_at_a_time),
+        cmocka_unit_test(one_thread_at_a_time_where_that_was_asked_for),
         cmocka_unit_test(objects_outlive_the_thread_that_made_them),
         cmocka_unit_test(many_heaps_share_nothing),
         cmocka_unit_test(opening_and_closing_over_and_over),
