@@ -87,6 +87,8 @@ bool mid_act(mid_heap *heap, mid_thread *self, const mid_snapshot *seen, const m
     };
     *out = (mid_outcome){.status = mid_service_stop(heap, self, plan->stop_wait, &d->waited_micros), .before = *seen};
     out->stopped = out->status == MID_OK;
+    if (!out->stopped)
+        mid_service_late(heap, d->late);
     if (out->stopped && overtaken(heap, seen, plan)) {
         mid_service_resume(heap, self);
         return false;

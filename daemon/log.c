@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 mid_status mid_log_open(mid_log *log, size_t room)
 {
@@ -22,6 +23,11 @@ void mid_log_close(mid_log *log)
 {
     pthread_mutex_destroy(&log->lock);
     free(log->ring);
+}
+
+void mid_log_forked(mid_log *log)
+{
+    pthread_mutex_init(&log->lock, NULL);
 }
 
 static bool worked(const mid_decision *d)
@@ -45,6 +51,8 @@ static void grow(mid_decision *run, const mid_decision *next)
     run->took_micros += next->took_micros;
     run->waited_micros += next->waited_micros;
     run->slices += next->slices;
+    if (next->late[0] != 0)
+        memcpy(run->late, next->late, sizeof run->late);
     if (run->longest_micros < next->longest_micros)
         run->longest_micros = next->longest_micros;
     if (run->budget_micros < next->budget_micros)
@@ -164,6 +172,8 @@ static void put_skipped(text *t, const mid_decision *d)
     put(t, ", skipped");
     if (d->slices > 1)
         put(t, " %" PRIu64 " times", d->slices);
+    if (d->late[0] != 0)
+        put(t, " for thread %s", d->late);
     put(t, ", waited %" PRIu64 " us, %s", d->waited_micros, mid_status_text(d->status));
 }
 

@@ -19,6 +19,7 @@ typedef struct mid_log {
 /* MID_ESYSTEM: no memory, or no mutex. */
 mid_status mid_log_open(mid_log *log, size_t room);
 void mid_log_close(mid_log *log);
+void mid_log_forked(mid_log *log); /* in the child of a fork: whoever held its lock is not there */
 void mid_log_add(mid_log *log, const mid_decision *decision);
 size_t mid_log_read(mid_log *log, mid_decision *into, size_t room);
 

@@ -39,10 +39,11 @@ struct mid_daemon {
     struct event_base *base;
     struct event *kicked, *due;
     int eventfd;
-    bool own_thread;
+    bool own_thread, running;
     pthread_t thread;
     int ears;      /* atomic */
     bool stopping; /* atomic */
+    bool stranded; /* atomic; in the child of a fork: its thread is not there */
     pid_t in_turn; /* atomic; the thread that is in a turn, or 0 */
     bool owed;     /* the heap owes a stop: it was asked for one and has not come yet */
     bool rests;    /* the timer was set for the end of a rest, ... */
@@ -62,9 +63,14 @@ static void wake(const mid_daemon *d)
     }
 }
 
+static void restart(mid_daemon *d);
+
+/* In the child of a fork the first kick is what the thread is started for. */
 static void on_kick(void *context)
 {
     mid_daemon *d = context;
+    if (__atomic_exchange_n(&d->stranded, false, __ATOMIC_ACQ_REL))
+        restart(d);
     if (__atomic_exchange_n(&d->ears, KICKED, __ATOMIC_ACQ_REL) == LISTENING)
         wake(d);
 }
@@ -274,6 +280,45 @@ static mid_status open_events(mid_daemon *d)
     return MID_OK;
 }
 
+/* What is shared with the parent (the epoll set and the eventfd) is let go of first: event_reinit closes the one and makes
+ * another. A base that the program runs is the program's to reinitialise: until it starts a daemon anew there is none. */
+static void let_go_of_parents(mid_daemon *d)
+{
+    event_reinit(d->base);
+    event_free(d->due);
+    event_free(d->kicked);
+    event_base_free(d->base);
+    close(d->eventfd);
+    d->due = d->kicked = NULL;
+    d->base = NULL;
+    d->eventfd = -1;
+}
+
+/* If it cannot be, the heap is as without a daemon: kicks are taken for noted. */
+static void restart(mid_daemon *d)
+{
+    mid_snapshot now;
+    let_go_of_parents(d);
+    mid_service_snapshot(d->heap, &now);
+    mid_pacer_init(&d->pacer, &now, mid_daemon_clock());
+    d->owed = d->rests = false;
+    d->in_turn = 0;
+    __atomic_store_n(&d->ears, LISTENING, __ATOMIC_RELEASE);
+    d->running = open_events(d) == MID_OK && run_thread(d) == MID_OK;
+    if (!d->running)
+        __atomic_store_n(&d->ears, KICKED, __ATOMIC_RELEASE);
+}
+
+/* In the child: nobody is in a turn, whatever the memory says. */
+static void on_fork(void *context)
+{
+    mid_daemon *d = context;
+    mid_log_forked(&d->log);
+    d->running = false;
+    d->stranded = d->own_thread;
+    d->ears = d->own_thread ? LISTENING : KICKED;
+}
+
 static mid_status start(mid_heap *heap, struct event_base *base, mid_thread *loop_thread, mid_daemon **out)
 {
     const mid_options *options = mid_service_options(heap);
@@ -301,6 +346,8 @@ static mid_status start(mid_heap *heap, struct event_base *base, mid_thread *loo
     status = open_events(d);
     if (status == MID_OK && d->own_thread)
         status = run_thread(d);
+    d->running = status == MID_OK;
+    mid_service_on_fork(heap, on_fork);
     if (status != MID_OK) {
         mid_service_unbind(heap);
         discard(d);
@@ -334,7 +381,13 @@ mid_status mid_daemon_stop(mid_daemon *d)
         return MID_ENULL;
     if (__atomic_load_n(&d->in_turn, __ATOMIC_RELAXED) == gettid())
         return MID_EBUSY; /* from a listener or finalizer inside its own turn */
-    if (d->own_thread) {
+    if (d->own_thread && __atomic_load_n(&d->stranded, __ATOMIC_ACQUIRE)) {
+        mid_service_unbind(d->heap);
+        let_go_of_parents(d);
+        discard(d);
+        return MID_OK;
+    }
+    if (d->own_thread && d->running) {
         __atomic_store_n(&d->stopping, true, __ATOMIC_RELEASE);
         wake(d);
         pthread_join(d->thread, NULL);
@@ -367,7 +420,7 @@ uint64_t mid_daemon_cpu_micros(mid_daemon *d)
         return 0;
     if (!d->own_thread)
         return __atomic_load_n(&d->cpu, __ATOMIC_RELAXED);
-    if (pthread_getcpuclockid(d->thread, &clock) != 0 || clock_gettime(clock, &used) != 0)
+    if (!d->running || pthread_getcpuclockid(d->thread, &clock) != 0 || clock_gettime(clock, &used) != 0)
         return 0;
     return (uint64_t)used.tv_sec * 1000000 + (uint64_t)used.tv_nsec / 1000;
 }

@@ -27,6 +27,14 @@ void mid_service_unbind(mid_heap *heap)
     pthread_mutex_unlock(&heap->lock);
     pthread_mutex_lock(&heap->kick_lock);
     __atomic_store_n(&heap->kick, NULL, __ATOMIC_RELAXED);
+    heap->forked = NULL;
+    pthread_mutex_unlock(&heap->kick_lock);
+}
+
+void mid_service_on_fork(mid_heap *heap, void (*forked)(void *))
+{
+    pthread_mutex_lock(&heap->kick_lock);
+    heap->forked = forked;
     pthread_mutex_unlock(&heap->kick_lock);
 }
 

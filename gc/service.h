@@ -37,6 +37,8 @@ typedef struct mid_snapshot {
  * for a kick that is under way. */
 MID_API mid_status mid_service_bind(mid_heap *heap, void (*kick)(void *context), void *context);
 MID_API void mid_service_unbind(mid_heap *heap);
+/* Called in the child of a fork, in the handler: no thread but the one that forked is there. After bind. */
+MID_API void mid_service_on_fork(mid_heap *heap, void (*forked)(void *context));
 
 MID_API const mid_options *mid_service_options(mid_heap *heap);
 MID_API void mid_service_snapshot(mid_heap *heap, mid_snapshot *into);

@@ -47,6 +47,7 @@ typedef struct mid_decision {
     uint64_t waited_micros; /* until the mutator stopped; 0 also when it collected by itself */
     uint64_t slices;        /* stops, or refusals of one */
     uint64_t longest_micros; /* processor time of the longest of them */
+    char late[32];          /* MID_EPOSTPONED: the thread that did not come, "3 (worker)": its number in the heap and its name */
 } mid_decision;
 
 #ifdef __cplusplus

@@ -2,8 +2,10 @@
 # check.sh [NAME...]: explore each model exhaustively, then each of its mutations, which must be refuted. (All models, or those
 # whose file names contain a NAME.) Ends with `N passed, N failed`.
 #
-# A model says in its head comment what is run besides itself:  refute: BUG_NAME [MORE=DEFINES ...]
-# Every BUG_ name it uses must be there. It must have no line that is never reached.
+# A model says in its head comment what is run besides itself:
+#   also: DEFINES ...                    it must hold so too
+#   refute: BUG_NAME [MORE=DEFINES ...]  it must not; every BUG_ name it uses must be there
+# It must have no line that is never reached.
 set -u
 here=$(cd "$(dirname "$0")" && pwd)
 work=$(mktemp -d) || exit 1
@@ -58,7 +60,7 @@ unreached() {
 
 holds() {
     local left
-    explore "$1" || { echo "no verifier: $(head -n 1 "$work/log")"; return; }
+    explore "$@" || { echo "no verifier: $(head -n 1 "$work/log")"; return; }
     [ "$(errors)" = 0 ] || { grep -m 1 '^pan:' "$work/said" || echo "no result"; return; }
     grep -qE 'reached -DMEMLIM|out of memory|max search depth too small|Search not completed|interrupted' "$work/said" && { echo "truncated"; return; }
     left=$(unreached)
@@ -80,6 +82,10 @@ for model in "$here"/*.pml; do
     [ -n "$wanted" ] || continue
     why=$(holds "$model")
     verdict "$name" "$why" "$(states) states"
+    while read -r -a defines; do
+        why=$(holds "$model" "${defines[@]}")
+        verdict "$name ${defines[*]}" "$why" "$(states) states"
+    done < <(sed -nE 's/^ \* also: ([A-Z_0-9= ]*[A-Z_0-9]).*/\1/p' "$model")
     listed=$(sed -nE 's/^ \* refute: (BUG_[A-Z_]+).*/\1/p' "$model" | sort -u)
     used=$(sed -nE 's/^#(ifn?def|if|elif) .*(BUG_[A-Z_]+).*/\2/p' "$model" | sort -u)
     verdict "$name: mutations" "$([ -n "$used" ] && [ "$listed" = "$used" ] || echo "its head does not list what it has")" "$(echo "$used" | wc -l)"

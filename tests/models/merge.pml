@@ -13,16 +13,29 @@
  * An object dies once, when nobody holds it, and does die, also if X sleeps for good. `count` has one writer at a time, and is that
  * of a dead object in the end. First loads and `dying` are load.pml's.
  *
+ * also: ONE_OBJECT
  * refute: BUG_UNOWNED_LATE
  * refute: BUG_MERGED_STORED
- * refute: BUG_FOLD_STORE
- * refute: BUG_FOLD_ANYBODYS
- * refute: BUG_QUEUED_FOR_EVER
- * refute: BUG_QUEUED_APART
+ * refute: BUG_FOLD_STORE ONE_OBJECT
+ * refute: BUG_FOLD_ANYBODYS ONE_OBJECT
+ * refute: BUG_QUEUED_FOR_EVER ONE_OBJECT
+ * refute: BUG_QUEUED_APART ONE_OBJECT
  * refute: BUG_TOLD_FIRST
  * refute: BUG_RUNNING_VISITED
  * refute: BUG_DIES_WITH_OWNER */
 #include "entry.inc"
+
+#ifdef ONE_OBJECT
+#define OBJECTS 1
+#define SLOTS 2
+#define UPS 2
+#define RESTS 1
+#else
+#define OBJECTS 2
+#define SLOTS 1
+#define UPS 1
+#define RESTS 2
+#endif
 
 #define DEAD 0 /* owners */
 #define SELF 1
@@ -38,7 +51,7 @@ byte slots;             /* that refer to it */
 byte inbox;
 
 byte held[3];          /* what is true: references of L1, L2, X */
-byte object;           /* of two */
+byte object;           /* how many there were */
 bool alive, writing;   /* somebody has read `count` and is about to write it */
 
 #define X 2
@@ -184,20 +197,25 @@ inline release_own(s, ok, n) {
     END()
 }
 
+/* Fresh, perhaps put into a slot or two; or stored, and counted by L2. */
 inline make() {
-    d_step { assert(owner == DEAD); object++; alive = 1; held[X] = 1; owner = SELF; counted = 3 };
+    d_step { object++; alive = 1; held[X] = 1; owner = SELF; counted = 1; shared = LIVE };
     if
-    :: d_step { shared = LIVE; slots = 2 }
-    :: d_step { shared = LIVE | ESCAPED | ONE; slots = 2; held[1] = 1 }
+    :: d_step { counted = 1 + SLOTS; slots = SLOTS }
+    :: d_step { counted = 1 + SLOTS; slots = SLOTS; shared = LIVE | ESCAPED | ONE; held[1] = 1 }
+    :: d_step { shared = LIVE | ESCAPED | ONE; held[1] = 1 }
     fi
 }
 
 active proctype l1() {
-    short s; bool ok, tell, more = 1; byte n, who;
+    short s; bool ok, tell; byte n, who, ups;
 end:
     do
     :: atomic { slots -> slots--; held[0]++ }
-    :: held[0] && more -> more = 0; count_up(s, ok); held[0]++
+    :: held[0] && ups < UPS -> ups++; count_up(s, ok); held[0]++
+#ifdef ONE_OBJECT
+    :: atomic { held[0] && slots < SLOTS -> held[0]--; slots++ }
+#endif
     :: atomic { held[0] -> held[0]-- }; let_go(s, ok, tell, n, who)
     od
 }
@@ -206,7 +224,9 @@ active proctype l2() {
     short s; bool ok, tell; byte n, who;
 end:
     do
+#ifndef ONE_OBJECT
     :: atomic { slots -> slots--; held[1]++ }
+#endif
     :: atomic { held[1] -> held[1]-- }; let_go(s, ok, tell, n, who)
     od
 }
@@ -214,30 +234,34 @@ end:
 active proctype x() {
     short s; bool ok, tell, more = 1; byte n, who, rests;
     do
-    :: !alive && object < 2 -> make()
+    :: !alive && owner == DEAD && object < OBJECTS -> make()
     :: inbox -> inbox--; fold(s, ok, n, who)
+#ifdef ONE_OBJECT
+    :: atomic { slots -> slots--; held[X]++ }
+#else
     :: held[X] && more -> more = 0;
         if
         :: owner == SELF -> BEGIN(); n = counted; counted = n + 1; END()
         :: else -> count_up(s, ok)
         fi;
         held[X]++
+#endif
     :: atomic { held[X] -> held[X]-- };
         if
         :: owner == SELF -> release_own(s, ok, n)
         :: else -> uncount(s, ok, tell); assert(!tell)
         fi
-    :: rests < 2 -> rests++;
+    :: rests < RESTS -> rests++;
         state = BLOCKED;
         do
         :: inbox -> atomic { state == BLOCKED -> state = RUNNING }; merge(s, ok, n, who); state = BLOCKED
         :: else -> break
         od;
         if
-        :: object == 2 && held[X] == 0 -> goto sleeps
+        :: object == OBJECTS && held[X] == 0 -> goto sleeps
         :: atomic { state == BLOCKED -> state = RUNNING }
         fi
-    :: object == 2 && held[X] == 0 -> break
+    :: object == OBJECTS && held[X] == 0 -> break
     od;
 end:
     do
@@ -248,6 +272,7 @@ end_asleep:
     false
 }
 
+/* When nothing goes on any more: */
 active proctype rest() {
-    timeout -> assert(!alive && object == 2 && owner == DEAD && inbox == 0)
+    timeout -> assert(!alive && object == OBJECTS && owner == DEAD && inbox == 0)
 }

@@ -292,10 +292,12 @@ TEST(kicks_come_with_credit_blocking_and_leaving)
     unit_drain(&u);
     mid_handle held = unit_array(&u, u.bytes, 60000);
     before = kicks;
-    mid_release(u.thread, held);
+    mid_handle more = unit_array(&u, u.bytes, 60000);
     ok(mid_blocked_enter(u.thread)); /* there is something to look at */
     assert_true(kicks > before);
     ok(mid_blocked_leave(u.thread));
+    mid_release(u.thread, held);
+    mid_release(u.thread, more);
     before = kicks;
     ok(mid_thread_detach(u.thread));
     assert_true(kicks > before);
