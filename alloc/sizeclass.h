@@ -11,11 +11,15 @@
 #define MID_CLASSES 80u
 #define MID_POOLED_MAX 32768u
 
+/* The classes of small requests, by words: sizes come at random, and a branch between the two rules would be guessed. */
+#define MID_CLASS_TABLE_MAX 1024u
+extern const uint8_t mid_class_table[MID_CLASS_TABLE_MAX / 8 + 1];
+
 /* The class for 0 to MID_POOLED_MAX bytes; 0 bytes take 8. */
 static inline unsigned mid_size_class(size_t size)
 {
-    if (size <= 128)
-        return size <= 8 ? 0 : (unsigned)((size - 1) / 8);
+    if (__builtin_expect(size <= MID_CLASS_TABLE_MAX, 1))
+        return mid_class_table[(size + 7) / 8];
     unsigned top = 63 - (unsigned)__builtin_clzll(size - 1); /* 2^top < size <= 2^(top+1), top >= 7 */
     return 16 + (top - 7) * 8 + (unsigned)(((size - 1) >> (top - 3)) & 7);
 }

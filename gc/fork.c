@@ -111,6 +111,7 @@ static void place_in_child(mid_impl *impl, const mid_impl *self)
     impl->in_region = false;
     impl->returning = 0;
     impl->attached = 0;
+    impl->here = NULL;
     impl->state = stood ? MID_T_ABSENT : MID_T_LOST;
     impl->heap->any_lost |= !stood;
     if (stood)

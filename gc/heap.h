@@ -36,12 +36,15 @@ enum { MID_ASK_STOP = 1, MID_ASK_FINALIZE = 2, MID_ASK_DRAIN = 4, MID_ASK_COLLEC
 typedef struct mid_type_info {
     size_t size, item_size;
     uint32_t length_offset;
+    uint8_t align_shift;
+    bool leaf;                       /* dies like memory: no references, no finalizer, no payload; never in debug heaps */
+    bool uncleared;
+    bool small_items;                /* of variable size, items and all of modest size, no alignment: mid_new_array */
     uint32_t first_slot, slot_count; /* declared slots that are adjacent: no list needed */
     const uint32_t *slots;           /* else their numbers, slot_count of them */
     size_t slots_bytes;              /* behind that list */
     bool items_are_refs, plain;      /* plain: dies without ceremony (no items, trace, finalizer, payload, list) */
     bool cyclic;                     /* has references and is not declared acyclic */
-    uint8_t align_shift;
     void (*trace)(const void *, mid_visitor *);
     void (*finalize)(mid_thread *, mid_handle);
     void (*payload_free)(void *, void *);
@@ -72,6 +75,7 @@ typedef enum { MID_T_RUNNING, MID_T_BLOCKED, MID_T_CLAIMED, MID_T_ABSENT, MID_T_
 typedef struct mid_impl {
     mid_thread pub; /* first: a mid_thread * is a mid_impl * */
     mid_heap *heap;
+    const void *here;    /* atomic: what only its thread has, while that may call: see mid_here */
     pthread_t owner;
     uint32_t attached;   /* atomic: `owner` is a thread's */
     uint32_t id;         /* as in the counts of what it owns; from 1 */
@@ -262,6 +266,12 @@ static inline bool mid_busy(const mid_heap *heap)
         if (c->heap == heap)
             return true;
     return false;
+}
+/* Is this the calling thread's, attached, outside blocked regions, and no callback under way anywhere? */
+extern __thread char mid_myself __attribute__((tls_model("initial-exec")));
+static inline bool mid_here(const mid_impl *impl)
+{
+    return MID_LIKELY_(MID_READ_(impl->here) == &mid_myself && mid_callbacks == NULL);
 }
 static inline void mid_callback_begin(mid_callback *frame, const mid_heap *heap)
 {

@@ -17,7 +17,7 @@ mid_status mid_bind(mid_heap *heap, mid_pool *pool)
     const mid_class *c = &heap->alloc.classes[pool->size_class];
     mid_status status = MID_OK;
     unsigned count = BIND_BYTES / c->slot_size, end;
-    end = pool->bound + (count < 8 ? 8 : count);
+    end = pool->bound + (count < 64 ? 64 : count);
     if (end > pool->slots)
         end = pool->slots;
     char *base = mid_pool_base(pool);
@@ -150,7 +150,7 @@ static inline mid_status slot_new(mid_impl *me, unsigned size_class, mid_handle 
     thread->head[size_class] = MID_READ_(entry->shared);
     MID_WRITE_(thread->left[size_class], thread->left[size_class] - 1);
     MID_WRITE_(entry->shared, 0);
-    MID_WRITE_(entry->word, entry->word & MID_ADDRESS_MASK_);
+    MID_WRITE_(entry->word, MID_READ_(entry->word) & MID_ADDRESS_MASK_);
     return MID_OK;
 }
 
@@ -206,23 +206,44 @@ mid_status mid_slot_new(mid_impl *me, size_t size, unsigned align_shift, mid_han
     return slot_new(me, mid_class_for(size, align_shift), out);
 }
 
-static inline mid_status make(mid_thread *thread, mid_type type, size_t items, size_t size, mid_handle *out)
+#define CLEAR_BY_WORD 128u
+
+/* Objects are mostly small: a loop, then, and the compiler is kept from calling memset for it. */
+static inline void clear_words(char *at, size_t bytes)
 {
-    mid_impl *me = mid_impl_of(thread);
-    const mid_type_info *info = mid_type_at(me->heap, type);
-    mid_status status = size > MID_POOLED_MAX ? large_new(me, size, out)
-                                              : slot_new(me, mid_class_for(size, info->align_shift), out);
-    if (status != MID_OK)
+    for (mid_word_ *word = (mid_word_ *)at, *end = (mid_word_ *)(at + bytes); word < end;) {
+        *word++ = 0;
+        __asm__ volatile("" : "+r"(word));
+    }
+}
+
+static inline void clear(char *at, size_t bytes)
+{
+    if (bytes > CLEAR_BY_WORD)
+        memset(at, 0, mid_round(bytes, 8));
+    else
+        clear_words(at, bytes);
+}
+
+static inline mid_status make(mid_impl *me, const mid_type_info *info, mid_type type, size_t items, size_t size,
+                              mid_handle *out)
+{
+    mid_handle made;
+    mid_status status = size > MID_POOLED_MAX ? large_new(me, size, &made)
+                                              : slot_new(me, mid_class_for(size, info->align_shift), &made);
+    if (MID_UNLIKELY_(status != MID_OK))
         return status;
-    mid_entry *entry = mid_entry_(thread, *out);
-    char *object = mid_address(entry);
-    if (!(entry->word & MID_F_LARGE)) /* large blocks come cleared */
-        memset(object, 0, mid_round(size, 8));
+    mid_entry *entry = mid_entry_(&me->pub, made);
+    uint64_t word = MID_READ_(entry->word);
+    char *object = (char *)(uintptr_t)(word & MID_ADDRESS_MASK_);
+    if (!(word & MID_F_LARGE)) /* large blocks come cleared */
+        clear(object, info->uncleared ? info->size : size);
     if (info->item_size != 0)
         *(uint32_t *)(object + info->length_offset) = (uint32_t)items;
-    MID_WRITE_(entry->word, entry->word | (uint64_t)type << MID_TYPE_SHIFT_);
-    MID_WRITE_(entry->count, thread->bias | MID_ONE_);
-    __atomic_store_n(&entry->shared, thread->fresh, __ATOMIC_RELEASE);
+    MID_WRITE_(entry->word, word | (uint64_t)type << MID_TYPE_SHIFT_);
+    MID_WRITE_(entry->count, me->pub.bias | MID_ONE_);
+    __atomic_store_n(&entry->shared, me->pub.fresh, __ATOMIC_RELEASE);
+    *out = made;
     return MID_OK;
 }
 
@@ -230,16 +251,18 @@ mid_handle mid_new_slow_(mid_thread *thread, mid_type type)
 {
     mid_handle made = 0;
     mid_status status = mid_thread_check(thread);
-    if (status == MID_OK && (type == 0 || type > mid_type_count(mid_impl_of(thread)->heap) ||
-                             mid_type_at(mid_impl_of(thread)->heap, type)->item_size != 0))
+    mid_heap *heap = status == MID_OK ? mid_impl_of(thread)->heap : NULL;
+    if (status == MID_OK && (type == 0 || type > mid_type_count(heap) || mid_type_at(heap, type)->item_size != 0))
         status = MID_ETYPE;
-    if (status == MID_OK)
-        status = make(thread, type, 0, mid_type_at(mid_impl_of(thread)->heap, type)->size, &made);
+    if (status == MID_OK) {
+        const mid_type_info *info = mid_type_at(heap, type);
+        status = make(mid_impl_of(thread), info, type, 0, info->size, &made);
+    }
     thread->status = status;
-    return status == MID_OK ? made : 0;
+    return made;
 }
 
-mid_status mid_new_array(mid_thread *thread, mid_type type, size_t items, mid_handle *out)
+static __attribute__((noinline)) mid_status new_array(mid_thread *thread, mid_type type, size_t items, mid_handle *out)
 {
     if (out == NULL)
         return MID_ENULL;
@@ -254,11 +277,37 @@ mid_status mid_new_array(mid_thread *thread, mid_type type, size_t items, mid_ha
     size_t size;
     if (items > UINT32_MAX || __builtin_mul_overflow(items, info->item_size, &size) || size > ((size_t)1 << 40) - info->size)
         return MID_ESIZE;
-    mid_handle made;
-    status = make(thread, type, items, size + info->size, &made);
-    if (status == MID_OK)
-        *out = made;
-    return status;
+    return make(mid_impl_of(thread), info, type, items, size + info->size, out);
+}
+
+/* The common case in a straight line, without a frame: a slot in the cache, of a type without peculiarities. */
+mid_status mid_new_array(mid_thread *thread, mid_type type, size_t items, mid_handle *out)
+{
+    if (MID_UNLIKELY_(thread == NULL || out == NULL || items > MID_POOLED_MAX || !mid_here(mid_impl_of(thread))))
+        return new_array(thread, type, items, out);
+    const mid_heap *heap = mid_impl_of(thread)->heap;
+    if (MID_UNLIKELY_(type - 1 >= mid_type_count(heap)))
+        return new_array(thread, type, items, out);
+    const mid_type_info *info = mid_type_at(heap, type);
+    size_t size = info->size + items * info->item_size;
+    if (MID_UNLIKELY_(!info->small_items || size > MID_POOLED_MAX))
+        return new_array(thread, type, items, out);
+    unsigned size_class = mid_size_class(size);
+    mid_handle made = thread->head[size_class];
+    size_t cleared = info->uncleared ? info->size : size;
+    if (MID_UNLIKELY_(made == 0 || cleared > CLEAR_BY_WORD))
+        return new_array(thread, type, items, out);
+    mid_entry *entry = mid_entry_(thread, made);
+    uint64_t address = MID_READ_(entry->word) & MID_ADDRESS_MASK_;
+    thread->head[size_class] = MID_READ_(entry->shared);
+    MID_WRITE_(thread->left[size_class], thread->left[size_class] - 1);
+    MID_WRITE_(entry->word, address | (uint64_t)type << MID_TYPE_SHIFT_);
+    MID_WRITE_(entry->count, thread->bias | MID_ONE_);
+    __atomic_store_n(&entry->shared, thread->fresh, __ATOMIC_RELEASE);
+    clear_words((char *)(uintptr_t)address, cleared);
+    *(uint32_t *)((char *)(uintptr_t)address + info->length_offset) = (uint32_t)items;
+    *out = made;
+    return MID_OK;
 }
 
 /* With `memory` held. Of some moment, while threads run: never below zero. */

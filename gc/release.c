@@ -117,7 +117,7 @@ static inline bool caches(const mid_impl *me)
     return me->attached;
 }
 
-static void slot_free(mid_impl *me, mid_handle handle, mid_entry *entry)
+static inline __attribute__((always_inline)) void slot_free(mid_impl *me, mid_handle handle, mid_entry *entry)
 {
     unsigned size_class = mid_pool_of(mid_address(entry))->size_class;
     if (MID_LIKELY_(caches(me))) {
@@ -396,9 +396,8 @@ uint64_t mid_drain(mid_impl *me, uint64_t limit, unsigned flags)
     return done;
 }
 
-void mid_release_slow_(mid_thread *thread, mid_handle value)
+static __attribute__((noinline)) void release_last(mid_impl *me, mid_handle value)
 {
-    mid_impl *me = mid_impl_of(thread);
     mid_heap *heap = me->heap;
     mid_entry *entry = mid_entry_at(heap, value);
     if (!mid_uncount(me, value, entry)) {
@@ -417,6 +416,8 @@ void mid_release_slow_(mid_thread *thread, mid_handle value)
         slot_free(me, value, entry);
         if (me->pending != 0)
             mid_drain(me, heap->options.free_batch, MID_DRAIN_FINALIZE);
+        else if (MID_UNLIKELY_(me->outbox_count == MID_OUTBOX) && !me->draining)
+            tell_others(me);
         return;
     }
     mid_died(me, value, entry);
@@ -425,4 +426,26 @@ void mid_release_slow_(mid_thread *thread, mid_handle value)
         mid_ask(me, MID_ASK_DRAIN);
     else
         mid_drain(me, heap->options.free_batch, MID_DRAIN_FINALIZE);
+}
+
+/* The common case in a straight line, without a frame: the owner's last count of a leaf, and room in the cache. */
+void mid_release_slow_(mid_thread *thread, mid_handle value)
+{
+    mid_impl *me = mid_impl_of(thread);
+    mid_entry *entry = mid_entry_(thread, value);
+    uint64_t word = MID_READ_(entry->word);
+    uint32_t mine = MID_READ_(entry->count) ^ thread->bias;
+    const mid_type_info *type = mid_type_at(me->heap, (mid_type)(word >> MID_TYPE_SHIFT_));
+    if (MID_UNLIKELY_(mine - MID_ONE_ >= MID_ONE_ || !type->leaf || (word & MID_F_ALL) != 0)) {
+        release_last(me, value);
+        return;
+    }
+    unsigned size_class = mid_pool_of((void *)(uintptr_t)(word & MID_ADDRESS_MASK_))->size_class;
+    __atomic_store_n(&thread->dying, value, __ATOMIC_RELEASE);
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    if (MID_LIKELY_(__atomic_load_n(&entry->shared, __ATOMIC_ACQUIRE) == MID_LIVE_ &&
+                    cache_put(me, size_class, value, entry)))
+        mid_decided(me);
+    else
+        release_last(me, value);
 }

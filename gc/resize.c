@@ -114,7 +114,7 @@ static mid_status grow(mid_impl *me, mid_handle handle, const mid_type_info *typ
         status = size > MID_POOLED_MAX ? pooled_to_large(me, handle, old_size, size)
                                        : pooled_to_pooled(me, handle, old_size, size, type->align_shift);
     }
-    if (status == MID_OK && !(entry->word & MID_F_LARGE))
+    if (status == MID_OK && !(entry->word & MID_F_LARGE) && !type->uncleared)
         memset((char *)mid_address(entry) + old_size, 0, size - old_size);
     return status;
 }

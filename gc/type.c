@@ -85,7 +85,7 @@ static mid_status check_refs(const mid_type_desc *desc)
 
 static mid_status check_desc(const mid_type_desc *desc)
 {
-    if (desc->struct_size != sizeof *desc || (desc->flags & ~(uint32_t)MID_ACYCLIC) != 0)
+    if (desc->struct_size != sizeof *desc || (desc->flags & ~(uint32_t)(MID_ACYCLIC | MID_UNCLEARED)) != 0)
         return MID_EINVAL;
     if (desc->align != 0 && desc->align != 8 && desc->align != 16 && desc->align != 32 && desc->align != 64)
         return MID_EINVAL;
@@ -96,6 +96,8 @@ static mid_status check_desc(const mid_type_desc *desc)
     mid_status status = check_refs(desc);
     if (status != MID_OK)
         return status;
+    if ((desc->flags & MID_UNCLEARED) && (desc->ref_count != 0 || desc->items_are_refs || desc->trace != NULL || desc->payload_free != NULL))
+        return MID_EINVAL;
     if (desc->item_size != 0 &&
         (desc->length_offset > UINT32_MAX || desc->length_offset % sizeof(uint32_t) != 0 || !inside(desc->length_offset, sizeof(uint32_t), desc->size) ||
          overlaps_refs(desc, desc->length_offset, sizeof(uint32_t))))
@@ -141,7 +143,7 @@ static void serve_fast(mid_heap *heap, const mid_type_info *info, mid_type type)
     size_t words = (info->size + 7) / 8;
     if (info->item_size != 0 || info->size > MID_POOLED_MAX)
         return;
-    fast->words = (uint16_t)words;
+    fast->words = (uint16_t)(info->uncleared ? 0 : words);
     fast->size_class = (uint16_t)mid_class_for(info->size, info->align_shift);
 }
 
@@ -164,6 +166,7 @@ static mid_status enter_type(mid_heap *heap, const mid_type_desc *desc, mid_type
         .item_size = desc->item_size,
         .length_offset = (uint32_t)desc->length_offset,
         .items_are_refs = desc->items_are_refs != 0,
+        .uncleared = (desc->flags & MID_UNCLEARED) != 0,
         .align_shift = (uint8_t)(desc->align == 0 ? 3 : __builtin_ctzll(desc->align)),
         .trace = desc->trace,
         .finalize = desc->finalize,
@@ -178,6 +181,8 @@ static mid_status enter_type(mid_heap *heap, const mid_type_desc *desc, mid_type
     bool refs = desc->ref_count != 0 || desc->items_are_refs || desc->trace != NULL;
     info->cyclic = refs && (desc->flags & MID_ACYCLIC) == 0;
     info->plain = info->slots == NULL && !desc->items_are_refs && !desc->trace && !desc->finalize && !desc->payload_free;
+    info->small_items = desc->item_size != 0 && desc->item_size <= MID_POOLED_MAX && desc->size <= MID_POOLED_MAX && info->align_shift == 3;
+    info->leaf = !refs && !desc->finalize && !desc->payload_free && !heap->debug;
     heap->any_finalizer |= desc->finalize != NULL;
     heap->any_payload |= desc->payload_free != NULL;
     serve_fast(heap, info, type);

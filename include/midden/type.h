@@ -37,6 +37,9 @@ enum {
      * collector never looks at it. A type without references is acyclic without saying so. A false
      * claim leaks. */
     MID_ACYCLIC = 1u << 0,
+    /* New objects of this type, or new items, are not cleared: they hold whatever was in memory, for leaf data that is written
+     * at once. Of a variable type the part before the items is cleared all the same. Only for types without references. */
+    MID_UNCLEARED = 1u << 1,
 };
 
 typedef struct mid_type_desc {
@@ -44,7 +47,7 @@ typedef struct mid_type_desc {
     const char *name;     /* for reports; copied, at most 63 bytes are kept. Required. */
     size_t size;          /* bytes of an object; of a variable one, of the part before its items */
     size_t align;         /* of objects: 8 (also if 0), 16, 32 or 64 */
-    uint32_t flags;       /* MID_ACYCLIC */
+    uint32_t flags;       /* MID_ACYCLIC, MID_UNCLEARED */
 
     /* Reference slots at fixed places: byte offsets, multiples of 4, inside `size`. Copied. */
     const uint32_t *ref_offsets;
@@ -61,7 +64,7 @@ typedef struct mid_type_desc {
      * nothing else of the heap. Each slot is visited exactly once. */
     void (*trace)(const void *object, mid_visitor *visitor);
 
-    /* Runs once in an object's life, when nothing holds it any more, on the mutator's thread, inside
+    /* Runs once in an object's life, when nothing holds it any more, on a mutator's thread, inside
      * mid_release and its kin, mid_resize, or a safepoint call. `object` is borrowed and whole, its references
      * too. Weak references to it are already cleared. A finalizer that stores `object` somewhere
      * resurrects it; the next time it dies without a call. It may use the heap freely, except mid_collect,
@@ -82,7 +85,7 @@ extern "C" {
 
 /* Register a type; *out is its number. Attached thread or, while none is attached, any. Not a safepoint.
  * MID_ENULL: heap, desc, name or out is null. MID_EINVAL: a slot outside the object, misaligned or
- * declared twice, a length outside, an unknown flag, an align or a struct_size that is none.
+ * declared twice, a length outside, an unknown flag, MID_UNCLEARED with references, an align or a struct_size that is none.
  * MID_ESIZE: size above 2^40. MID_ETYPES: MID_TYPES_MAX are registered. MID_ENOMEM, MID_ELIMIT. */
 MID_API mid_status mid_type_register(mid_heap *heap, const mid_type_desc *desc, mid_type *out);
 

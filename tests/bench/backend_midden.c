@@ -135,7 +135,7 @@ be_type be_node_type(be_heap *h, const char *name, size_t size, unsigned refs)
 be_type be_bytes_type(be_heap *h)
 {
     (void)h;
-    return registered(&(mid_type_desc){.struct_size = sizeof(mid_type_desc), .name = "bytes",
+    return registered(&(mid_type_desc){.struct_size = sizeof(mid_type_desc), .name = "bytes", .flags = MID_UNCLEARED,
                                        .size = BLOB_HEAD, .item_size = 1, .length_offset = 0});
 }
 

@@ -12,6 +12,7 @@
  *
  * `count` is written by one at a time; the object dies once, when nobody holds it; and it does, whether N comes or not.
  *
+ * live:
  * refute: BUG_ATTACH_BLIND
  * refute: BUG_LEAVE_BLIND
  * refute: BUG_LEAVE_HELD

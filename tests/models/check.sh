@@ -4,8 +4,9 @@
 #
 # A model says in its head comment what is run besides itself:
 #   also: DEFINES ...                    it must hold so too
-#   refute: BUG_NAME [MORE=DEFINES ...]  it must not; every BUG_ name it uses must be there
-# It must have no line that is never reached.
+#   live: [DEFINES ...]                  and something must come of it: no cycle goes on for ever, weak fairness given
+#   refute: BUG_NAME [MORE=DEFINES ...]  it must not hold; `refute live:` if it is a cycle that shows it
+# Every BUG_ name it uses must be there. It must have no line that is never reached.
 set -u
 here=$(cd "$(dirname "$0")" && pwd)
 work=$(mktemp -d) || exit 1
@@ -23,13 +24,15 @@ verdict() { # NAME WHY: without a reason it has passed
     fi
 }
 
-# explore MODEL [DEFINE...]: what the verifier says is in $work/said; fails if there is no verifier.
+# explore MODEL [DEFINE...]: what the verifier says is in $work/said; fails if there is no verifier. With $live, for cycles.
+# Compiling takes longer than most runs: no -O2.
+live=
 explore() {
-    local model=$1
+    local model=$1 build=${live:+-DNP}
     shift
     rm -f "$work"/pan* "$work"/*.trail "$work/said"
-    (cd "$work" && spin -a -o3 "${@/#/-D}" "$model" && ${CC:-gcc} -O2 -DSAFETY -DCOLLAPSE -DMEMLIM=1000 -o pan pan.c) >"$work/log" 2>&1 || return
-    (cd "$work" && timeout 300 ./pan -m1000000 -w24) >"$work/said" 2>&1
+    (cd "$work" && spin -a -o3 "${@/#/-D}" "$model" && ${CC:-gcc} ${build:--DSAFETY} -DCOLLAPSE -DMEMLIM=1000 -o pan pan.c) >"$work/log" 2>&1 || return
+    (cd "$work" && timeout 300 ./pan ${live:+-l -f} -m1000000 -w24) >"$work/said" 2>&1
     return 0
 }
 
@@ -63,13 +66,18 @@ holds() {
     explore "$@" || { echo "no verifier: $(head -n 1 "$work/log")"; return; }
     [ "$(errors)" = 0 ] || { grep -m 1 '^pan:' "$work/said" || echo "no result"; return; }
     grep -qE 'reached -DMEMLIM|out of memory|max search depth too small|Search not completed|interrupted' "$work/said" && { echo "truncated"; return; }
-    left=$(unreached)
+    left=$([ -n "$live" ] || unreached)
     [ -z "$left" ] || echo "never reached: $left"
 }
 
 refuted() {
     explore "$@" || { echo "no verifier: $(head -n 1 "$work/log")"; return; }
     [ "$(errors)" = 1 ] || echo "survives"
+}
+
+# listed WHAT: the lines of $model's head that say WHAT is run, a line of defines each.
+listed() {
+    sed -nE "s/^ \* $1:([A-Z_0-9= ]*)( \*\/)?\$/\1/p" "$model" | sed -E 's/^ +//; s/ +$//'
 }
 
 command -v spin >/dev/null || { echo "check-models: spin is not installed"; exit 1; }
@@ -85,14 +93,21 @@ for model in "$here"/*.pml; do
     while read -r -a defines; do
         why=$(holds "$model" "${defines[@]}")
         verdict "$name ${defines[*]}" "$why" "$(states) states"
-    done < <(sed -nE 's/^ \* also: ([A-Z_0-9= ]*[A-Z_0-9]).*/\1/p' "$model")
-    listed=$(sed -nE 's/^ \* refute: (BUG_[A-Z_]+).*/\1/p' "$model" | sort -u)
-    used=$(sed -nE 's/^#(ifn?def|if|elif) .*(BUG_[A-Z_]+).*/\2/p' "$model" | sort -u)
-    verdict "$name: mutations" "$([ -n "$used" ] && [ "$listed" = "$used" ] || echo "its head does not list what it has")" "$(echo "$used" | wc -l)"
+    done < <(listed also)
     while read -r -a defines; do
-        why=$(refuted "$model" "${defines[@]}")
-        verdict "$name: ${defines[0]}" "$why" "$(sed -nE 's/^pan:[0-9]+: (.*) \(at depth.*/\1/p' "$work/said" | head -n 1)"
-    done < <(sed -nE 's/^ \* refute: ([A-Z_0-9= ]*[A-Z_0-9]).*/\1/p' "$model")
+        why=$(live=yes holds "$model" "${defines[@]}")
+        verdict "$name${defines[*]/#/ }: no cycle" "$why" "$(states) states"
+    done < <(listed live)
+    said=$({ listed refute; listed 'refute live'; } | cut -d ' ' -f 1 | sort -u)
+    used=$(sed -nE 's/^#(ifn?def|if|elif) .*(BUG_[A-Z_]+).*/\2/p' "$model" | sort -u)
+    verdict "$name: mutations" "$([ -n "$used" ] && [ "$said" = "$used" ] || echo "its head does not list what it has")" "$(echo "$used" | wc -l)"
+    for live in '' yes; do
+        while read -r -a defines; do
+            why=$(refuted "$model" "${defines[@]}")
+            verdict "$name: ${defines[0]}" "$why" "$(sed -nE 's/^pan:[0-9]+: (.*) \(at depth.*/\1/p' "$work/said" | head -n 1)"
+        done < <(listed "refute${live:+ live}")
+    done
+    live=
 done
 echo "check-models: $passed passed, $failed failed"
 [ $failed -eq 0 ] && [ $passed -gt 0 ]

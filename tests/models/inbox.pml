@@ -13,6 +13,7 @@
  *
  * At the end X polls, or sleeps for good, and no message may be left.
  *
+ * live:
  * refute: BUG_LOOK_BEFORE_PUSH
  * refute: BUG_BLOCK_BLIND
  * refute: BUG_RUN_BLIND

@@ -240,16 +240,15 @@ active proctype x() {
     :: atomic { slots -> slots--; held[X]++ }
 #else
     :: held[X] && more -> more = 0;
-        if
-        :: owner == SELF -> BEGIN(); n = counted; counted = n + 1; END()
-        :: else -> count_up(s, ok)
-        fi;
+        BEGIN(); n = counted; counted = n + 1; END(); /* what it holds here it owns */
         held[X]++
 #endif
     :: atomic { held[X] -> held[X]-- };
         if
         :: owner == SELF -> release_own(s, ok, n)
+#ifdef ONE_OBJECT
         :: else -> uncount(s, ok, tell); assert(!tell)
+#endif
         fi
     :: rests < RESTS -> rests++;
         state = BLOCKED;

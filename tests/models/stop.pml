@@ -1,30 +1,34 @@
 /* stop.pml: the world is stopped, by the service or by a mutator, while others park, sleep, wake up, leave.
  *
  * Models mid_block, mid_unblock, run_on, mid_park, claim_all, ask_running, claim_within, become_stopper, let_go, stop_over,
- * mid_world_stop, mid_world_resume (gc/stop.c), and `leave` (gc/thread.c). Two mutators; both stop the world too, at most
- * once. The service stops it twice, if it was late a third time when it is kicked.
+ * mid_world_stop, mid_world_resume (gc/stop.c), and `leave` (gc/thread.c). Two mutators; each stops the world itself, parks,
+ * sleeps, or computes without a safepoint, then polls or leaves. The service stops it once; if it gave up, again when it is kicked.
  *
  *   mutator   state := BLOCKED, then looks at stop_wanted: signals, with `lock`. BLOCKED -> RUNNING by compare-and-swap, or with
  *             `lock` once nobody holds it. A request (`ask`) is taken away by who made it, or by the parked one if nobody waits.
  *   stopper   with `lock`: stopping; claims who is BLOCKED; if one is not: stop_wanted, then asks, then claims again, then waits.
- *             Goes on with `lock` held; lets go: who was parked is `returning`, and is not claimed again before it has run.
+ *             Goes on with `lock` held; lets go: who is in no region is `returning`: not claimed again before it has run,
+ *             unless it finds that it has to wait for the next stop, and takes that back.
  *
  * Nobody touches the heap while it stands for another; who wants to run on waits for one stop at most. Deadlines may pass at any
  * time. With LAST_RESORT they pass when nothing else can happen, and then a thread must be computing, or the service have stayed
  * away: no wake-up and no request is lost.
  *
  * also: LAST_RESORT
+ * live: LAST_RESORT
  * refute: BUG_LOOK_FIRST LAST_RESORT
  * refute: BUG_CLAIM_ONCE LAST_RESORT
  * refute: BUG_SIGNAL_UNLOCKED LAST_RESORT
  * refute: BUG_PARKED_UNASKS LAST_RESORT
- * refute: BUG_ALL_RETURN LAST_RESORT
+ * refute: BUG_STOPPER_RETURNS LAST_RESORT
+ * refute: BUG_LEAVER_RETURNS LAST_RESORT
  * refute: BUG_WAIT_RUNNING LAST_RESORT
  * refute: BUG_SILENT_RESUME
  * refute: BUG_NO_DEADLINE LAST_RESORT
  * refute: BUG_NO_RETURNING
  * refute: BUG_STORE_RUNNING
- * refute: BUG_TWO_STOPPERS LAST_RESORT */
+ * refute: BUG_TWO_STOPPERS LAST_RESORT
+ * refute live: BUG_ASK_KEPT LAST_RESORT */
 #include "entry.inc"
 
 #define N 2
@@ -33,7 +37,7 @@
 
 mtype = { RUNNING, BLOCKED, CLAIMED, ABSENT };
 mtype state[N + 1] = RUNNING;
-bool ask[N + 1], returning[N + 1], held[N + 1], parked[N + 1];
+bool ask[N + 1], returning[N + 1], held[N + 1], in_region[N + 1];
 bool lock, stopping, stop_wanted, kicked;
 byte late = NOBODY;
 
@@ -45,6 +49,7 @@ bool computes[N], gave_up;
 #define ROUNDS 1
 #define STOPS 1
 #endif
+bool parks[N + 1];
 byte slices[N + 1];               /* stops that it saw since it wanted to run on */
 
 #define BROADCAST() d_step { waits[0] = 0; waits[1] = 0; waits[SERVICE] = 0 }
@@ -125,18 +130,22 @@ inline park(me, ok) {
     :: late == me -> late = NOBODY; UNLOCK(lock); kicked = 1; LOCK(lock)
     :: else
     fi;
-    parked[me] = 1;
+    parks[me] = 1;
     do
     :: held[me] -> WAIT(me)
     :: !held[me] && stop_wanted && !returning[me] -> wait_until(me, ok, !stopping || COMPUTES); if :: ok -> break :: else fi
     :: else -> break
     od;
-    parked[me] = 0;
+    parks[me] = 0;
 #ifdef BUG_PARKED_UNASKS
     ask[me] = 0;
 #endif
     if
+#ifdef BUG_ASK_KEPT
+    :: !stopping -> stop_wanted = 0
+#else
     :: !stopping -> ask[me] = 0; stop_wanted = 0
+#endif
     :: else
     fi;
     run_on(me);
@@ -185,10 +194,8 @@ inline let_go(i) {
     if
     :: held[i] ->
         held[i] = 0; ask[i] = 0;
-#ifdef BUG_ALL_RETURN
-        returning[i] = 1;
-#elif !defined BUG_NO_RETURNING
-        if :: parked[i] -> returning[i] = 1 :: else fi;
+#ifndef BUG_NO_RETURNING
+        if :: !in_region[i] -> returning[i] = 1 :: else fi;
 #endif
         state[i] = BLOCKED
     :: else
@@ -204,6 +211,14 @@ inline stop_over() {
     UNLOCK(lock)
 }
 
+/* Let go by one stopper, and not to run before the next. */
+inline claimable(me) {
+    if
+    :: me != SERVICE && returning[me] -> returning[me] = 0; BROADCAST()
+    :: else
+    fi
+}
+
 inline become_stopper(me, first, passed) {
 #ifndef BUG_WAIT_RUNNING
     if :: me != SERVICE -> block(me, passed) :: else fi;
@@ -211,7 +226,11 @@ inline become_stopper(me, first, passed) {
     LOCK(lock);
     passed = 0;
     do
-    :: stopping && !passed -> wait_until(me, passed, COMPUTES)
+    :: stopping && !passed ->
+#ifndef BUG_STOPPER_RETURNS
+        claimable(me);
+#endif
+        wait_until(me, passed, COMPUTES)
     :: else -> break
     od;
 #ifdef BUG_TWO_STOPPERS
@@ -226,7 +245,7 @@ inline become_stopper(me, first, passed) {
 }
 
 #define STILL(me, i) (i == me || state[i] == ABSENT || (held[i] && state[i] == CLAIMED))
-#define SAW(i) if :: held[i] && (parked[i] || returning[i]) -> slices[i]++; assert(slices[i] <= 1) :: else fi
+#define SAW(i) if :: held[i] && (parks[i] || returning[i]) -> slices[i]++; assert(slices[i] <= 1) :: else fi
 
 /* mid_world_stop, what it is for, mid_world_resume. */
 inline stop(me, first, passed, runs_on) {
@@ -256,7 +275,11 @@ inline leave(me, passed) {
     block(me, passed);
     LOCK(lock);
     do
-    :: stopping || held[me] -> WAIT(me)
+    :: stopping || held[me] ->
+#ifndef BUG_LEAVER_RETURNS
+        claimable(me);
+#endif
+        WAIT(me)
     :: else -> break
     od;
     returning[me] = 0;
@@ -272,7 +295,7 @@ active [N] proctype mutator() {
         touch(_pid);
         if
         :: ask[_pid] -> park(_pid, passed)
-        :: block(_pid, passed); unblock(_pid, passed) /* a blocked region */
+        :: in_region[_pid] = 1; block(_pid, passed); unblock(_pid, passed); in_region[_pid] = 0
         :: !stopped -> stopped = 1; stop(_pid, first, passed, runs_on)
 #ifdef LAST_RESORT
         :: computes[_pid] = 1;

@@ -12,6 +12,7 @@
  *
  * First loads, which count in `shared`, are load.pml's.
  *
+ * live:
  * refute: BUG_NO_SECOND_READING
  * refute: BUG_NOT_PASSED_ON */
 #include "entry.inc"

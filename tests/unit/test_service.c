@@ -289,6 +289,28 @@ TEST(entering_a_region_after_growth_kicks)
     close_bound(&u);
 }
 
+/* What was freed is worth a look as well: no allocation, no safepoint has to come before it. */
+TEST(frees_kick_as_allocations_do)
+{
+    enum { MANY = 100000 };
+    struct unit u;
+    static mid_handle objects[MANY];
+    open_bound(&u, "");
+    for (size_t i = 0; i < MANY; i++)
+        objects[i] = unit_new(&u, u.node);
+    size_t before = kicks;
+    for (size_t i = 0; i < MANY; i++)
+        if (i % 10 != 0)
+            mid_release(u.thread, objects[i]);
+    assert_true(kicks > before);
+    mid_snapshot shown;
+    mid_service_snapshot(u.heap, &shown);
+    assert_true(shown.live_slot_bytes < unit_stats(&u).live_slot_bytes + (1u << 19)); /* not much older than a credit */
+    for (size_t i = 0; i < MANY; i += 10)
+        mid_release(u.thread, objects[i]);
+    close_bound(&u);
+}
+
 TEST(the_greatest_credit_is_never_used_up)
 {
     struct unit u;
@@ -317,6 +339,7 @@ int main(void)
         cmocka_unit_test(a_listener_of_a_service_calls_back),
         cmocka_unit_test(leaving_a_region_waits_for_one_slice),
         cmocka_unit_test(entering_a_region_after_growth_kicks),
+        cmocka_unit_test(frees_kick_as_allocations_do),
         cmocka_unit_test(the_greatest_credit_is_never_used_up),
     };
     return UNIT_RUN(tests);
