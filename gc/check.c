@@ -64,8 +64,9 @@ static void check_pools(audit *a)
             for (mid_pool *pool = a->heap->alloc.classes[i].list[list]; pool != NULL; pool = pool->next)
                 check_pool(a, pool);
         for (uint32_t id = 1; id <= a->heap->thread_count; id++) {
-            const mid_thread *thread = &a->heap->threads[id]->pub;
-            if (!mid_lost(a->heap->threads[id]) && chain_length(a, thread->head[i], thread->left[i]) != thread->left[i])
+            mid_impl *impl = a->heap->threads[id];
+            uint32_t left = impl->pub.left[i];
+            if (!mid_lost(impl) && chain_length(a, *mid_cache_head(impl, i), left) != left)
                 fail(a, "a cache's count contradicts its list", 0);
         }
     }

@@ -110,12 +110,12 @@ static void place_in_child(mid_impl *impl, const mid_impl *self)
     impl->held = false;
     impl->in_region = false;
     impl->returning = 0;
-    impl->attached = 0;
     impl->here = NULL;
     impl->state = stood ? MID_T_ABSENT : MID_T_LOST;
     impl->heap->any_lost |= !stood;
     if (stood)
         mid_caches_flush(impl);
+    impl->attached = 0;
 }
 
 static void child_one(mid_heap *heap)

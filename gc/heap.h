@@ -82,13 +82,14 @@ typedef struct mid_impl {
     uint32_t state;      /* mid_thread_state; atomic, see stop.c */
     bool in_region;      /* between mid_blocked_enter and leave */
     bool held;           /* under `lock`: claimed by the stopper */
+    uint64_t asked;      /* under `lock`: microseconds; since when a stop waits for it, 0: none does */
     bool world;          /* who works with this structure has stopped the world */
     uint32_t returning;  /* atomic: it waits for `lock` to run on; nobody claims it again before it has */
     struct mid_impl *next_mine; /* of the same thread, in other heaps */
-    char name[16];       /* of the thread, as the system knows it */
 
     /* new.c, release.c */
     mid_pool *owned[MID_CLASSES];
+    mid_handle kept[MID_CLASSES];   /* heads of the caches while nobody is attached: what the last one still calls finds none */
     uint64_t recycled[MID_CLASSES]; /* slots freed into the cache, ever */
     int64_t credit;
     mid_handle pending;      /* dying entries, linked */
@@ -325,6 +326,11 @@ static inline unsigned mid_class_for(size_t size, unsigned align_shift)
 size_t mid_object_size(const mid_type_info *type, const void *object);
 
 /* --- new.c */
+/* Where the head of a place's cache of a class is. */
+static inline mid_handle *mid_cache_head(mid_impl *impl, unsigned size_class)
+{
+    return impl->attached ? &impl->pub.head[size_class] : &impl->kept[size_class];
+}
 void mid_caches_flush(mid_impl *me); /* into the pools; it owns none then */
 void mid_unbind(void *heap, mid_pool *pool);
 mid_status mid_bind(mid_heap *heap, mid_pool *pool); /* more free slots with entries on the pool's chain */

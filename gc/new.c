@@ -17,7 +17,7 @@ mid_status mid_bind(mid_heap *heap, mid_pool *pool)
     const mid_class *c = &heap->alloc.classes[pool->size_class];
     mid_status status = MID_OK;
     unsigned count = BIND_BYTES / c->slot_size, end;
-    end = pool->bound + (count < 64 ? 64 : count);
+    end = pool->bound + (count < 8 ? 8 : count);
     if (end > pool->slots)
         end = pool->slots;
     char *base = mid_pool_base(pool);
@@ -337,9 +337,9 @@ void mid_caches_flush(mid_impl *me)
     mid_heap *heap = me->heap;
     mid_lock(heap);
     for (unsigned i = 0; i < MID_CLASSES; i++) {
-        mid_handle handle = me->pub.head[i];
+        mid_handle handle = *mid_cache_head(me, i);
         heap->alloc.classes[i].handed -= me->pub.left[i];
-        me->pub.head[i] = 0;
+        *mid_cache_head(me, i) = 0;
         MID_WRITE_(me->pub.left[i], 0);
         while (handle != 0) {
             mid_entry *entry = mid_entry_at(heap, handle);

@@ -109,6 +109,8 @@ static __attribute__((noinline)) void cache_spill(mid_impl *me, unsigned size_cl
         handle = next;
     }
     mid_unlock(me->heap);
+    if (me->credit < 0)
+        mid_credit_used(me);
 }
 
 /* Who has no cache of its own at the moment (it is nobody's, for a while) frees into the pools. */
@@ -436,7 +438,7 @@ void mid_release_slow_(mid_thread *thread, mid_handle value)
     uint64_t word = MID_READ_(entry->word);
     uint32_t mine = MID_READ_(entry->count) ^ thread->bias;
     const mid_type_info *type = mid_type_at(me->heap, (mid_type)(word >> MID_TYPE_SHIFT_));
-    if (MID_UNLIKELY_(mine - MID_ONE_ >= MID_ONE_ || !type->leaf || (word & MID_F_ALL) != 0)) {
+    if (MID_UNLIKELY_(mine - MID_ONE_ >= MID_ONE_ || !type->leaf || (word & MID_F_ALL) != 0 || mid_callbacks != NULL)) {
         release_last(me, value);
         return;
     }

@@ -93,8 +93,13 @@ bool mid_service_late(mid_heap *heap, char name[32])
 {
     pthread_mutex_lock(&heap->lock);
     const mid_impl *late = heap->last_late == 0 ? NULL : heap->threads[heap->last_late];
-    if (late != NULL)
-        snprintf(name, 32, "%u (%s)", late->id, late->name);
+    if (late != NULL && late->attached) {
+        char known[16] = "";
+        pthread_getname_np(late->owner, known, sizeof known);
+        snprintf(name, 32, "%u (%s)", late->id, known);
+    } else if (late != NULL) {
+        snprintf(name, 32, "%u", late->id); /* gone since */
+    }
     heap->last_late = 0;
     pthread_mutex_unlock(&heap->lock);
     return late != NULL;

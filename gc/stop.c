@@ -76,6 +76,7 @@ void mid_park(mid_impl *impl)
     mid_heap *heap = impl->heap;
     mid_block(impl);
     pthread_mutex_lock(&heap->lock);
+    impl->asked = 0;
     if (heap->late == impl->id) {
         heap->late = 0;
         pthread_mutex_unlock(&heap->lock);
@@ -98,7 +99,7 @@ void mid_park(mid_impl *impl)
 
 /* --- the stopper's side ------------------------------------------------------------------------------------------------ */
 
-/* With `lock` held: claim who can be claimed. Null: the world stands; else one that runs. */
+/* With `lock` held: claim who can be claimed. Null: the world stands; else who runs and was asked first. */
 static mid_impl *claim_all(mid_heap *heap, const mid_impl *self)
 {
     mid_impl *runs = NULL;
@@ -108,7 +109,9 @@ static mid_impl *claim_all(mid_heap *heap, const mid_impl *self)
             continue;
         bool returning = __atomic_load_n(&impl->returning, __ATOMIC_SEQ_CST); /* it had one slice, and is to run first */
         impl->held = !returning && change_state(impl, MID_T_BLOCKED, MID_T_CLAIMED);
-        if (!impl->held)
+        if (impl->held)
+            impl->asked = 0;
+        else if (runs == NULL || impl->asked < runs->asked)
             runs = impl;
     }
     return runs;
@@ -119,8 +122,11 @@ static void ask_running(mid_heap *heap, const mid_impl *self)
     __atomic_store_n(&heap->stop_wanted, 1, __ATOMIC_SEQ_CST);
     for (uint32_t id = 1; id <= heap->thread_count; id++) {
         mid_impl *impl = heap->threads[id];
-        if (impl != self && impl->attached && !impl->held)
-            mid_ask(impl, MID_ASK_STOP);
+        if (impl == self || !impl->attached || impl->held)
+            continue;
+        if (impl->asked == 0)
+            impl->asked = mid_clock_micros();
+        mid_ask(impl, MID_ASK_STOP);
     }
 }
 

@@ -356,7 +356,12 @@ static void leave(mid_impl *me)
         }
     me->in_region = false;
     MID_WRITE_(me->here, NULL);
+    for (unsigned i = 0; i < MID_CLASSES; i++) {
+        me->kept[i] = me->pub.head[i];
+        me->pub.head[i] = 0;
+    }
     __atomic_store_n(&me->returning, 0, __ATOMIC_RELAXED);
+    me->asked = 0;
     __atomic_store_n(&me->attached, 0, __ATOMIC_RELEASE);
     __atomic_fetch_sub(&heap->attached, 1, __ATOMIC_RELEASE);
     mid_publish(me, true);
@@ -434,7 +439,7 @@ static void enter(mid_heap *heap, mid_impl *me)
 {
     me->credit = (int64_t)heap->options.credit;
     me->draining = false;
-    pthread_getname_np(pthread_self(), me->name, sizeof me->name);
+    memcpy(me->pub.head, me->kept, sizeof me->kept);
     me->next_mine = mine;
     mine = me;
     MID_WRITE_(me->here, &mid_myself);

@@ -478,8 +478,10 @@ TEST(several_fork_while_one_collects)
     for (int i = 0; i < 2; i++)
         peer_begin(forkers[i], fork_often);
     for (int i = 0; i < 2; i++)
-        while (__atomic_load_n(&forkers[i]->rounds, __ATOMIC_RELAXED) == 0)
+        while (__atomic_load_n(&forkers[i]->rounds, __ATOMIC_RELAXED) == 0) {
             ok(mid_safepoint(u.thread));
+            sched_yield();
+        }
     for (int i = 0; i < 2; i++) {
         peer_finish_polling(forkers[i], u.thread);
         assert_int_equal(forkers[i]->wrong, 0);

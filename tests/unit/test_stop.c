@@ -329,8 +329,10 @@ TEST(several_want_the_world_at_once)
     for (int i = 0; i < PEERS; i++)
         peer_begin(peers[i], want_the_world);
     for (int i = 0; i < PEERS; i++)
-        while (__atomic_load_n(&peers[i]->rounds, __ATOMIC_RELAXED) == 0)
+        while (__atomic_load_n(&peers[i]->rounds, __ATOMIC_RELAXED) == 0) {
             ok(mid_safepoint(u.thread));
+            sched_yield();
+        }
     for (int i = 0; i < PEERS; i++) {
         peer_finish_polling(peers[i], u.thread);
         peer_block(peers[i]);
