@@ -53,26 +53,39 @@ static inline uint32_t mid_with_others(uint32_t shared, int64_t others)
     return (shared & (MID_SHARED_ONE_ - 1)) | (uint32_t)others << 6;
 }
 
+/* In the three that follow `mine` is the object's count word, exclusive-or the owner's bias. */
+
+/* Is it the owner's last count of an object that nobody else can know? */
+static inline __attribute__((always_inline)) bool mid_is_last(mid_impl *me, mid_handle value, const mid_entry *entry,
+                                                              uint32_t mine)
+{
+    if (mine - MID_ONE_ >= MID_ONE_)
+        return false;
+    __atomic_store_n(&me->pub.dying, value, __ATOMIC_RELEASE);
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    return __atomic_load_n(&entry->shared, __ATOMIC_ACQUIRE) == MID_LIVE_;
+}
+
+/* One of several of the owner's? Then it is gone. Not while the world stands: it is the sum that counts then. */
+static inline __attribute__((always_inline)) bool mid_kept(mid_entry *entry, uint32_t count, uint32_t mine, bool still)
+{
+    if (mine - 2 * MID_ONE_ >= MID_LOCAL_ - 2 * MID_ONE_ || still)
+        return false;
+    MID_WRITE_(entry->count, (count - MID_ONE_) | MID_SUSPECT_);
+    return true;
+}
+
 /* Does it die of this? The caller then owns it, and stores the link of a list over `shared` at once. */
 static inline __attribute__((always_inline)) bool mid_uncount(mid_impl *me, mid_handle value, mid_entry *entry)
 {
     uint32_t count = MID_READ_(entry->count), mine = count ^ me->pub.bias;
-    if (MID_LIKELY_(mine - 2 * MID_ONE_ < MID_LOCAL_ - 2 * MID_ONE_)) {
-        if (MID_LIKELY_(!me->world)) {
-            MID_WRITE_(entry->count, (count - MID_ONE_) | MID_SUSPECT_);
-            return false;
-        }
-    } else if (MID_LIKELY_(mine - MID_ONE_ < MID_ONE_)) {
-        __atomic_store_n(&me->pub.dying, value, __ATOMIC_RELEASE);
-        __atomic_signal_fence(__ATOMIC_SEQ_CST);
-        if (MID_LIKELY_(__atomic_load_n(&entry->shared, __ATOMIC_ACQUIRE) == MID_LIVE_)) {
-            MID_WRITE_(entry->count, MID_DYING_);
-            return true;
-        }
-        if (!me->world)
-            return mid_last_shared(me, entry);
+    if (mid_kept(entry, count, mine, me->world))
+        return false;
+    if (mid_is_last(me, value, entry, mine)) {
+        MID_WRITE_(entry->count, MID_DYING_);
+        return true;
     }
-    return mid_uncount_other(me, value, entry);
+    return mine - MID_ONE_ < MID_ONE_ && !me->world ? mid_last_shared(me, entry) : mid_uncount_other(me, value, entry);
 }
 
 /* After the last of a series: no death is being decided. */

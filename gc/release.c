@@ -283,44 +283,81 @@ static bool dispose(mid_impl *me, mid_handle handle, unsigned flags)
     return true;
 }
 
+/* Part of one class's cache in registers, while objects of that class are freed one after another. */
+typedef struct run {
+    unsigned size_class;
+    mid_handle head;
+    uint32_t room, put;
+} run;
+
+static void run_end(mid_impl *me, const run *r)
+{
+    if (r->put == 0)
+        return;
+    me->pub.head[r->size_class] = r->head;
+    MID_WRITE_(me->pub.left[r->size_class], me->pub.left[r->size_class] + r->put);
+    MID_WRITE_(me->recycled[r->size_class], me->recycled[r->size_class] + r->put);
+}
+
+static run run_begin(mid_impl *me, unsigned size_class)
+{
+    uint32_t left = me->pub.left[size_class], room = me->heap->cache_room[size_class];
+    return (run){size_class, me->pub.head[size_class], caches(me) && left < room ? room - left : 0, 0};
+}
+
+/* What a type's objects have in common, for a series of them. */
+typedef struct shape {
+    uint64_t key; /* type and flags, as in an entry */
+    uint32_t first, slots;
+    unsigned size_class; /* MID_CLASSES: of variable size */
+} shape;
+
+static bool shape_of(const mid_heap *heap, uint64_t word, shape *out)
+{
+    const mid_type_info *type = mid_type_at(heap, (mid_type)(word >> MID_TYPE_SHIFT_));
+    if ((word & MID_F_ALL) != 0 || !type->plain)
+        return false;
+    unsigned size_class = ((const mid_fast_type *)heap->fast_types.data)[word >> MID_TYPE_SHIFT_].size_class;
+    *out = (shape){word >> 48, type->first_slot, type->slot_count, size_class};
+    return true;
+}
+
 /* The common case: plain objects, until one is not. The first child that dies is next, the others go on the list, so that
- * most objects are never listed. Type, list and pool stay in registers from one object to the next. (To take the child whose
- * handle is nearest costs more in branches than it gains in locality.) What finds the cache full goes to the pools, whose lock
- * is then held to the end: there are no callbacks in here. */
+ * most objects are never listed. Shape, list, cache and pool stay in registers from one object to the next. (To take the child
+ * whose handle is nearest costs more in branches than it gains in locality.) What finds the cache full goes to the pools, whose
+ * lock is then held to the end: there are no callbacks in here. */
 static uint64_t drain_plain(mid_impl *me, uint64_t limit)
 {
     mid_heap *const heap = me->heap;
     mid_handle handle = me->pending, pending;
     if (handle == 0)
         return 0;
-    pending = MID_READ_(mid_entry_at(heap, handle)->shared);
     mid_entry *const table = heap->table;
+    pending = MID_READ_(mid_entry_in(table, handle)->shared);
     uint64_t freed = 0, died = 0;
-    uint64_t key = UINT64_MAX;      /* type and flags of the last object */
-    uint32_t first = 0, slots = 0, fixed_class = MID_CLASSES;
-    bool locked = false, cached = caches(me);
+    const uint32_t bias = me->pub.bias;
+    const bool still = me->world;
+    bool locked = false;
+    shape shape = {.key = UINT64_MAX};
+    run cache = {0};
     mid_batch batch = {0};
     for (;;) {
         mid_entry *entry = mid_entry_in(table, handle);
         uint64_t word = MID_READ_(entry->word);
-        if (MID_UNLIKELY_(word >> 48 != key)) {
-            const mid_type_info *type = mid_type_at(heap, (mid_type)(word >> MID_TYPE_SHIFT_));
-            if ((word & MID_F_ALL) != 0 || !type->plain)
-                break;
-            key = word >> 48;
-            first = type->first_slot;
-            slots = type->slot_count;
-            fixed_class = ((const mid_fast_type *)heap->fast_types.data)[word >> MID_TYPE_SHIFT_].size_class;
-        }
-        const mid_slot *slot = (mid_slot *)(uintptr_t)(word & MID_ADDRESS_MASK_) + first;
+        if (MID_UNLIKELY_(word >> 48 != shape.key) && !shape_of(heap, word, &shape))
+            break;
+        const mid_slot *slot = (mid_slot *)(uintptr_t)(word & MID_ADDRESS_MASK_) + shape.first;
         mid_handle next = 0;
-        for (uint32_t n = slots; n != 0; n--, slot++) {
+        for (uint32_t n = shape.slots; n != 0; n--, slot++) {
             mid_handle value = slot->bits_;
             if (!mid_is_object_(value))
                 continue;
             mid_entry *child = mid_entry_in(table, value);
-            if (!mid_uncount(me, value, child))
+            uint32_t count = MID_READ_(child->count), mine = count ^ bias;
+            if (MID_UNLIKELY_(!mid_is_last(me, value, child, mine)) &&
+                (mid_kept(child, count, mine, still) || !mid_uncount(me, value, child)))
                 continue;
+            MID_WRITE_(child->count, MID_DYING_);
             __builtin_prefetch(mid_address(child));
             died++;
             if (next == 0) {
@@ -331,8 +368,17 @@ static uint64_t drain_plain(mid_impl *me, uint64_t limit)
                 pending = value;
             }
         }
-        unsigned size_class = fixed_class != MID_CLASSES ? fixed_class : mid_pool_of(mid_address(entry))->size_class;
-        if (!cached || !cache_put(me, size_class, handle, entry)) {
+        unsigned size_class = shape.size_class != MID_CLASSES ? shape.size_class : mid_pool_of(mid_address(entry))->size_class;
+        if (MID_UNLIKELY_(size_class != cache.size_class || freed == 0)) {
+            run_end(me, &cache);
+            cache = run_begin(me, size_class);
+        }
+        if (MID_LIKELY_(cache.put < cache.room)) {
+            cache.put++;
+            MID_WRITE_(entry->count, 0);
+            MID_WRITE_(entry->shared, cache.head);
+            cache.head = handle;
+        } else {
             if (!locked)
                 mid_lock(heap);
             locked = true;
@@ -349,6 +395,7 @@ static uint64_t drain_plain(mid_impl *me, uint64_t limit)
         if (freed >= limit)
             break;
     }
+    run_end(me, &cache);
     mid_batch_flush(me, &batch);
     if (locked)
         mid_unlock(heap);
@@ -443,10 +490,7 @@ void mid_release_slow_(mid_thread *thread, mid_handle value)
         return;
     }
     unsigned size_class = mid_pool_of((void *)(uintptr_t)(word & MID_ADDRESS_MASK_))->size_class;
-    __atomic_store_n(&thread->dying, value, __ATOMIC_RELEASE);
-    __atomic_signal_fence(__ATOMIC_SEQ_CST);
-    if (MID_LIKELY_(__atomic_load_n(&entry->shared, __ATOMIC_ACQUIRE) == MID_LIVE_ &&
-                    cache_put(me, size_class, value, entry)))
+    if (MID_LIKELY_(mid_is_last(me, value, entry, mine) && cache_put(me, size_class, value, entry)))
         mid_decided(me);
     else
         release_last(me, value);

@@ -129,7 +129,18 @@ static void exchange_news(mid_impl *me)
         mid_visit_idle(me);
 }
 
-#define ROUNDS 32 /* free-batch is no less */
+/* `free-batch` objects. What dies may have held what others own, and the other way round: they are told, and told again. */
+static void drain_batch(mid_impl *me)
+{
+    uint64_t left = me->heap->options.free_batch, done = 1;
+    while (me->pending_count != 0 && left != 0 && done != 0) {
+        done = mid_drain(me, left, MID_DRAIN_FINALIZE);
+        left -= done < left ? done : left;
+        if (me->outbox_count == 0)
+            break;
+        exchange_news(me);
+    }
+}
 
 /* What every safepoint does, asked for or not. */
 static void serve(mid_impl *me)
@@ -146,20 +157,13 @@ static void serve(mid_impl *me)
         mid_park(me);
     mid_unask(me, MID_ASK_FINALIZE | MID_ASK_DRAIN | MID_ASK_MERGE | MID_ASK_FLUSH); /* set again by what is left */
     exchange_news(me);
-    for (unsigned round = 0; round < ROUNDS && me->pending_count != 0; round++) {
-        mid_drain(me, heap->options.free_batch / ROUNDS, MID_DRAIN_FINALIZE);
-        if (me->outbox_count == 0)
-            break;
-        exchange_news(me); /* what died may have held what others own, and the other way round */
-    }
+    drain_batch(me);
     if (mid_final_waits(heap)) {
         mid_final_run(me, 64);
         judge(me, heap->options.stop_wait);
         if (mid_final_waits(heap))
             mid_ask(me, MID_ASK_FINALIZE);
     }
-    if (me->pending_count != 0)
-        mid_drain(me, heap->options.free_batch, MID_DRAIN_FINALIZE);
     if (MID_READ_(heap->orphans))
         mid_ask(me, MID_ASK_DRAIN);
     if (me->credit < 0)

@@ -1,10 +1,11 @@
 /* work.pml: dead objects on the list of a thread that goes to sleep, and messages for one that sleeps: somebody sees to them.
  *
  * Models leave_work, mid_blocked_enter, exchange_news, serve (gc/thread.c), mid_visit_idle, work_for, deliver, mid_outbox_flush
- * (gc/share.c). X has dead objects when it goes to sleep; one of them holds what Z owns, who sleeps already. Two others only poll;
- * one of them, besides, lets go of an object of Z's and flushes that message outside a safepoint.
+ * (gc/share.c). X has dead objects when it goes to sleep; one of them holds what Z owns, who sleeps already. Two others attach, and
+ * only poll; one of them may let go of an object of Z's, and flush that message outside a safepoint.
  *
- *   X       state := BLOCKED; if it leaves work: orphans := 1, then asks everybody.
+ *   X       state := BLOCKED; if it leaves work: orphans := 1, then asks everybody who is attached.
+ *   poller  attached := 1, then looks at orphans.
  *   poller  asked, with a visit of its own due or orphans: with `lock`: orphans := 0 (seen by all before it looks at anybody);
  *           each thread with messages or work that is BLOCKED: CLAIMED, merges, frees one, BLOCKED. What is left: orphans := 1. A
  *           message for one that does not run: a visit is due, and it asks itself.
@@ -16,7 +17,8 @@
  * refute: BUG_VISIT_UNASKED
  * refute: BUG_CLEARED_LATE
  * refute: BUG_LEFT_UNSAID
- * refute: BUG_SERVED_ONCE */
+ * refute: BUG_SERVED_ONCE
+ * refute: BUG_ATTACH_BLIND */
 #include "entry.inc"
 
 mtype = { RUNNING, BLOCKED, CLAIMED };
@@ -27,7 +29,7 @@ mtype = { RUNNING, BLOCKED, CLAIMED };
 mtype state[2] = BLOCKED;
 byte work[2], news[2];
 bool holds_zs;            /* X's next dead object */
-bool lock, orphans, ask[2], visit[2];
+bool lock, orphans, attached[2], ask[2], visit[2];
 
 inline due(me) {
     visit[me] = 1;
@@ -76,6 +78,11 @@ inline visit_idle(me, ok) {
 
 active [2] proctype poller() {
     bool ok, done = _pid;
+    if :: done = 1 :: skip fi;
+    attached[_pid] = 1;
+#ifndef BUG_ATTACH_BLIND
+    if :: orphans -> ask[_pid] = 1 :: else fi;
+#endif
 end:
     do
     :: ask[_pid] ->
@@ -93,7 +100,8 @@ end:
     od
 }
 
-inline leave_work() { orphans = 1; ask[0] = 1; ask[1] = 1 }
+#define ASK(i) if :: attached[i] -> ask[i] = 1 :: else fi
+inline leave_work() { orphans = 1; ASK(0); ASK(1) }
 
 active proctype x() {
     bool ok;
