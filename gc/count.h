@@ -78,7 +78,7 @@ static inline __attribute__((always_inline)) bool mid_kept(mid_entry *entry, uin
 /* Does it die of this? The caller then owns it, and stores the link of a list over `shared` at once. */
 static inline __attribute__((always_inline)) bool mid_uncount(mid_impl *me, mid_handle value, mid_entry *entry)
 {
-    uint32_t count = MID_READ_(entry->count), mine = count ^ me->pub.bias;
+    uint32_t count = MID_READ_(entry->count), mine = mid_mine_(&me->pub, count);
     if (mid_kept(entry, count, mine, me->world))
         return false;
     if (mid_is_last(me, value, entry, mine)) {

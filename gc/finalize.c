@@ -30,7 +30,7 @@ static void call(mid_impl *me, mid_handle handle, mid_entry *entry)
 /* A dead object lives again while its finalizer runs, with one count, which the caller then takes away. */
 void mid_final_call(mid_impl *me, mid_handle handle, mid_entry *entry)
 {
-    MID_WRITE_(entry->count, me->pub.bias | MID_ONE_);
+    MID_WRITE_(entry->count, (uint32_t)me->pub.bias | MID_ONE_);
     __atomic_store_n(&entry->shared, me->pub.fresh, __ATOMIC_RELEASE);
     call(me, handle, entry);
 }

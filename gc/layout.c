@@ -9,10 +9,11 @@ _Static_assert(offsetof(mid_entry, word) == 0 && offsetof(mid_entry, count) == 8
 _Static_assert(sizeof(mid_slot) == 4, "slots are counted in fours");
 _Static_assert(sizeof(mid_fast_type) == 4, "thread layout is ABI");
 _Static_assert(offsetof(mid_thread, table) == 0 && offsetof(mid_thread, types) == sizeof(void *) &&
-                   offsetof(mid_thread, stop) == 2 * sizeof(void *) &&
-                   offsetof(mid_thread, moved) == 2 * sizeof(void *) + 8 &&
-                   offsetof(mid_thread, bias) == 2 * sizeof(void *) + 12 &&
-                   offsetof(mid_thread, head) == 2 * sizeof(void *) + 32,
+                   offsetof(mid_thread, bias) == 2 * sizeof(void *) &&
+                   offsetof(mid_thread, twice) == 2 * sizeof(void *) + 8 &&
+                   offsetof(mid_thread, stop) == 2 * sizeof(void *) + 16 &&
+                   offsetof(mid_thread, moved) == 2 * sizeof(void *) + 24 &&
+                   offsetof(mid_thread, head) == 2 * sizeof(void *) + 40,
                "thread layout is ABI");
 _Static_assert(MID_THREADS_MAX < MID_UNOWNED_ >> MID_OWNER_SHIFT_, "every thread has a number that fits beside a count");
 _Static_assert((MID_UNOWNED_ & ~(MID_LOCAL_ - 1)) == MID_UNOWNED_ && (MID_STICKY_ & 0x80000000u) != 0,

@@ -335,7 +335,7 @@ static uint64_t drain_plain(mid_impl *me, uint64_t limit)
     mid_entry *const table = heap->table;
     pending = MID_READ_(mid_entry_in(table, handle)->shared);
     uint64_t freed = 0, died = 0;
-    const uint32_t bias = me->pub.bias;
+    const uint32_t bias = (uint32_t)me->pub.bias;
     const bool still = me->world;
     bool locked = false;
     shape shape = {.key = UINT64_MAX};
@@ -483,7 +483,7 @@ void mid_release_slow_(mid_thread *thread, mid_handle value)
     mid_impl *me = mid_impl_of(thread);
     mid_entry *entry = mid_entry_(thread, value);
     uint64_t word = MID_READ_(entry->word);
-    uint32_t mine = MID_READ_(entry->count) ^ thread->bias;
+    uint32_t mine = mid_mine_(thread, MID_READ_(entry->count));
     const mid_type_info *type = mid_type_at(me->heap, (mid_type)(word >> MID_TYPE_SHIFT_));
     if (MID_UNLIKELY_(mine - MID_ONE_ >= MID_ONE_ || !type->leaf || (word & MID_F_ALL) != 0 || mid_callbacks != NULL)) {
         release_last(me, value);

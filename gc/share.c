@@ -293,7 +293,7 @@ void mid_retain_slow_(mid_thread *thread, mid_handle value)
     uint32_t count = MID_READ_(entry->count);
     if (mid_sticky(count) || count <= MID_DYING_)
         return;
-    if ((count ^ thread->bias) >= MID_LOCAL_) {
+    if (mid_mine_(thread, count) >= MID_LOCAL_) {
         count_up(entry, 1);
         return;
     }
@@ -309,7 +309,7 @@ mid_status mid_immortalize(mid_thread *thread, mid_handle object)
     if (entry == NULL)
         return status;
     uint32_t count = MID_READ_(entry->count);
-    if ((count ^ thread->bias) < MID_LOCAL_)
+    if (mid_mine_(thread, count) < MID_LOCAL_)
         MID_WRITE_(entry->count, MID_STICKY_);
     uint32_t seen = __atomic_load_n(&entry->shared, __ATOMIC_RELAXED);
     while ((seen & MID_LIVE_) && mid_others(seen) < MID_BAND && !exchange(entry, &seen, mid_with_others(seen, MID_BAND + MID_BAND / 2)))
@@ -412,7 +412,7 @@ mid_handle mid_load_slow_(mid_thread *thread, mid_handle holder, unsigned slot)
         bool counted = false;
         if (mid_sticky(count))
             counted = MID_READ_(at->bits_) == value;
-        else if ((count ^ thread->bias) < MID_LOCAL_) {
+        else if (mid_mine_(thread, count) < MID_LOCAL_) {
             counted = MID_READ_(at->bits_) == value;
             if (counted)
                 (mid_retain)(thread, value);

@@ -414,7 +414,8 @@ mid_status mid_place_new(mid_heap *heap)
     impl->id = heap->thread_count + 1;
     impl->pub.table = heap->table;
     impl->pub.types = heap->fast_types.data;
-    impl->pub.bias = impl->id << MID_OWNER_SHIFT_;
+    impl->pub.bias = (uint64_t)impl->id << MID_OWNER_SHIFT_;
+    impl->pub.twice = impl->pub.bias + 2 * MID_ONE_;
     impl->pub.alone = !heap->options.shared;
     impl->pub.fresh = heap->fresh;
     impl->state = MID_T_ABSENT;

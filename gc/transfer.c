@@ -21,9 +21,9 @@ static bool hand_over(transfer *t, mid_handle value)
 {
     mid_entry *entry = mid_entry_at(t->me->heap, value);
     uint32_t count = MID_READ_(entry->count);
-    if ((count ^ t->me->pub.bias) >= MID_LOCAL_ || __atomic_load_n(&entry->shared, __ATOMIC_ACQUIRE) != MID_LIVE_)
+    if ((mid_mine_(&t->me->pub, count)) >= MID_LOCAL_ || __atomic_load_n(&entry->shared, __ATOMIC_ACQUIRE) != MID_LIVE_)
         return false;
-    __atomic_store_n(&entry->count, (count ^ t->me->pub.bias) | t->bias, __ATOMIC_RELEASE);
+    __atomic_store_n(&entry->count, (mid_mine_(&t->me->pub, count)) | t->bias, __ATOMIC_RELEASE);
     return true;
 }
 
@@ -81,7 +81,7 @@ mid_status mid_transfer(mid_thread *thread, mid_thread *to, mid_handle root, uin
     mid_status status = check(thread, to, root);
     if (status != MID_OK || thread == to)
         return status;
-    transfer t = {.me = mid_impl_of(thread), .bias = to->bias};
+    transfer t = {.me = mid_impl_of(thread), .bias = (uint32_t)to->bias};
     uint64_t deadline = budget_micros == 0 ? 0 : mid_clock_micros() + budget_micros;
     go(&t, root);
     follow(&t, deadline);

@@ -89,7 +89,7 @@ static bool count_up_if_alive(mid_thread *thread, mid_entry *entry)
     uint32_t count = MID_READ_(entry->count);
     if (mid_sticky(count))
         return true;
-    if ((count ^ thread->bias) - MID_ONE_ < MID_LOCAL_ - 2 * MID_ONE_) {
+    if (mid_mine_(thread, count) - MID_ONE_ < MID_LOCAL_ - 2 * MID_ONE_) {
         MID_WRITE_(entry->count, count + MID_ONE_);
         return true;
     }

@@ -1,8 +1,11 @@
 /* midden/daemon.h: the background loop that decides when to collect, compact and give memory back.
  *
- * Link with libmidden-daemon (libevent_core, libevent_pthreads). The daemon works on a heap only while its mutator is
- * stopped at a safepoint or sits in a blocked region (or none is attached), a slice at a time. What it did and why is in
- * its log. The rules are pure functions: docs/design/daemon.md. */
+ * Link with libmidden-daemon (libevent_core, libevent_pthreads). The daemon works on a heap only while every attached thread
+ * is stopped at a safepoint or sits in a blocked region (or none is attached), a slice at a time. What it did and why is in
+ * its log. The rules are pure functions: docs/design/daemon.md.
+ *
+ * FORK. In the child a daemon with a thread of its own starts anew when the heap next has something for it. One that is attached to
+ * a base of the program's does not: stop it there, and attach another once the base is reinitialised. */
 #ifndef MIDDEN_DAEMON_H
 #define MIDDEN_DAEMON_H
 
@@ -44,7 +47,7 @@ typedef struct mid_decision {
     uint64_t pools_before, pools_after;
     uint64_t pools_pinned;  /* sparse pools that were skipped because something in them is pinned */
     uint64_t took_micros;   /* processor time */
-    uint64_t waited_micros; /* until the mutator stopped; 0 also when it collected by itself */
+    uint64_t waited_micros; /* until all threads had stopped; 0 also when one of them collected by itself */
     uint64_t slices;        /* stops, or refusals of one */
     uint64_t longest_micros; /* processor time of the longest of them */
     char late[32];          /* MID_EPOSTPONED: the thread that did not come, "3 (worker)": its number in the heap and its name */
@@ -58,8 +61,9 @@ extern "C" {
  * `daemon` is off; MID_ESYSTEM: libevent or the thread could not be had. Any thread. */
 MID_API mid_status mid_daemon_start(mid_heap *heap, mid_daemon **out);
 
-/* The same on an event_base of the program's own, whose loop the program runs. If that loop runs on the heap's mutator
- * thread, pass that mid_thread: the daemon's callbacks are then safepoints of it. Otherwise pass null; the base must then
+/* The same on an event_base of the program's own, whose loop the program runs. If that loop runs on a thread that is attached to
+ * the heap, pass that mid_thread: the daemon's callbacks are then safepoints of it, so it is outside blocked regions while it runs
+ * the loop, and stays attached until the daemon is stopped. Otherwise pass null; the base must then
  * have been made after evthread_use_pthreads(). The base must outlive the daemon. */
 MID_API mid_status mid_daemon_attach(mid_heap *heap, struct event_base *base, mid_thread *loop_thread,
                                      mid_daemon **out);

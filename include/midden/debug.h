@@ -2,7 +2,7 @@
  *
  * A program that defines MIDDEN_DEBUG before it includes midden gets, from the same library, calls that check
  * every argument: null thread, wrong thread, null, immediate, out-of-range, foreign and stale handles, slot
- * numbers that the holder's type does not declare, releases of what is not held. A misuse is reported with the
+ * numbers that the holder's type does not declare, releases of what is not held. mid_init and mid_swap_if have no checked form. A misuse is reported with the
  * call's name and has no other effect (calls that return a handle return 0). Heaps opened by such a program are
  * *debug heaps*: freed handles stay in quarantine (option `quarantine`), and each heap numbers its objects from
  * a base of its own, so that stale and foreign handles are told from live ones. */

@@ -1,7 +1,7 @@
 /* midden/events.h: named callbacks for what a heap does.
  *
- * Callbacks run on the thread that does the work, possibly while the world is stopped, where the heap's structures are whole; of an operation under
- * way the figures may show a part. They may call mid_stats_get, mid_stats_class and mid_type_name; every other call that can say so
+ * Callbacks run on the thread that does the work, one at a time for a heap, possibly while the world is stopped, where the heap's
+ * structures are whole; of an operation under way the figures may show a part. Other threads may have to wait for them. They may call mid_stats_get, mid_stats_class and mid_type_name; every other call that can say so
  * returns MID_EBUSY. Any of them may be null. */
 #ifndef MIDDEN_EVENTS_H
 #define MIDDEN_EVENTS_H

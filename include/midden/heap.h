@@ -75,7 +75,7 @@ MID_API const char *mid_heap_check_text(mid_heap *heap);
  * closed, a blocked region is left. It takes over what a thread that detached before has left: caches, objects, counts.
  * MID_ENULL; MID_ETHREAD: attached already, or the heap is opened with shared=off and another thread is; MID_ELIMIT:
  * MID_THREADS_MAX are attached, or no memory below the limit; MID_ENOMEM; MID_EBUSY (from a callback); MID_ESYSTEM. May
- * wait for a slice of the daemon. */
+ * wait for a slice of the daemon, or of another thread's. */
 MID_API mid_status mid_thread_attach(mid_heap *heap, mid_thread **out);
 
 /* Stop being a mutator. Objects live on. Scopes must be closed. A safepoint.
@@ -90,14 +90,16 @@ MID_API mid_heap *mid_thread_heap(mid_thread *thread);
 /* Why the last call on this thread that can only return a handle returned 0 (mid_new says it itself). */
 MID_API mid_status mid_thread_status(mid_thread *thread);
 
-/* A safepoint; call it often (it is one load while nothing is asked for). Here the daemon may stop the
- * thread for a slice, pending finalizers run, and every raw address from mid_get becomes invalid. With a daemon,
- * a collection that has become due runs here, unbudgeted as mid_collect is. The inline form is in inline.h. Attached thread only. MID_OK, MID_EBUSY from a callback. */
+/* A safepoint; call it often (it is one load while nothing is asked for). Here the daemon may stop the thread for a slice, or
+ * another thread for what it was asked to do; pending finalizers run, and every raw address from mid_get becomes invalid. With a
+ * daemon, a collection that has become due runs here, unbudgeted as mid_collect is, with all other threads stopped. The inline form
+ * is in inline.h. Attached thread only. MID_OK, MID_EBUSY from a callback. */
 static inline mid_status mid_safepoint(mid_thread *thread);
 
-/* Between enter and leave the thread does not touch the heap: no call but mid_blocked_leave. The daemon
- * may work meanwhile; leaving waits for the slice it is in, one at most (a collection is one slice). Wrap what sleeps or computes for
- * long in a blocked region. Both are safepoints; they do not nest (MID_ETHREAD). MID_ENULL, MID_EBUSY. */
+/* Between enter and leave the thread does not touch the heap: no call but mid_blocked_leave. The daemon and other threads may stop
+ * the world meanwhile; leaving waits for the slice that is under way, one at most (a collection is one slice). Wrap what sleeps or
+ * computes for long in a blocked region: a thread that does neither this nor reach a safepoint has the work of all postponed. Both
+ * are safepoints; they do not nest (MID_ETHREAD). MID_ENULL, MID_EBUSY. */
 MID_API mid_status mid_blocked_enter(mid_thread *thread);
 MID_API mid_status mid_blocked_leave(mid_thread *thread);
 
@@ -113,8 +115,8 @@ typedef struct mid_collect_result {
 /* Find and free every garbage cycle, running finalizers. Exact: subtracts the references between possibly
  * cyclic objects from their counts, keeps what is reachable from the positive rest (the scheme of CPython's
  * gcmodule; Christopher 1984), frees the others. Unbudgeted: time is proportional to the table.
- * `result` may be null. A safepoint. Stops the world: MID_EPOSTPONED if a thread did not come within 100 ms.
- * MID_ENULL, MID_ETHREAD, MID_EBUSY, MID_ENOMEM and MID_ELIMIT (no room
+ * `result` may be null. A safepoint. Stops the world: MID_EPOSTPONED if a thread did not come within 100 ms. Finalizers that another
+ * thread has under way are not waited for. MID_ENULL, MID_ETHREAD, MID_EBUSY, MID_ENOMEM and MID_ELIMIT (no room
  * for the marks, 4 bytes an entry: no cycle was freed, but what waited was). */
 MID_API mid_status mid_collect(mid_thread *thread, mid_collect_result *result);
 

@@ -64,22 +64,37 @@ typedef uint64_t __attribute__((may_alias)) mid_word_;
 struct mid_thread {
     mid_entry *table;
     const mid_fast_type *types; /* MID_TYPES_MAX + 1 of them */
+    uint64_t bias;              /* this thread as an owner, in place; of a type no count has, so that it is not reloaded after each */
+    uint64_t twice;             /* the count word of what it owns and counts twice: what mid_release serves begins there */
     uint32_t stop;              /* not 0: mid_safepoint has something to do */
     uint32_t status;            /* mid_thread_status */
     uint32_t moved;             /* not 0: a counted handle went into a slot since the last collection */
-    uint32_t bias;              /* this thread as an owner, in place */
     uint32_t alone;             /* not 0: no other thread can be attached (option `shared` is off) */
     uint32_t fresh;             /* `shared` of an object just made */
-    uint32_t dying;             /* the object whose death this thread is deciding: see release.c */
-    uint32_t reserved_;
+    uint32_t dying;             /* the object whose death this thread is deciding: see gc/count.h */
     /* Free slots of each size class that this thread may use: a list of handles through mid_entry.shared (a free
      * slot keeps its entry, so one list serves both), and how many are on it. */
     uint32_t head[MID_CLASSES_ + 1];
     uint32_t left[MID_CLASSES_ + 1];
 };
 
+/* Accesses that race with other threads' and order nothing: one instruction each, of a word of 32 or 64 bits. gcc takes a relaxed
+ * atomic access for one that may touch all memory, and loads thread->table and the bias anew after each; so they are volatile
+ * ones (as READ_ONCE and WRITE_ONCE of Linux), which compile to the same instruction. A race detector gets the atomic ones. */
+#if defined(__SANITIZE_THREAD__)
+#define MID_ATOMICS_
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define MID_ATOMICS_
+#endif
+#endif
+#ifdef MID_ATOMICS_
 #define MID_READ_(place) __atomic_load_n(&(place), __ATOMIC_RELAXED)
 #define MID_WRITE_(place, value) __atomic_store_n(&(place), (value), __ATOMIC_RELAXED)
+#else
+#define MID_READ_(place) (*(const volatile __typeof__(place) *)&(place))
+#define MID_WRITE_(place, value) ((void)(*(volatile __typeof__(place) *)&(place) = (value)))
+#endif
 
 #ifdef __cplusplus
 extern "C" {
@@ -92,6 +107,12 @@ MID_API mid_handle mid_load_slow_(mid_thread *thread, mid_handle holder, unsigne
 MID_API void mid_escape_(mid_thread *thread, mid_handle value);
 MID_API mid_status mid_safepoint_slow_(mid_thread *thread);
 
+/* Below MID_LOCAL_ for what this thread owns: the owner's count, and the suspect bit. */
+static inline uint32_t mid_mine_(const mid_thread *thread, uint32_t count)
+{
+    return count ^ (uint32_t)thread->bias;
+}
+
 static inline int mid_is_object_(mid_handle value)
 {
     return value != 0 && (value & 1u) == 0;
@@ -103,16 +124,10 @@ static inline mid_entry *mid_entry_(mid_thread *thread, mid_handle object)
 }
 
 /* Another thread may set a flag (weak, pinned) while this reads the address beside it. Both are single 64-bit accesses, and the
- * flags are masked out, so an ordinary load will do, which the compiler may share between neighbouring calls as it may not an
- * atomic one; only a race detector is told. */
-#if defined(__SANITIZE_THREAD__)
+ * flags are masked out, so an ordinary load will do, which the compiler may share between neighbouring calls. */
+#ifdef MID_ATOMICS_
 #define MID_WORD_(entry) MID_READ_((entry)->word)
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define MID_WORD_(entry) MID_READ_((entry)->word)
-#endif
-#endif
-#ifndef MID_WORD_
+#else
 #define MID_WORD_(entry) ((entry)->word)
 #endif
 
@@ -134,7 +149,7 @@ static inline mid_handle mid_retain(mid_thread *thread, mid_handle value)
         mid_entry *entry = mid_entry_(thread, value);
         uint32_t count = MID_READ_(entry->count);
         /* Free, dying, sticky, unowned and others' objects differ from the bias above the local part. */
-        if (MID_LIKELY_((count ^ thread->bias) < MID_LOCAL_ - MID_ONE_))
+        if (MID_LIKELY_(mid_mine_(thread, count) < MID_LOCAL_ - MID_ONE_))
             MID_WRITE_(entry->count, count + MID_ONE_);
         else
             mid_retain_slow_(thread, value);
@@ -147,7 +162,7 @@ static inline void mid_release(mid_thread *thread, mid_handle value)
     if (mid_is_object_(value)) {
         mid_entry *entry = mid_entry_(thread, value);
         uint32_t count = MID_READ_(entry->count);
-        if (MID_LIKELY_((count ^ thread->bias) - 2 * MID_ONE_ < MID_LOCAL_ - 2 * MID_ONE_))
+        if (MID_LIKELY_(count - (uint32_t)thread->twice < MID_LOCAL_ - 2 * MID_ONE_))
             MID_WRITE_(entry->count, (count - MID_ONE_) | MID_SUSPECT_);
         else
             mid_release_slow_(thread, value);
@@ -173,7 +188,7 @@ static inline mid_handle mid_load(mid_thread *thread, mid_handle holder, unsigne
         uint32_t count = __atomic_load_n(&entry->count, __ATOMIC_ACQUIRE);
         /* Only the owner ends the life of what has an owner, and is here. The slot is read again because the object may have
          * come to this thread (mid_transfer), under a name that was another's, after the slot was read. */
-        if (MID_UNLIKELY_((count ^ thread->bias) >= MID_LOCAL_ - MID_ONE_ || MID_READ_(at->bits_) != value))
+        if (MID_UNLIKELY_(mid_mine_(thread, count) >= MID_LOCAL_ - MID_ONE_ || MID_READ_(at->bits_) != value))
             return mid_load_slow_(thread, holder, slot);
         MID_WRITE_(entry->count, count + MID_ONE_);
     }
@@ -245,7 +260,7 @@ static inline mid_status mid_new(mid_thread *thread, mid_type type, mid_handle *
     thread->head[fast.size_class] = MID_READ_(entry->shared);
     MID_WRITE_(thread->left[fast.size_class], thread->left[fast.size_class] - 1);
     MID_WRITE_(entry->word, address | (uint64_t)type << MID_TYPE_SHIFT_);
-    MID_WRITE_(entry->count, thread->bias | MID_ONE_);
+    MID_WRITE_(entry->count, (uint32_t)thread->bias | MID_ONE_);
     /* Who counts it up on the strength of an old reading must find its owner. */
     __atomic_store_n(&entry->shared, thread->fresh, __ATOMIC_RELEASE);
     mid_word_ *words = (mid_word_ *)(uintptr_t)address;

@@ -42,9 +42,8 @@ static inline mid_status mid_new(mid_thread *thread, mid_type type, mid_handle *
 /* The same for a variable-size type, with `items` items. MID_ESIZE: more than 2^40 bytes in all. */
 MID_API mid_status mid_new_array(mid_thread *thread, mid_type type, size_t items, mid_handle *out);
 
-/* Give a variable-size object another number of items; the handle stays, the address may change (this
- * object's only: no other thread may use it meanwhile). New items are zero; references in items that go are released. Its raw address and those
- * only. MID_EPINNED: it is pinned and would have to move. MID_EHANDLE, MID_ETYPE, MID_ESIZE, MID_ENOMEM,
+/* Give a variable-size object another number of items; the handle stays, the address may change (this object's only), so no other
+ * thread may use the object meanwhile. New items are zero; references in items that go are released. MID_EPINNED: it is pinned and would have to move. MID_EHANDLE, MID_ETYPE, MID_ESIZE, MID_ENOMEM,
  * MID_ELIMIT (unchanged then), MID_EBUSY, MID_ENULL. */
 MID_API mid_status mid_resize(mid_thread *thread, mid_handle object, size_t items);
 

@@ -26,7 +26,7 @@ typedef struct mid_stats {
     uint64_t collections, collected_objects, collect_micros;
     uint64_t compactions, moved_objects, moved_bytes, compact_micros;
     uint64_t returned_bytes;   /* decommitted since the heap was opened */
-    uint64_t stops, stop_micros, stop_micros_max; /* times the world was stopped, by the mutator or the daemon */
+    uint64_t stops, stop_micros, stop_micros_max; /* times the world was stopped, by a thread or the daemon */
     uint64_t finalized_objects, resurrected_objects;
     uint64_t attached_threads;
     uint64_t merged_objects;   /* whose owner handed its count over: the others had let go of it, or outlived its interest */

@@ -59,12 +59,13 @@ typedef struct mid_type_desc {
     size_t length_offset;
     int items_are_refs;   /* the items are mid_slots; item_size is 4 and size a multiple of 4 */
 
-    /* Instead of (or on top of) declared slots: call mid_visit for every other slot of the object. Runs only
-     * while the world is stopped or the object is dying, on any thread; it may read this object, and
+    /* Instead of (or on top of) declared slots: call mid_visit for every other slot of the object. Runs on any thread: while the
+     * world is stopped, the object is dying, or one thread alone has it (mid_transfer, mid_resize); in checked calls (debug.h) also
+     * while other threads use the object. It may read this object, and
      * nothing else of the heap. Each slot is visited exactly once. */
     void (*trace)(const void *object, mid_visitor *visitor);
 
-    /* Runs once in an object's life, when nothing holds it any more, on a mutator's thread, inside
+    /* Runs once in an object's life, when nothing holds it any more, on any attached thread (`thread` is its), inside
      * mid_release and its kin, mid_resize, or a safepoint call. `object` is borrowed and whole, its references
      * too. Weak references to it are already cleared. A finalizer that stores `object` somewhere
      * resurrects it; the next time it dies without a call. It may use the heap freely, except mid_collect,
