@@ -37,7 +37,7 @@ SO         := $(B)/lib/libmidden.so.$(VERSION)
 DSO        := $(B)/lib/libmidden-daemon.so.$(VERSION)
 EVENT_LIBS := -levent_core -levent_pthreads
 
-PACKAGES := gcc libc6-dev pkg-config libgc-dev libevent-dev libcmocka-dev libmimalloc-dev libjemalloc-dev \
+PACKAGES := gcc libc6-dev pkg-config libgc-dev libevent-dev libcmocka-dev spin libmimalloc-dev libjemalloc-dev \
             libjansson-dev gnuplot-nox valgrind python3
 
 # A machine that lacks a package gets it before anything is compiled, whatever target was asked for.

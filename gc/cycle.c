@@ -380,7 +380,7 @@ static mid_status sweep_run(sweep *s, uint64_t *freed)
 }
 
 /* What waits anywhere: news of counts, and dead objects. */
-static void settle(mid_impl *me)
+void mid_settle(mid_impl *me)
 {
     mid_heap *heap = me->heap;
     mid_boxes_settle(me);
@@ -404,7 +404,7 @@ mid_status mid_cycles_collect(mid_impl *me, mid_collect_result *result)
     *result = (mid_collect_result){0};
     MID_EMIT(heap, collect_begin);
     me->world = true;
-    settle(me);
+    mid_settle(me);
     if (any_suspect(heap)) {
         sweep s = {.heap = heap, .me = me};
         status = sweep_run(&s, &result->freed);
@@ -412,7 +412,7 @@ mid_status mid_cycles_collect(mid_impl *me, mid_collect_result *result)
             heap->threads[id]->pub.moved = 0;
         result->candidates = s.candidates;
         result->garbage = s.garbage;
-        settle(me);
+        mid_settle(me);
     }
     me->world = false;
     result->micros = (mid_thread_cpu_nanos() - began) / 1000;

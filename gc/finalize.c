@@ -22,7 +22,9 @@ static void call(mid_impl *me, mid_handle handle, mid_entry *entry)
     mid_heap *heap = me->heap;
     __atomic_fetch_or(&entry->word, MID_F_FINALIZED, __ATOMIC_RELAXED);
     me->finalizing++;
+    me->finalizes = handle;
     mid_type_of_entry(heap, entry)->finalize(&me->pub, handle);
+    me->finalizes = 0;
     me->finalizing--;
     MID_COUNT(heap, finalized_objects, 1);
 }
@@ -97,17 +99,39 @@ static mid_handle next_condemned(mid_heap *heap)
     return found;
 }
 
+static void condemned_ran(mid_impl *me)
+{
+    me->condemned = false;
+    mid_lock(me->heap);
+    me->heap->finals_running--;
+    mid_unlock(me->heap);
+}
+
 static bool run_condemned(mid_impl *me)
 {
     mid_heap *heap = me->heap;
     mid_handle handle = next_condemned(heap);
     if (handle == 0)
         return false;
+    me->condemned = true;
     call(me, handle, mid_entry_at(heap, handle));
-    mid_lock(heap);
-    heap->finals_running--;
-    mid_unlock(heap);
+    condemned_ran(me);
     return true;
+}
+
+/* The thread ended inside a finalizer, which counts as having run. */
+void mid_final_abandon(mid_impl *me)
+{
+    mid_handle handle = me->finalizes;
+    me->finalizes = 0;
+    me->finalizing = 0;
+    me->draining = false;
+    if (me->condemned) {
+        condemned_ran(me);
+    } else if (handle != 0) {
+        mid_drop_ref(me, handle);
+        MID_COUNT(me->heap, finalized_objects, 1);
+    }
 }
 
 void mid_final_run(mid_impl *me, uint64_t limit)
@@ -129,11 +153,9 @@ uint64_t mid_final_judge(mid_impl *me)
     MID_WRITE_(heap->condemned_count, 0);
     heap->condemned_next = 0;
     me->world = true;
-    mid_boxes_settle(me);
     for (uint32_t i = 0; i < count; i++)
         mid_drop_ref(me, set[i]);
-    while (mid_drain(me, 4096, 0) != 0) /* what their finalizers let go must not count as a holder */
-        ;
+    mid_settle(me); /* what their finalizers let go must not count as a holder */
     uint64_t freed = 0;
     mid_cycles_prove(me, set, count, &freed);
     for (uint32_t i = 0; i < count; i++) {

@@ -49,6 +49,28 @@ static mid_impl *current(mid_heap *heap)
     return thread == NULL ? NULL : mid_impl_of(thread);
 }
 
+/* Those that sleep can at least be kept from waking while memory is copied. */
+static void hold_sleepers(mid_heap *heap)
+{
+    for (uint32_t id = 1; id <= heap->thread_count; id++) {
+        mid_impl *impl = heap->threads[id];
+        uint32_t blocked = MID_T_BLOCKED;
+        impl->held = impl->attached && __atomic_compare_exchange_n(&impl->state, &blocked, MID_T_CLAIMED, false,
+                                                                   __ATOMIC_SEQ_CST, __ATOMIC_RELAXED);
+    }
+}
+
+static void let_sleepers_go(mid_heap *heap)
+{
+    for (uint32_t id = 1; id <= heap->thread_count; id++) {
+        mid_impl *impl = heap->threads[id];
+        if (impl->held)
+            __atomic_store_n(&impl->state, MID_T_BLOCKED, __ATOMIC_SEQ_CST);
+        impl->held = false;
+    }
+    pthread_cond_broadcast(&heap->changed);
+}
+
 /* Stopped or not, `lock`, `memory` and the rest are held afterwards. */
 static void before_one(mid_heap *heap)
 {
@@ -59,10 +81,14 @@ static void before_one(mid_heap *heap)
     if (!heap->fork_stopped) {
         pthread_mutex_lock(&heap->lock);
         while (heap->stopping)
-            pthread_cond_wait(&heap->changed, &heap->lock);
-        mid_lock(heap);
+            mid_await_change(heap, NULL);
+        heap->late = 0; /* nobody comes back for it */
+        __atomic_store_n(&heap->stop_wanted, 0, __ATOMIC_SEQ_CST);
+        hold_sleepers(heap);
     }
-    pthread_mutex_lock(&heap->escapes);
+    pthread_mutex_lock(&heap->escapes); /* who has it may wait for one who waits for `memory` */
+    if (!heap->fork_stopped)
+        mid_lock(heap);
     for (uint32_t id = 1; id <= heap->thread_count; id++)
         pthread_mutex_lock(&heap->threads[id]->inbox_lock);
     pthread_mutex_lock(&heap->kick_lock);
@@ -86,6 +112,7 @@ static void in_parent(void)
             mid_world_resume(heap);
         } else {
             mid_unlock(heap);
+            let_sleepers_go(heap);
             pthread_mutex_unlock(&heap->lock);
         }
     }
@@ -97,7 +124,6 @@ static void in_parent(void)
 /* The thread that called fork is the only one. */
 static void place_in_child(mid_impl *impl, const mid_impl *self)
 {
-    pthread_mutex_init(&impl->inbox_lock, NULL);
     impl->pub.dying = 0;
     impl->visit = false;
     if (impl == self && impl->in_region)
@@ -113,8 +139,11 @@ static void place_in_child(mid_impl *impl, const mid_impl *self)
     impl->here = NULL;
     impl->state = stood ? MID_T_ABSENT : MID_T_LOST;
     impl->heap->any_lost |= !stood;
-    if (stood)
+    if (stood) {
         mid_caches_flush(impl);
+        mid_outbox_flush(impl);
+        impl->heap->orphans = 1; /* whatever it leaves */
+    }
     impl->attached = 0;
 }
 
@@ -125,9 +154,12 @@ static void child_one(mid_heap *heap)
     heap->stopping = false;
     heap->claimed = false;
     heap->stop_wanted = 0;
+    heap->finals_running = 0;
     heap->attached = self != NULL;
     if (heap->fresh == MID_LIVE_ && heap->options.shared)
         mid_barriers_open();
+    for (uint32_t id = 1; id <= heap->thread_count; id++)
+        pthread_mutex_init(&heap->threads[id]->inbox_lock, NULL);
     for (uint32_t id = 1; id <= heap->thread_count; id++)
         place_in_child(heap->threads[id], self);
     if (heap->forked != NULL)

@@ -123,14 +123,17 @@ static mid_status closable(mid_heap *heap)
         return MID_ENULL;
     mid_thread *thread = mid_thread_current(heap);
     mid_impl *me = thread == NULL ? NULL : mid_impl_of(thread);
-    if (__atomic_load_n(&heap->attached, __ATOMIC_ACQUIRE) != (me != NULL))
-        return MID_ETHREAD;
     if (mid_busy(heap) || (me != NULL && (me->finalizing || me->draining)))
         return MID_EBUSY;
     pthread_mutex_lock(&heap->kick_lock);
     bool served = heap->kick != NULL;
     pthread_mutex_unlock(&heap->kick_lock);
-    return served || (me != NULL && me->in_region) ? MID_ETHREAD : MID_OK;
+    if (served || (me != NULL && me->in_region))
+        return MID_ETHREAD;
+    pthread_mutex_lock(&heap->lock); /* who detaches holds it until it has let go of the heap */
+    bool alone = heap->attached == (me != NULL);
+    pthread_mutex_unlock(&heap->lock);
+    return alone ? MID_OK : MID_ETHREAD;
 }
 
 static void report_leaks(mid_heap *heap)

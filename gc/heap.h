@@ -12,8 +12,8 @@
  *
  * WHO WRITES WHAT. A mid_impl belongs to its thread while that runs, and to whoever has claimed it while it does not
  * (stop.c). Pools, the table's free entries, types, weak cells, pins, finalizers, listeners and everything in mid_alloc
- * are changed with `memory` held, or while the world stands. Entries: count.h. Lock order: lock, memory, a thread's
- * inbox_lock. kick_lock is taken with any of them and takes none. */
+ * are changed with `memory` held, or while the world stands. Entries: count.h. Lock order: lock, escapes, memory, a
+ * thread's inbox_lock. kick_lock is taken with any of them and takes none. */
 #ifndef MID_GC_HEAP_H
 #define MID_GC_HEAP_H
 
@@ -98,6 +98,8 @@ typedef struct mid_impl {
     size_t partial_next;
     bool draining;
     uint32_t finalizing;     /* inside finalizers: collection, compaction, detach and close are refused */
+    mid_handle finalizes;    /* the object whose finalizer runs, ... */
+    bool condemned;          /* ... and whether it is one of the condemned */
 
     /* share.c */
     mid_handle outbox[MID_OUTBOX]; /* others' objects of which this thread released more than the others had counted */
@@ -360,9 +362,12 @@ void mid_outbox_flush(mid_impl *me);
 void mid_inbox_merge(mid_impl *me, mid_impl *of); /* `of` is me, or claimed */
 void mid_visit_idle(mid_impl *me);                     /* threads that do not run: their inboxes, a batch of their work */
 void mid_boxes_settle(mid_impl *me);              /* the world stands: all of them */
+void mid_orphaned(mid_heap *heap);                /* somebody is to go on with work that its thread has left */
+bool mid_reclaim_idle(mid_impl *me);              /* short of memory: all that threads which do not run have; was there any? */
 
 /* --- cycle.c */
 mid_status mid_cycles_collect(mid_impl *me, mid_collect_result *result);
+void mid_settle(mid_impl *me); /* the world stands: news of counts, and all work lists */
 /* Free what is garbage among these handles, proved by an exact recount. */
 mid_status mid_cycles_prove(mid_impl *me, const mid_handle *set, uint32_t count, uint64_t *freed);
 
@@ -370,6 +375,7 @@ mid_status mid_cycles_prove(mid_impl *me, const mid_handle *set, uint32_t count,
 void mid_final_push(mid_heap *heap, mid_handle handle); /* dead, its finalizer due */
 void mid_final_run(mid_impl *me, uint64_t limit);      /* on its own thread only */
 bool mid_final_waits(const mid_heap *heap);
+void mid_final_abandon(mid_impl *me);
 uint64_t mid_final_judge(mid_impl *me);                /* the world stands; returns garbage freed by the recount */
 void mid_final_call(mid_impl *me, mid_handle handle, mid_entry *entry);
 bool mid_final_due(const mid_heap *heap, const mid_entry *entry);
@@ -406,6 +412,8 @@ mid_impl *mid_actor(mid_heap *heap, mid_impl *self);
 void mid_block(mid_impl *impl);
 void mid_unblock(mid_impl *impl);
 void mid_park(mid_impl *impl);
+bool mid_await_change(mid_heap *heap, const struct timespec *deadline); /* with `lock` held; false: past the deadline */
+void mid_claim_me(mid_impl *impl); /* with `lock` held, BLOCKED, in a wait for others */
 /* To look at everything: stops the world, unless the caller has. MID_OK: until mid_look_end nothing changes. */
 mid_status mid_look_begin(mid_heap *heap, bool *stopped);
 void mid_look_end(mid_heap *heap, bool stopped);

@@ -109,7 +109,7 @@ bool mid_drain_all(mid_impl *me)
     while (mid_drain(me, 4096, 0) != 0)
         ;
     mid_quarantine_flush(me);
-    return any;
+    return mid_reclaim_idle(me) || any;
 }
 
 static mid_status refused(mid_heap *heap, mid_status status, size_t bytes)

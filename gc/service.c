@@ -66,6 +66,8 @@ static bool in_callback_of(const mid_impl *self)
 mid_status mid_service_stop(mid_heap *heap, mid_thread *self, uint64_t wait_micros, uint64_t *waited)
 {
     mid_impl *me = self == NULL ? NULL : mid_impl_of(self);
+    if (me != NULL && (me->in_region || mid_thread_current(heap) != self))
+        me = NULL; /* it sleeps, or is gone: claimed like others */
     if (in_callback_of(me)) {
         if (waited != NULL)
             *waited = 0;
@@ -206,12 +208,16 @@ void mid_credit_used(mid_impl *me)
     mid_publish(me, asked || !grown);
 }
 
+/* It writes to a descriptor: a cancellation point. */
 void mid_kick(mid_heap *heap)
 {
+    int before;
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before);
     pthread_mutex_lock(&heap->kick_lock);
     if (heap->kick != NULL)
         heap->kick(heap->kick_context);
     pthread_mutex_unlock(&heap->kick_lock);
+    pthread_setcancelstate(before, NULL);
 }
 
 void mid_publish(mid_impl *me, bool kick)

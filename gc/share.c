@@ -121,6 +121,19 @@ static uint32_t put(mid_impl *me, mid_impl *to)
     return kept;
 }
 
+/* Who only polls from here on comes to it too. */
+static void visit_due(mid_impl *me)
+{
+    me->visit = true;
+    mid_ask(me, MID_ASK_FLUSH);
+}
+
+void mid_orphaned(mid_heap *heap)
+{
+    __atomic_store_n(&heap->orphans, 1, __ATOMIC_SEQ_CST);
+    mid_ask_all(heap, MID_ASK_DRAIN);
+}
+
 /* In `memory`, for the inbox may grow. Then the look at the owner's state: it looks at its inbox after it has stored the
  * state (mid_block), so one of the two sees the other. */
 static void deliver(mid_impl *me, mid_impl *to)
@@ -133,12 +146,13 @@ static void deliver(mid_impl *me, mid_impl *to)
     if (__atomic_load_n(&to->state, __ATOMIC_SEQ_CST) == MID_T_RUNNING)
         mid_ask(to, MID_ASK_MERGE);
     else if (to != me)
-        me->visit = true;
+        visit_due(me);
 }
 
 void mid_outbox_flush(mid_impl *me)
 {
     mid_heap *heap = me->heap;
+    mid_unask(me, MID_ASK_FLUSH); /* first: to deliver may ask again */
     while (me->outbox_count != 0) {
         uint32_t owner = mid_owner(MID_READ_(mid_entry_at(heap, me->outbox[0])->count));
         bool gone = owner == 0 || owner > mid_thread_places(heap);
@@ -149,7 +163,6 @@ void mid_outbox_flush(mid_impl *me)
         }
         deliver(me, heap->threads[owner]);
     }
-    mid_unask(me, MID_ASK_FLUSH);
 }
 
 /* As the owner, or with its rights: take the others' half over. True: it dies. */
@@ -213,10 +226,11 @@ static void work_for(mid_impl *me, mid_impl *of)
     mid_inbox_merge(of, of);
     mid_drain(of, me->heap->options.free_batch, 0);
     mid_outbox_flush(of);
-    me->visit |= of->visit;
+    if (of->visit)
+        visit_due(me);
     of->visit = false;
     if (of->pending_count != 0)
-        __atomic_store_n(&me->heap->orphans, 1, __ATOMIC_RELAXED);
+        mid_orphaned(me->heap);
 }
 
 /* Threads that do not run cannot merge: claimed one at a time, for the length of it. One that runs again looks itself; one that
@@ -226,13 +240,14 @@ void mid_visit_idle(mid_impl *me)
     mid_heap *heap = me->heap;
     pthread_mutex_lock(&heap->lock);
     me->visit = false;
-    __atomic_store_n(&heap->orphans, 0, __ATOMIC_RELAXED);
+    __atomic_exchange_n(&heap->orphans, 0, __ATOMIC_SEQ_CST); /* before it looks at anybody's state */
     for (uint32_t id = 1; id <= mid_thread_places(heap); id++) {
         mid_impl *of = heap->threads[id];
         uint32_t state = __atomic_load_n(&of->state, __ATOMIC_SEQ_CST);
         if (of == me || (!mid_has_news(of) && MID_READ_(of->pending_count) == 0))
             continue;
-        me->visit |= state == MID_T_CLAIMED; /* later */
+        if (state == MID_T_CLAIMED)
+            visit_due(me); /* later */
         if (state != MID_T_BLOCKED && state != MID_T_ABSENT)
             continue;
         if (!__atomic_compare_exchange_n(&of->state, &state, MID_T_CLAIMED, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED))
@@ -241,6 +256,31 @@ void mid_visit_idle(mid_impl *me)
         __atomic_store_n(&of->state, state, __ATOMIC_SEQ_CST);
     }
     pthread_mutex_unlock(&heap->lock);
+}
+
+bool mid_reclaim_idle(mid_impl *me)
+{
+    mid_heap *heap = me->heap;
+    bool any = false;
+    if (me->draining) /* in the middle of something, perhaps with `memory` held, which comes after `lock` */
+        return false;
+    pthread_mutex_lock(&heap->lock);
+    for (uint32_t id = 1; id <= mid_thread_places(heap); id++) {
+        mid_impl *of = heap->threads[id];
+        uint32_t state = __atomic_load_n(&of->state, __ATOMIC_SEQ_CST);
+        if (of == me || (state != MID_T_BLOCKED && state != MID_T_ABSENT) ||
+            !__atomic_compare_exchange_n(&of->state, &state, MID_T_CLAIMED, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED))
+            continue;
+        do
+            work_for(me, of);
+        while (of->pending_count != 0);
+        for (unsigned i = 0; i < MID_CLASSES; i++)
+            any |= of->owned[i] != NULL || of->pub.left[i] != 0;
+        mid_caches_flush(of);
+        __atomic_store_n(&of->state, state, __ATOMIC_SEQ_CST);
+    }
+    pthread_mutex_unlock(&heap->lock);
+    return any;
 }
 
 /* Without memory for a message the object kept its flag: a look at the table finds it. */
@@ -262,7 +302,7 @@ void mid_boxes_settle(mid_impl *me)
 {
     mid_heap *heap = me->heap;
     for (uint32_t id = 1; id <= heap->thread_count; id++)
-        if (heap->threads[id]->outbox_count != 0)
+        if (!mid_lost(heap->threads[id]) && heap->threads[id]->outbox_count != 0)
             mid_outbox_flush(heap->threads[id]);
     for (uint32_t id = 1; id <= heap->thread_count; id++) {
         if (!mid_lost(heap->threads[id]))

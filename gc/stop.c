@@ -24,6 +24,18 @@ static struct timespec after_micros(uint64_t micros)
     return (struct timespec){(time_t)(at / 1000000), (long)(at % 1000000 * 1000)};
 }
 
+/* Until something changes, or the deadline (null: none). False: it is past. No cancellation point: with `lock` held a thread
+ * must not end. */
+bool mid_await_change(mid_heap *heap, const struct timespec *deadline)
+{
+    int before;
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before);
+    int error = deadline == NULL ? pthread_cond_wait(&heap->changed, &heap->lock)
+                                 : pthread_cond_timedwait(&heap->changed, &heap->lock, deadline);
+    pthread_setcancelstate(before, NULL);
+    return error != ETIMEDOUT;
+}
+
 static bool change_state(mid_impl *impl, uint32_t from, uint32_t to)
 {
     return __atomic_compare_exchange_n(&impl->state, &from, to, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED);
@@ -54,7 +66,7 @@ static void running(mid_impl *impl)
 static void run_on(mid_impl *impl)
 {
     while (!change_state(impl, MID_T_BLOCKED, MID_T_RUNNING)) /* a stopper holds it, and waits for others */
-        pthread_cond_wait(&impl->heap->changed, &impl->heap->lock);
+        mid_await_change(impl->heap, NULL);
     running(impl);
 }
 
@@ -86,8 +98,8 @@ void mid_park(mid_impl *impl)
     struct timespec deadline = after_micros(PARK_MICROS);
     while ((__atomic_load_n(&heap->stop_wanted, __ATOMIC_RELAXED) && !impl->returning) || impl->held)
         if (impl->held)
-            pthread_cond_wait(&heap->changed, &heap->lock);
-        else if (pthread_cond_timedwait(&heap->changed, &heap->lock, &deadline) == ETIMEDOUT)
+            mid_await_change(heap, NULL);
+        else if (!mid_await_change(heap, &deadline))
             break;
     if (!heap->stopping) { /* else the next stop has been asked for already, and this thread is to come back for it */
         mid_unask(impl, MID_ASK_STOP);
@@ -95,6 +107,15 @@ void mid_park(mid_impl *impl)
     }
     run_on(impl);
     pthread_mutex_unlock(&heap->lock);
+}
+
+/* With `lock` held: let go by one stopper, it waits on, and is to be claimed by the next. */
+void mid_claim_me(mid_impl *impl)
+{
+    if (!impl->returning)
+        return;
+    __atomic_store_n(&impl->returning, 0, __ATOMIC_SEQ_CST);
+    pthread_cond_broadcast(&impl->heap->changed);
 }
 
 /* --- the stopper's side ------------------------------------------------------------------------------------------------ */
@@ -143,6 +164,8 @@ static void let_go(mid_heap *heap)
             __atomic_store_n(&impl->returning, 1, __ATOMIC_RELAXED);
         else if (mid_has_news(impl))
             mid_inbox_merge(impl, impl);
+        if (impl->in_region && impl->pending_count != 0)
+            mid_orphaned(heap);
         __atomic_store_n(&impl->state, MID_T_BLOCKED, __ATOMIC_SEQ_CST);
     }
 }
@@ -159,7 +182,7 @@ static mid_impl *claim_within(mid_heap *heap, const mid_impl *self, uint64_t wai
     struct timespec deadline = after_micros(wait_micros);
     bool late = wait_micros == 0;
     while ((runs = claim_all(heap, self)) != NULL && !late) {
-        late = pthread_cond_timedwait(&heap->changed, &heap->lock, &deadline) == ETIMEDOUT;
+        late = !mid_await_change(heap, &deadline);
         ask_running(heap, self); /* one that had waited long enough for a stop before may have taken its request away */
     }
     return runs;
@@ -168,7 +191,7 @@ static mid_impl *claim_within(mid_heap *heap, const mid_impl *self, uint64_t wai
 static void waited_for(mid_heap *heap, uint64_t nanos)
 {
     unsigned bucket = nanos < 2 ? 0 : 63 - (unsigned)__builtin_clzll(nanos);
-    heap->wait_histogram[bucket < MID_STOP_BUCKETS ? bucket : MID_STOP_BUCKETS - 1]++;
+    __atomic_fetch_add(&heap->wait_histogram[bucket < MID_STOP_BUCKETS ? bucket : MID_STOP_BUCKETS - 1], 1, __ATOMIC_RELAXED);
 }
 
 /* The one stopper, or nobody. A mutator that is in the middle of something cannot be parked: it waits as it is. */
@@ -180,11 +203,9 @@ static bool become_stopper(mid_heap *heap, mid_impl *self, uint64_t wait_micros)
         mid_block(self);
     pthread_mutex_lock(&heap->lock);
     while (heap->stopping) {
-        if (parked && self->returning) { /* let go by one stopper, and to be claimed by this one */
-            __atomic_store_n(&self->returning, 0, __ATOMIC_SEQ_CST);
-            pthread_cond_broadcast(&heap->changed);
-        }
-        if (wait_micros == 0 || pthread_cond_timedwait(&heap->changed, &heap->lock, &deadline) == ETIMEDOUT)
+        if (parked)
+            mid_claim_me(self);
+        if (wait_micros == 0 || !mid_await_change(heap, &deadline))
             break;
     }
     bool first = !heap->stopping;
@@ -224,8 +245,9 @@ mid_status mid_world_stop(mid_heap *heap, mid_impl *self, uint64_t wait_micros, 
     }
     MID_COUNT(heap, postponed_stops, 1);
     if (ours) {
+        heap->last_late = late->id;
         if (self == NULL)
-            heap->late = heap->last_late = late->id;
+            heap->late = late->id;
         stop_over(heap);
         if (self == NULL && __atomic_load_n(&late->state, __ATOMIC_SEQ_CST) == MID_T_RUNNING) {
             __atomic_store_n(&heap->stop_wanted, 1, __ATOMIC_SEQ_CST); /* the service's request stands */

@@ -30,7 +30,7 @@ void mid_unask(mid_impl *impl, uint32_t what)
 void mid_ask_all(mid_heap *heap, uint32_t what)
 {
     for (uint32_t id = 1; id <= mid_thread_places(heap); id++)
-        if (__atomic_load_n(&heap->threads[id]->attached, __ATOMIC_RELAXED))
+        if (__atomic_load_n(&heap->threads[id]->attached, __ATOMIC_SEQ_CST))
             mid_ask(heap->threads[id], what);
 }
 
@@ -112,7 +112,10 @@ static uint64_t judge(mid_impl *me, uint64_t patience)
 {
     mid_heap *heap = me->heap;
     uint64_t freed = 0;
-    if (MID_READ_(heap->condemned_count) == 0 || mid_world_stop(heap, me, patience, NULL) != MID_OK)
+    mid_lock(heap);
+    bool due = heap->condemned_count != 0 && heap->condemned_next == heap->condemned_count && heap->finals_running == 0;
+    mid_unlock(heap);
+    if (!due || mid_world_stop(heap, me, patience, NULL) != MID_OK)
         return 0;
     freed = mid_final_judge(me);
     mid_world_resume(heap);
@@ -164,7 +167,7 @@ static void serve(mid_impl *me)
         if (mid_final_waits(heap))
             mid_ask(me, MID_ASK_FINALIZE);
     }
-    if (MID_READ_(heap->orphans))
+    if (MID_READ_(heap->orphans) || me->visit)
         mid_ask(me, MID_ASK_DRAIN);
     if (me->credit < 0)
         mid_credit_used(me);
@@ -282,16 +285,16 @@ mid_status mid_trim(mid_thread *thread, uint64_t budget_micros, uint64_t *return
     return status;
 }
 
-/* It goes, or is about to sleep, with work undone: others may go on with it. */
-static void leave_work(mid_impl *me)
-{
-    if (MID_READ_(me->pending_count) == 0)
-        return;
-    __atomic_store_n(&me->heap->orphans, 1, __ATOMIC_RELAXED);
-    mid_ask_all(me->heap, MID_ASK_DRAIN);
-}
-
 /* --- blocked regions ------------------------------------------------------------------------------------------------------------- */
+
+/* Others may go on with what is undone, and who comes for it must find this thread asleep. */
+static void sleep_with_work(mid_impl *me)
+{
+    bool work = me->pending_count != 0;
+    mid_block(me);
+    if (work)
+        mid_orphaned(me->heap);
+}
 
 mid_status mid_blocked_enter(mid_thread *thread)
 {
@@ -303,15 +306,13 @@ mid_status mid_blocked_enter(mid_thread *thread)
     mid_publish(me, mid_worth_a_kick(me->heap));
     me->in_region = true;
     MID_WRITE_(me->here, NULL);
-    leave_work(me);
-    mid_block(me);
+    sleep_with_work(me);
     while (mid_has_news(me)) { /* who told it may have found it running */
         mid_unblock(me);
         mid_inbox_merge(me, me);
         mid_drain(me, me->heap->options.free_batch, 0);
-        mid_outbox_flush(me);
-        leave_work(me);
-        mid_block(me);
+        exchange_news(me);
+        sleep_with_work(me);
     }
     return MID_OK;
 }
@@ -345,11 +346,13 @@ static void leave(mid_impl *me)
     exchange_news(me);
     for (unsigned n = 0; n < LEAVING_BATCHES && mid_drain(me, heap->options.free_batch, MID_DRAIN_FINALIZE) != 0; n++)
         exchange_news(me);
-    mid_outbox_flush(me);
+    exchange_news(me);
     mid_block(me); /* a stopper may be waiting for this thread */
     pthread_mutex_lock(&heap->lock);
-    while (heap->stopping || me->held)
-        pthread_cond_wait(&heap->changed, &heap->lock);
+    while (heap->stopping || me->held) {
+        mid_claim_me(me);
+        mid_await_change(heap, NULL);
+    }
     mid_lock(heap);
     mid_array_free(&heap->alloc, &me->scope_handles);
     mid_unlock(heap);
@@ -372,7 +375,10 @@ static void leave(mid_impl *me)
     __atomic_store_n(&me->state, MID_T_ABSENT, __ATOMIC_SEQ_CST);
     if (mid_has_news(me))
         mid_inbox_merge(me, me);
-    leave_work(me);
+    mid_outbox_flush(me); /* what that passed on */
+    if (me->pending_count != 0 || me->visit)
+        mid_orphaned(heap);
+    me->visit = false;
     pthread_cond_broadcast(&heap->changed);
     pthread_mutex_unlock(&heap->lock);
 }
@@ -389,8 +395,7 @@ static void thread_ends(void *list)
             me->in_region = false;
             MID_WRITE_(me->here, &mid_myself);
         }
-        me->draining = false;
-        me->finalizing = 0;
+        mid_final_abandon(me);
         mid_scopes_close(me);
         leave(me);
     }
@@ -450,12 +455,15 @@ static void enter(mid_heap *heap, mid_impl *me)
     MID_WRITE_(me->here, &mid_myself);
     __atomic_store_n(&me->owner, pthread_self(), __ATOMIC_RELAXED);
     __atomic_store_n(&me->pub.stop,
-                     (mid_final_waits(heap) ? MID_ASK_FINALIZE : 0) | (me->pending_count != 0 ? MID_ASK_DRAIN : 0) |
-                         (mid_has_news(me) ? MID_ASK_MERGE : 0),
+                     (mid_final_waits(heap) ? MID_ASK_FINALIZE : 0) | (me->pending_count != 0 ? MID_ASK_DRAIN : 0),
                      __ATOMIC_RELAXED);
     __atomic_store_n(&me->state, MID_T_RUNNING, __ATOMIC_SEQ_CST);
-    __atomic_store_n(&me->attached, 1, __ATOMIC_RELEASE);
+    if (mid_has_news(me)) /* who told it since has found the place empty */
+        mid_ask(me, MID_ASK_MERGE);
+    __atomic_store_n(&me->attached, 1, __ATOMIC_SEQ_CST);
     __atomic_fetch_add(&heap->attached, 1, __ATOMIC_RELEASE);
+    if (__atomic_load_n(&heap->orphans, __ATOMIC_SEQ_CST)) /* who left work before has asked those who were here */
+        mid_ask(me, MID_ASK_DRAIN);
 }
 
 mid_status mid_thread_attach(mid_heap *heap, mid_thread **out)
@@ -473,13 +481,15 @@ mid_status mid_thread_attach(mid_heap *heap, mid_thread **out)
     mid_impl *me = NULL;
     pthread_mutex_lock(&heap->lock);
     while (heap->stopping)
-        pthread_cond_wait(&heap->changed, &heap->lock);
+        mid_await_change(heap, NULL);
     mid_status status = !heap->options.shared && heap->attached != 0 ? MID_ETHREAD : find_place(heap, &me);
     if (status == MID_OK) {
         enter(heap, me);
         *out = &me->pub;
     }
     pthread_mutex_unlock(&heap->lock);
+    if (status == MID_OK)
+        mid_scopes_close(me); /* of a thread that did not survive a fork */
     return status;
 }
 

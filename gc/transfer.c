@@ -7,12 +7,16 @@
 #include "gc/refs.h"
 
 #define CLOCK_EVERY 32u
+#define PIECE 32u /* of an array's items, for one look at the clock in so many */
 
 typedef struct transfer {
     mid_impl *me;
     uint32_t bias; /* of the new owner */
     mid_array way; /* handles whose references are still to be followed, ... */
     size_t height; /* ... and how many */
+    uint64_t deadline;
+    unsigned calls;
+    bool stopped;  /* it is over */
     bool dropped;  /* there was no room for part of the way */
 } transfer;
 
@@ -46,21 +50,39 @@ static void go(transfer *t, mid_handle value)
         ((mid_handle *)t->way.data)[t->height++] = value;
 }
 
-static void consider(void *context, mid_slot *slot)
+static void consider(transfer *t, const mid_slot *slot)
 {
     mid_handle value = MID_READ_(slot->bits_);
     if (mid_is_object_(value))
-        go(context, value);
+        go(t, value);
 }
 
-static void follow(transfer *t, uint64_t deadline)
+/* Is there time left? The clock is read every so many calls. */
+static bool in_time(transfer *t)
+{
+    if (t->deadline != 0 && ++t->calls % CLOCK_EVERY == 0 && mid_clock_micros() >= t->deadline)
+        t->stopped = true;
+    return !t->stopped;
+}
+
+/* Declared slots and items; what a trace function would name stays, for it runs only while the world is stopped. */
+static void follow_one(transfer *t, const mid_type_info *type, void *object)
+{
+    mid_slot *slots = object;
+    for (uint32_t i = 0; i < type->slot_count; i++)
+        consider(t, slots + (type->slots == NULL ? type->first_slot + i : type->slots[i]));
+    mid_slot *items = mid_item_slots(type, object);
+    uint32_t count = type->items_are_refs ? mid_items(type, object) : 0;
+    for (uint32_t i = 0; i < count && (i % PIECE != 0 || in_time(t)); i++)
+        consider(t, items + i);
+}
+
+static void follow(transfer *t)
 {
     mid_heap *heap = t->me->heap;
-    for (unsigned n = 1; t->height != 0; n++) {
+    while (t->height != 0 && in_time(t)) {
         mid_entry *entry = mid_entry_at(heap, ((mid_handle *)t->way.data)[--t->height]);
-        mid_refs(heap, mid_type_of_entry(heap, entry), mid_address(entry), consider, t);
-        if (deadline != 0 && n % CLOCK_EVERY == 0 && mid_clock_micros() >= deadline)
-            return;
+        follow_one(t, mid_type_of_entry(heap, entry), mid_address(entry));
     }
 }
 
@@ -82,11 +104,12 @@ mid_status mid_transfer(mid_thread *thread, mid_thread *to, mid_handle root, uin
     if (status != MID_OK || thread == to)
         return status;
     transfer t = {.me = mid_impl_of(thread), .bias = (uint32_t)to->bias};
-    uint64_t deadline = budget_micros == 0 ? 0 : mid_clock_micros() + budget_micros;
+    uint64_t now = mid_clock_micros();
+    t.deadline = budget_micros == 0 || budget_micros > UINT64_MAX - now ? 0 : now + budget_micros;
     go(&t, root);
-    follow(&t, deadline);
+    follow(&t);
     mid_lock(t.me->heap);
     mid_array_free(&t.me->heap->alloc, &t.way);
     mid_unlock(t.me->heap);
-    return t.dropped || t.height != 0 ? MID_MORE : MID_OK;
+    return t.dropped || t.stopped ? MID_MORE : MID_OK;
 }

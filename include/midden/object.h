@@ -89,7 +89,7 @@ static inline void mid_init(mid_thread *thread, mid_handle holder, unsigned slot
 
 /* Make `to` (attached to the same heap) the owner of `root` and of all it reaches that the calling thread owns and no other
  * thread can have seen, so that counting is free there: for messages. Handles and counts are as before; pass the handle on
- * afterwards. What is not handed over works the same, only slower. MID_MORE: budget_micros (0: none) ran out, or there was
+ * afterwards. What is not handed over (also what only a trace function would name) works the same, only slower. MID_MORE: budget_micros (0: none) ran out, or there was
  * no memory to remember the way; the rest stays. MID_EHANDLE, MID_ENULL, MID_EBUSY, MID_ETHREAD (`thread` is not the
  * caller's, or `to` is of another heap or not attached). */
 MID_API mid_status mid_transfer(mid_thread *thread, mid_thread *to, mid_handle root, uint64_t budget_micros);

@@ -25,7 +25,7 @@
     X(MID_EPINNED, "the object is pinned and cannot move; or it is not pinned")                    \
     X(MID_EOPTION, "an option's name, value or unit is not understood")                            \
     X(MID_EHELD, "objects were still held when the heap closed; they were reported and dropped")   \
-    X(MID_EPOSTPONED, "the mutator did not reach a safepoint in time; nothing was done")           \
+    X(MID_EPOSTPONED, "a thread did not reach a safepoint in time; nothing was done")           \
     X(MID_ECORRUPT, "a check found the heap inconsistent")                                         \
     X(MID_ESYSTEM, "a system service other than memory failed; see errno")
 

@@ -60,7 +60,7 @@ typedef struct mid_type_desc {
     int items_are_refs;   /* the items are mid_slots; item_size is 4 and size a multiple of 4 */
 
     /* Instead of (or on top of) declared slots: call mid_visit for every other slot of the object. Runs on any thread: while the
-     * world is stopped, the object is dying, or one thread alone has it (mid_transfer, mid_resize); in checked calls (debug.h) also
+     * world is stopped, the object is dying, or one thread alone uses it (mid_resize); in checked calls (debug.h) also
      * while other threads use the object. It may read this object, and
      * nothing else of the heap. Each slot is visited exactly once. */
     void (*trace)(const void *object, mid_visitor *visitor);
@@ -68,7 +68,7 @@ typedef struct mid_type_desc {
     /* Runs once in an object's life, when nothing holds it any more, on any attached thread (`thread` is its), inside
      * mid_release and its kin, mid_resize, or a safepoint call. `object` is borrowed and whole, its references
      * too. Weak references to it are already cleared. A finalizer that stores `object` somewhere
-     * resurrects it; the next time it dies without a call. It may use the heap freely, except mid_collect,
+     * resurrects it; the next time it dies without a call. It must not end its thread. It may use the heap freely, except mid_collect,
      * mid_compact, blocked regions, detach and close (MID_EBUSY); a safepoint in it is none. */
     void (*finalize)(mid_thread *thread, mid_handle object);
 

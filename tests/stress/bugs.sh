@@ -76,7 +76,7 @@ hunt() {
         stress)
             try "$plain" 20 stress --seed $seed --ops 20000 ||
                 try "$plain" 20 stress --seed $seed --ops 3000 --mode gc-every-safepoint --live 400 ||
-                try "$plain" 20 stress --seed $seed --ops 20000 --live 5000 ||
+                try "$plain" 20 stress --seed $seed --ops 20000 --live 5000 --max-objects 65536 ||
                 try "$plain" 20 stress --seed $seed --ops 10000 --heap-limit 4194304 ||
                 try "$plain" 20 stress-debug --seed $seed --ops 10000
             ;;
