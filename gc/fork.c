@@ -96,7 +96,9 @@ static void before_one(mid_heap *heap)
 
 static void before(void)
 {
+    mid_mine_block(); /* another thread forks, perhaps, and waits for this one */
     pthread_mutex_lock(&heaps_lock);
+    mid_mine_unblock();
     for (mid_heap *heap = heaps; heap != NULL; heap = heap->next_heap)
         before_one(heap);
 }

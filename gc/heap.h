@@ -399,6 +399,8 @@ void mid_ask_all(mid_heap *heap, uint32_t what); /* under lock, or while nobody 
 bool mid_is_mutator(mid_heap *heap);             /* the caller may work on this heap: attached, or nobody is */
 mid_status mid_thread_check(mid_thread *thread); /* MID_OK, or why a call cannot be served */
 mid_status mid_place_new(mid_heap *heap);        /* with `memory` held, or while nobody can attach */
+void mid_mine_block(void);                       /* the calling thread waits: it is parked in all its heaps */
+void mid_mine_unblock(void);
 void mid_threads_forget(mid_heap *heap);         /* it closes */
 
 /* --- stop.c */

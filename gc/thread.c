@@ -72,6 +72,25 @@ mid_status mid_thread_status(mid_thread *thread)
     return thread == NULL ? MID_ENULL : (mid_status)thread->status;
 }
 
+static bool can_park(const mid_impl *impl)
+{
+    return !impl->in_region && !impl->draining && impl->finalizing == 0;
+}
+
+void mid_mine_block(void)
+{
+    for (mid_impl *impl = mine; impl != NULL; impl = impl->next_mine)
+        if (can_park(impl))
+            mid_block(impl);
+}
+
+void mid_mine_unblock(void)
+{
+    for (mid_impl *impl = mine; impl != NULL; impl = impl->next_mine)
+        if (can_park(impl))
+            mid_unblock(impl);
+}
+
 /* --- safepoints --------------------------------------------------------------------------------------------------------------- */
 
 /* With the world stopped by it. */
