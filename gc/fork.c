@@ -154,6 +154,7 @@ static void child_one(mid_heap *heap)
     mid_impl *self = current(heap);
     locks_init(heap); /* whoever waited for them is gone */
     heap->stopping = false;
+    heap->turns = NULL;
     heap->claimed = false;
     heap->stop_wanted = 0;
     heap->finals_running = 0;

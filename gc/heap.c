@@ -202,11 +202,14 @@ mid_status mid_heap_destroy(mid_heap *heap)
 /* Nothing of what threads left behind may be taken for held. */
 static mid_status collect_all(mid_thread *thread)
 {
-    mid_collect_result result = {0};
     mid_status status;
-    do /* finalizers may drop what makes more garbage */
-        status = mid_collect(thread, &result);
-    while (status == MID_OK && result.freed != 0);
+    mid_stats before, after;
+    mid_stats_get(mid_impl_of(thread)->heap, &after, sizeof after);
+    do { /* finalizers may drop what makes more garbage */
+        before = after;
+        status = mid_collect(thread, NULL);
+        mid_stats_get(mid_impl_of(thread)->heap, &after, sizeof after);
+    } while (status == MID_OK && after.freed_objects != before.freed_objects);
     return status;
 }
 

@@ -81,6 +81,7 @@ typedef struct mid_impl {
     uint32_t id;         /* as in the counts of what it owns; from 1 */
     uint32_t state;      /* mid_thread_state; atomic, see stop.c */
     bool in_region;      /* between mid_blocked_enter and leave */
+    bool waits;          /* it waits for something else than a stop, BLOCKED */
     bool held;           /* under `lock`: claimed by the stopper */
     uint64_t asked;      /* under `lock`: microseconds; since when a stop waits for it, 0: none does */
     bool world;          /* who works with this structure has stopped the world */
@@ -124,6 +125,7 @@ extern __thread mid_callback *mid_callbacks __attribute__((tls_model("initial-ex
 #define MID_LISTENERS_MAX 8
 
 typedef struct mid_plan mid_plan; /* compact.c */
+typedef struct mid_turn mid_turn; /* stop.c */
 
 struct mid_heap {
     mid_alloc alloc;
@@ -179,6 +181,7 @@ struct mid_heap {
     mid_impl *threads[MID_THREADS_MAX + 1]; /* by id; kept for the heap's life: a stale mid_thread is told, not followed */
     uint32_t thread_count;   /* ids given out; atomic */
     uint32_t attached;       /* threads attached; atomic */
+    mid_turn *turns;         /* under lock: who wants to stop the world next, in that order */
     bool stopping;           /* under lock: somebody waits for the world to stand, or has stopped it */
     uint32_t stop_wanted;    /* atomic: somebody waits, or a request stands */
     uint32_t late, last_late; /* under lock: the thread for which the service's stop was postponed, until it comes / is asked */

@@ -160,7 +160,7 @@ static void let_go(mid_heap *heap)
             continue;
         impl->held = false;
         mid_unask(impl, MID_ASK_STOP);
-        if (!impl->in_region) /* it parks at a safepoint */
+        if (!impl->in_region && !impl->waits) /* it parks at a safepoint */
             __atomic_store_n(&impl->returning, 1, __ATOMIC_RELAXED);
         else if (mid_has_news(impl))
             mid_inbox_merge(impl, impl);
@@ -194,21 +194,48 @@ static void waited_for(mid_heap *heap, uint64_t nanos)
     __atomic_fetch_add(&heap->wait_histogram[bucket < MID_STOP_BUCKETS ? bucket : MID_STOP_BUCKETS - 1], 1, __ATOMIC_RELAXED);
 }
 
+/* A place in the queue of those who want to stop the world; in its caller's frame. Without a queue who asks again and again
+ * would be first each time, for it has the lock when the others wake. */
+struct mid_turn {
+    mid_turn *next;
+};
+
+static void queue_up(mid_heap *heap, mid_turn *turn)
+{
+    mid_turn **end = &heap->turns;
+    while (*end != NULL)
+        end = &(*end)->next;
+    turn->next = NULL;
+    *end = turn;
+}
+
+static void step_out(mid_heap *heap, mid_turn *turn)
+{
+    mid_turn **link = &heap->turns;
+    while (*link != turn)
+        link = &(*link)->next;
+    *link = turn->next;
+    pthread_cond_broadcast(&heap->changed); /* the next one may be first now */
+}
+
 /* The one stopper, or nobody. A mutator that is in the middle of something cannot be parked: it waits as it is. */
 static bool become_stopper(mid_heap *heap, mid_impl *self, uint64_t wait_micros)
 {
+    mid_turn turn;
     bool parked = self != NULL && !self->draining && self->finalizing == 0;
     struct timespec deadline = after_micros(wait_micros);
     if (parked)
         mid_block(self);
     pthread_mutex_lock(&heap->lock);
-    while (heap->stopping) {
+    queue_up(heap, &turn);
+    while (heap->stopping || heap->turns != &turn) {
         if (parked)
             mid_claim_me(self);
         if (wait_micros == 0 || !mid_await_change(heap, &deadline))
             break;
     }
-    bool first = !heap->stopping;
+    bool first = !heap->stopping && heap->turns == &turn;
+    step_out(heap, &turn);
     if (first)
         heap->stopping = true;
     if (parked)

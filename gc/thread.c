@@ -80,15 +80,19 @@ static bool can_park(const mid_impl *impl)
 void mid_mine_block(void)
 {
     for (mid_impl *impl = mine; impl != NULL; impl = impl->next_mine)
-        if (can_park(impl))
+        if (can_park(impl)) {
+            impl->waits = true;
             mid_block(impl);
+        }
 }
 
 void mid_mine_unblock(void)
 {
     for (mid_impl *impl = mine; impl != NULL; impl = impl->next_mine)
-        if (can_park(impl))
+        if (impl->waits) {
             mid_unblock(impl);
+            impl->waits = false;
+        }
 }
 
 /* --- safepoints --------------------------------------------------------------------------------------------------------------- */
@@ -186,7 +190,7 @@ static void serve(mid_impl *me)
         if (mid_final_waits(heap))
             mid_ask(me, MID_ASK_FINALIZE);
     }
-    if (MID_READ_(heap->orphans) || me->visit)
+    if (MID_READ_(heap->orphans) || me->visit || me->pending_count != 0)
         mid_ask(me, MID_ASK_DRAIN);
     if (me->credit < 0)
         mid_credit_used(me);
@@ -244,7 +248,8 @@ static uint64_t settle(mid_impl *me)
         freed += judge(me, MID_PATIENCE);
         while (mid_drain(me, 4096, MID_DRAIN_FINALIZE) != 0)
             ;
-    } while (mid_final_waits(me->heap) && MID_READ_(me->heap->counts.finalized_objects) + freed != before);
+    } while (me->outbox_count != 0 || mid_has_news(me) ||
+             (mid_final_waits(me->heap) && MID_READ_(me->heap->counts.finalized_objects) + freed != before));
     return freed;
 }
 
