@@ -80,8 +80,7 @@ static void before_one(mid_heap *heap)
     heap->fork_stopped = mid_world_stop(heap, self, heap->options.fork_wait, NULL) == MID_OK;
     if (!heap->fork_stopped) {
         pthread_mutex_lock(&heap->lock);
-        while (heap->stopping)
-            mid_await_change(heap, NULL);
+        mid_wait_turn(heap, NULL);
         heap->late = 0; /* nobody comes back for it */
         __atomic_store_n(&heap->stop_wanted, 0, __ATOMIC_SEQ_CST);
         hold_sleepers(heap);

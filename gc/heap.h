@@ -418,7 +418,7 @@ void mid_block(mid_impl *impl);
 void mid_unblock(mid_impl *impl);
 void mid_park(mid_impl *impl);
 bool mid_await_change(mid_heap *heap, const struct timespec *deadline); /* with `lock` held; false: past the deadline */
-void mid_claim_me(mid_impl *impl); /* with `lock` held, BLOCKED, in a wait for others */
+void mid_wait_turn(mid_heap *heap, mid_impl *me); /* with `lock` held: nobody stops the world; `me` (BLOCKED) or null waits */
 /* To look at everything: stops the world, unless the caller has. MID_OK: until mid_look_end nothing changes. */
 mid_status mid_look_begin(mid_heap *heap, bool *stopped);
 void mid_look_end(mid_heap *heap, bool stopped);

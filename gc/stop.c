@@ -110,7 +110,7 @@ void mid_park(mid_impl *impl)
 }
 
 /* With `lock` held: let go by one stopper, it waits on, and is to be claimed by the next. */
-void mid_claim_me(mid_impl *impl)
+static void claim_me(mid_impl *impl)
 {
     if (!impl->returning)
         return;
@@ -218,6 +218,18 @@ static void step_out(mid_heap *heap, mid_turn *turn)
     pthread_cond_broadcast(&heap->changed); /* the next one may be first now */
 }
 
+void mid_wait_turn(mid_heap *heap, mid_impl *me)
+{
+    mid_turn turn;
+    queue_up(heap, &turn);
+    while (heap->stopping || heap->turns != &turn || (me != NULL && me->held)) {
+        if (me != NULL)
+            claim_me(me);
+        mid_await_change(heap, NULL);
+    }
+    step_out(heap, &turn);
+}
+
 /* The one stopper, or nobody. A mutator that is in the middle of something cannot be parked: it waits as it is. */
 static bool become_stopper(mid_heap *heap, mid_impl *self, uint64_t wait_micros)
 {
@@ -230,7 +242,7 @@ static bool become_stopper(mid_heap *heap, mid_impl *self, uint64_t wait_micros)
     queue_up(heap, &turn);
     while (heap->stopping || heap->turns != &turn) {
         if (parked)
-            mid_claim_me(self);
+            claim_me(self);
         if (wait_micros == 0 || !mid_await_change(heap, &deadline))
             break;
     }

@@ -373,10 +373,7 @@ static void leave(mid_impl *me)
     exchange_news(me);
     mid_block(me); /* a stopper may be waiting for this thread */
     pthread_mutex_lock(&heap->lock);
-    while (heap->stopping || me->held) {
-        mid_claim_me(me);
-        mid_await_change(heap, NULL);
-    }
+    mid_wait_turn(heap, me);
     mid_lock(heap);
     mid_array_free(&heap->alloc, &me->scope_handles);
     mid_unlock(heap);
@@ -504,8 +501,7 @@ mid_status mid_thread_attach(mid_heap *heap, mid_thread **out)
         return MID_ESYSTEM;
     mid_impl *me = NULL;
     pthread_mutex_lock(&heap->lock);
-    while (heap->stopping)
-        mid_await_change(heap, NULL);
+    mid_wait_turn(heap, NULL);
     mid_status status = !heap->options.shared && heap->attached != 0 ? MID_ETHREAD : find_place(heap, &me);
     if (status == MID_OK) {
         enter(heap, me);
