@@ -133,7 +133,7 @@ TEST(decisions_as_text)
          "+0.000s collect: growth 2.0 MiB >= 1.0 MiB, 0 objects freed, 5 us, the system refused memory"},
         {{.action = MID_ACT_DRAIN, .trigger = MID_WHY_WAITING, .value = 20000, .threshold = 20000, .budget_micros = 500,
           .status = MID_EPOSTPONED, .slices = 1, .waited_micros = 2000},
-         "+0.000s drain: waiting 20000 >= 20000 objects, skipped, waited 2000 us, the mutator did not reach a safepoint in time; "
+         "+0.000s drain: waiting 20000 >= 20000 objects, skipped, waited 2000 us, a thread did not reach a safepoint in time; "
          "nothing was done"},
         {{.action = MID_ACT_COLLECT, .trigger = MID_WHY_GROWTH, .value = 2 << 20, .threshold = 2 << 20, .status = MID_EPOSTPONED,
           .slices = 7, .waited_micros = 2600},
