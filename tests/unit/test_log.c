@@ -137,7 +137,7 @@ TEST(decisions_as_text)
          "nothing was done"},
         {{.action = MID_ACT_COLLECT, .trigger = MID_WHY_GROWTH, .value = 2 << 20, .threshold = 2 << 20, .status = MID_EPOSTPONED,
           .slices = 7, .waited_micros = 2600},
-         "+0.000s collect: growth 2.0 MiB >= 2.0 MiB, skipped 7 times, waited 2600 us, the mutator did not reach a safepoint in "
+         "+0.000s collect: growth 2.0 MiB >= 2.0 MiB, skipped 7 times, waited 2600 us, a thread did not reach a safepoint in "
          "time; nothing was done"},
         {{.action = MID_ACT_TRIM, .trigger = MID_WHY_DECAY, .value = 3 << 20, .threshold = 1 << 20, .bytes = 2 << 20},
          "+0.000s trim: decay, empty 3.0 MiB > 1.0 MiB, 2.0 MiB returned, 0 us"},
