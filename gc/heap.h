@@ -92,7 +92,7 @@ typedef struct mid_impl {
     mid_pool *owned[MID_CLASSES];
     mid_handle kept[MID_CLASSES];   /* heads of the caches while nobody is attached: what the last one still calls finds none */
     uint64_t recycled[MID_CLASSES]; /* slots freed into the cache, ever */
-    int64_t credit;
+    int64_t credit, told;    /* bytes to allocate until the next kick; the same when it last told the service */
     mid_handle pending;      /* dying entries, linked */
     uint64_t pending_count;
     mid_handle partial;      /* a dying array of which items up to partial_next are released */
@@ -110,6 +110,7 @@ typedef struct mid_impl {
     mid_array inbox;               /* handles from others' outboxes, under inbox_lock */
     uint32_t inbox_count;          /* written under inbox_lock; atomic */
 
+    mid_array way;       /* transfer.c */
     mid_array scope_handles;
     size_t scope_height; /* handles kept; marks of open scopes among them */
     size_t scope_depth;

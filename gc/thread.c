@@ -309,6 +309,16 @@ mid_status mid_trim(mid_thread *thread, uint64_t budget_micros, uint64_t *return
     return status;
 }
 
+/* Before it sleeps, if something has changed: to add up the figures takes longer than to enter a region. */
+static void tell_service(mid_impl *me)
+{
+    int64_t some = (int64_t)me->heap->options.credit / 8;
+    if (me->pending_count == 0 && !mid_final_waits(me->heap) && me->told - me->credit < some && me->credit - me->told < some)
+        return;
+    me->told = me->credit;
+    mid_publish(me, mid_worth_a_kick(me->heap));
+}
+
 /* --- blocked regions ------------------------------------------------------------------------------------------------------------- */
 
 /* Others may go on with what is undone, and who comes for it must find this thread asleep. */
@@ -327,7 +337,7 @@ mid_status mid_blocked_enter(mid_thread *thread)
         return status;
     mid_impl *me = mid_impl_of(thread);
     exchange_news(me); /* what serving led to */
-    mid_publish(me, mid_worth_a_kick(me->heap));
+    tell_service(me);
     me->in_region = true;
     MID_WRITE_(me->here, NULL);
     sleep_with_work(me);
@@ -541,6 +551,7 @@ void mid_threads_forget(mid_heap *heap)
         mid_array memory = {impl, mid_round(sizeof *impl, MID_PAGE)};
         mid_array_free(&heap->alloc, &impl->scope_handles);
         mid_array_free(&heap->alloc, &impl->inbox);
+        mid_array_free(&heap->alloc, &impl->way);
         pthread_mutex_destroy(&impl->inbox_lock);
         mid_array_free(&heap->alloc, &memory);
     }

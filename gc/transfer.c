@@ -6,14 +6,14 @@
 #include "gc/count.h"
 #include "gc/refs.h"
 
+#define WAY_KEPT MID_PAGE /* for the next message: to map it anew each time took 20 times as long as the transfer */
 #define CLOCK_EVERY 32u
 #define PIECE 32u /* of an array's items, for one look at the clock in so many */
 
 typedef struct transfer {
     mid_impl *me;
     uint32_t bias; /* of the new owner */
-    mid_array way; /* handles whose references are still to be followed, ... */
-    size_t height; /* ... and how many */
+    size_t height; /* of me->way: handles whose references are still to be followed */
     uint64_t deadline;
     unsigned calls;
     bool stopped;  /* it is over */
@@ -34,10 +34,10 @@ static bool hand_over(transfer *t, mid_handle value)
 static bool room(transfer *t)
 {
     size_t need = (t->height + 1) * sizeof(mid_handle);
-    if (need <= t->way.bytes)
+    if (need <= t->me->way.bytes)
         return true;
     mid_lock(t->me->heap);
-    mid_status status = mid_array_grow(&t->me->heap->alloc, &t->way, need);
+    mid_status status = mid_array_grow(&t->me->heap->alloc, &t->me->way, need);
     mid_unlock(t->me->heap);
     t->dropped |= status != MID_OK;
     return status == MID_OK;
@@ -47,7 +47,7 @@ static bool room(transfer *t)
 static void go(transfer *t, mid_handle value)
 {
     if (room(t) && hand_over(t, value))
-        ((mid_handle *)t->way.data)[t->height++] = value;
+        ((mid_handle *)t->me->way.data)[t->height++] = value;
 }
 
 static void consider(transfer *t, const mid_slot *slot)
@@ -81,7 +81,7 @@ static void follow(transfer *t)
 {
     mid_heap *heap = t->me->heap;
     while (t->height != 0 && in_time(t)) {
-        mid_entry *entry = mid_entry_at(heap, ((mid_handle *)t->way.data)[--t->height]);
+        mid_entry *entry = mid_entry_at(heap, ((mid_handle *)t->me->way.data)[--t->height]);
         follow_one(t, mid_type_of_entry(heap, entry), mid_address(entry));
     }
 }
@@ -108,8 +108,10 @@ mid_status mid_transfer(mid_thread *thread, mid_thread *to, mid_handle root, uin
     t.deadline = budget_micros == 0 || budget_micros > UINT64_MAX - now ? 0 : now + budget_micros;
     go(&t, root);
     follow(&t);
-    mid_lock(t.me->heap);
-    mid_array_free(&t.me->heap->alloc, &t.way);
-    mid_unlock(t.me->heap);
+    if (t.me->way.bytes > WAY_KEPT) {
+        mid_lock(t.me->heap);
+        mid_array_free(&t.me->heap->alloc, &t.me->way);
+        mid_unlock(t.me->heap);
+    }
     return t.dropped || t.stopped ? MID_MORE : MID_OK;
 }

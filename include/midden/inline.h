@@ -259,16 +259,16 @@ static inline mid_status mid_new(mid_thread *thread, mid_type type, mid_handle *
     uint64_t address = MID_READ_(entry->word) & MID_ADDRESS_MASK_;
     thread->head[fast.size_class] = MID_READ_(entry->shared);
     MID_WRITE_(thread->left[fast.size_class], thread->left[fast.size_class] - 1);
-    MID_WRITE_(entry->word, address | (uint64_t)type << MID_TYPE_SHIFT_);
-    MID_WRITE_(entry->count, (uint32_t)thread->bias | MID_ONE_);
-    /* Who counts it up on the strength of an old reading must find its owner. */
-    __atomic_store_n(&entry->shared, thread->fresh, __ATOMIC_RELEASE);
     mid_word_ *words = (mid_word_ *)(uintptr_t)address;
     for (unsigned i = fast.words; i != 0; i--) {
         *words++ = 0;
         /* Objects are mostly of a few words: keep the compiler from calling memset. */
         __asm__ volatile("" : "+r"(words));
     }
+    MID_WRITE_(entry->word, address | (uint64_t)type << MID_TYPE_SHIFT_);
+    MID_WRITE_(entry->count, (uint32_t)thread->bias | MID_ONE_);
+    /* Who counts it up on the strength of an old reading must find its owner. */
+    __atomic_store_n(&entry->shared, thread->fresh, __ATOMIC_RELEASE);
     *out = made;
     return MID_OK;
 }

@@ -1,6 +1,9 @@
 /* tests/unit/peer.c: see peer.h. */
 #include "peer.h"
 
+/* Those there are: in the child of a fork nothing else may refer to them, and checkers of leaks look there too. */
+static struct peer *peers;
+
 static void *peer_main(void *argument)
 {
     struct peer *peer = argument;
@@ -25,6 +28,8 @@ struct peer *peer_unattached(mid_heap *heap)
     struct peer *peer = calloc(1, sizeof *peer);
     assert_non_null(peer);
     peer->heap = heap;
+    peer->next = peers;
+    peers = peer;
     pthread_mutex_init(&peer->lock, NULL);
     pthread_cond_init(&peer->changed, NULL);
     /* Small, because one test wants a thousand. */
@@ -51,6 +56,10 @@ void peer_lost(struct peer *peer)
     pthread_cond_broadcast(&peer->changed);
     pthread_mutex_unlock(&peer->lock);
     pthread_join(peer->id, NULL);
+    struct peer **at = &peers;
+    while (*at != peer)
+        at = &(*at)->next;
+    *at = peer->next;
     pthread_mutex_destroy(&peer->lock);
     pthread_cond_destroy(&peer->changed);
     free(peer);

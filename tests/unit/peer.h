@@ -36,6 +36,7 @@ struct peer {
     pthread_cond_t changed;
     peer_job job;
     int busy, leaving;
+    struct peer *next;
 };
 
 struct peer *peer_new(struct unit *u);       /* attached */
