@@ -92,7 +92,8 @@ typedef struct mid_impl {
     mid_pool *owned[MID_CLASSES];
     mid_handle kept[MID_CLASSES];   /* heads of the caches while nobody is attached: what the last one still calls finds none */
     uint64_t recycled[MID_CLASSES]; /* slots freed into the cache, ever */
-    int64_t credit, told;    /* bytes to allocate until the next kick; the same when it last told the service */
+    int64_t credit;          /* bytes to allocate until the next kick */
+    uint64_t turned, told;   /* bytes that came and went, ever; when it last told the service before it slept */
     mid_handle pending;      /* dying entries, linked */
     uint64_t pending_count;
     mid_handle partial;      /* a dying array of which items up to partial_next are released */
@@ -344,6 +345,12 @@ mid_status mid_slot_new(mid_impl *me, size_t size, unsigned align_shift, mid_han
 void mid_large_made(mid_impl *me, size_t bytes);
 uint64_t mid_live_slots(const mid_heap *heap, unsigned size_class);
 uint64_t mid_live_bytes(mid_heap *heap); /* slots and large blocks */
+
+static inline void mid_spend(mid_impl *me, uint64_t bytes)
+{
+    me->credit -= (int64_t)bytes;
+    me->turned += bytes;
+}
 
 /* --- release.c */
 void mid_caches_open(mid_heap *heap);

@@ -54,7 +54,7 @@ static void hand_over(mid_impl *me, mid_pool *pool, mid_class *c)
     pool->chain = 0;
     pool->live = pool->bound;
     c->handed += count;
-    me->credit -= (int64_t)count * c->slot_size;
+    mid_spend(me, (uint64_t)count * c->slot_size);
 }
 
 /* Fill the cache of a class from the thread's pool, or from the fullest one that has room. */
@@ -157,7 +157,7 @@ static inline mid_status slot_new(mid_impl *me, unsigned size_class, mid_handle 
 void mid_large_made(mid_impl *me, size_t bytes)
 {
     me->heap->large_allocated += bytes;
-    me->credit -= (int64_t)bytes;
+    mid_spend(me, bytes);
 }
 
 /* An entry that is bound to no slot, if need be from an empty pool. */

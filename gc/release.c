@@ -73,7 +73,7 @@ static inline __attribute__((always_inline)) bool cache_put(mid_impl *me, unsign
 /* A pool has lost another eighth of its objects: frees, like allocations, are worth a look by the daemon now and then. */
 void mid_slots_fell(mid_impl *me, mid_pool *pool)
 {
-    me->credit -= MID_POOL_SIZE / 8;
+    mid_spend(me, MID_POOL_SIZE / 8);
     mid_pool_fell(&me->heap->alloc, pool);
 }
 
@@ -190,6 +190,7 @@ static void free_large(mid_impl *me, mid_handle handle, mid_entry *entry, size_t
     mid_heap *heap = me->heap;
     mid_lock(heap);
     mid_large_free(&heap->alloc, mid_address(entry), size, handle);
+    me->turned += size;
     if (heap->debug && heap->options.quarantine != 0) {
         MID_WRITE_(entry->word, entry->word & ~MID_ADDRESS_MASK_); /* the name waits, the memory does not */
         quarantine(me, handle);

@@ -312,10 +312,9 @@ mid_status mid_trim(mid_thread *thread, uint64_t budget_micros, uint64_t *return
 /* Before it sleeps, if something has changed: to add up the figures takes longer than to enter a region. */
 static void tell_service(mid_impl *me)
 {
-    int64_t some = (int64_t)me->heap->options.credit / 8;
-    if (me->pending_count == 0 && !mid_final_waits(me->heap) && me->told - me->credit < some && me->credit - me->told < some)
+    if (me->pending_count == 0 && !mid_final_waits(me->heap) && me->turned - me->told < me->heap->options.credit / 8)
         return;
-    me->told = me->credit;
+    me->told = me->turned;
     mid_publish(me, mid_worth_a_kick(me->heap));
 }
 
