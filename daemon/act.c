@@ -90,14 +90,14 @@ bool mid_act(mid_heap *heap, mid_thread *self, const mid_snapshot *seen, const m
     if (!out->stopped)
         mid_service_late(heap, d->late);
     if (out->stopped && overtaken(heap, seen, plan)) {
-        mid_service_resume(heap, self);
+        mid_service_resume(heap);
         return false;
     }
     if (out->stopped) {
         uint64_t begun = mid_daemon_thread_clock();
         out->status = slice(heap, plan, d);
         d->took_micros = d->longest_micros = out->took = mid_daemon_thread_clock() - begun;
-        mid_service_resume(heap, self);
+        mid_service_resume(heap);
         mid_service_snapshot(heap, &out->after);
         out->done = d->objects > d->bytes ? d->objects : d->bytes;
         out->pools_emptied = d->pools_before > d->pools_after ? d->pools_before - d->pools_after : 0;
@@ -110,6 +110,6 @@ bool mid_act_release(mid_heap *heap, mid_thread *self)
 {
     if (mid_service_stop(heap, self, RELEASE_WAIT, NULL) != MID_OK)
         return false;
-    mid_service_resume(heap, self);
+    mid_service_resume(heap);
     return true;
 }

@@ -388,11 +388,8 @@ void mid_settle(mid_impl *me)
         mid_impl *impl = heap->threads[id];
         if (mid_lost(impl))
             continue;
-        bool was = impl->world;
-        impl->world = true;
         while (mid_drain(impl, 4096, 0) != 0)
             ;
-        impl->world = was;
     }
 }
 
@@ -403,7 +400,6 @@ mid_status mid_cycles_collect(mid_impl *me, mid_collect_result *result)
     mid_status status = MID_OK;
     *result = (mid_collect_result){0};
     MID_EMIT(heap, collect_begin);
-    me->world = true;
     mid_settle(me);
     if (any_suspect(heap)) {
         sweep s = {.heap = heap, .me = me};
@@ -414,7 +410,6 @@ mid_status mid_cycles_collect(mid_impl *me, mid_collect_result *result)
         result->garbage = s.garbage;
         mid_settle(me);
     }
-    me->world = false;
     result->micros = (mid_thread_cpu_nanos() - began) / 1000;
     heap->counts.collections++;
     heap->counts.collected_objects += result->freed;

@@ -41,10 +41,15 @@ mid_status mid_listener_remove(mid_heap *heap, void *context)
     return status;
 }
 
+void mid_histogram_add(uint64_t histogram[MID_STOP_BUCKETS], uint64_t value)
+{
+    unsigned bucket = value < 2 ? 0 : 63 - (unsigned)__builtin_clzll(value);
+    __atomic_fetch_add(&histogram[bucket < MID_STOP_BUCKETS ? bucket : MID_STOP_BUCKETS - 1], 1, __ATOMIC_RELAXED);
+}
+
 void mid_stop_recorded(mid_heap *heap, uint64_t micros)
 {
-    unsigned bucket = micros < 2 ? 0 : 63 - (unsigned)__builtin_clzll(micros);
-    heap->stop_histogram[bucket < MID_STOP_BUCKETS ? bucket : MID_STOP_BUCKETS - 1]++;
+    mid_histogram_add(heap->stop_histogram, micros);
     heap->counts.stops++;
     heap->counts.stop_micros += micros;
     if (micros > heap->counts.stop_micros_max)

@@ -152,7 +152,6 @@ uint64_t mid_final_judge(mid_impl *me)
     mid_handle *set = heap->condemned.data;
     MID_WRITE_(heap->condemned_count, 0);
     heap->condemned_next = 0;
-    me->world = true;
     for (uint32_t i = 0; i < count; i++)
         mid_drop_ref(me, set[i]);
     mid_settle(me); /* what their finalizers let go must not count as a holder */
@@ -162,6 +161,5 @@ uint64_t mid_final_judge(mid_impl *me)
         mid_entry *entry = mid_entry_at(heap, set[i]);
         MID_COUNT(heap, resurrected_objects, mid_entry_live(entry) && mid_type_of_entry(heap, entry)->finalize != NULL);
     }
-    me->world = false;
     return freed;
 }

@@ -49,44 +49,17 @@ static mid_impl *current(mid_heap *heap)
     return thread == NULL ? NULL : mid_impl_of(thread);
 }
 
-/* Those that sleep can at least be kept from waking while memory is copied. */
-static void hold_sleepers(mid_heap *heap)
-{
-    for (uint32_t id = 1; id <= heap->thread_count; id++) {
-        mid_impl *impl = heap->threads[id];
-        uint32_t blocked = MID_T_BLOCKED;
-        impl->held = impl->attached && __atomic_compare_exchange_n(&impl->state, &blocked, MID_T_CLAIMED, false,
-                                                                   __ATOMIC_SEQ_CST, __ATOMIC_RELAXED);
-    }
-}
-
-static void let_sleepers_go(mid_heap *heap)
-{
-    for (uint32_t id = 1; id <= heap->thread_count; id++) {
-        mid_impl *impl = heap->threads[id];
-        if (impl->held)
-            __atomic_store_n(&impl->state, MID_T_BLOCKED, __ATOMIC_SEQ_CST);
-        impl->held = false;
-    }
-    pthread_cond_broadcast(&heap->changed);
-}
-
 /* Stopped or not, `lock`, `memory` and the rest are held afterwards. */
 static void before_one(mid_heap *heap)
 {
     mid_impl *self = current(heap);
     if (self != NULL && self->in_region)
         self = NULL; /* it sleeps, and is claimed like others */
-    heap->fork_stopped = mid_world_stop(heap, self, heap->options.fork_wait, NULL) == MID_OK;
-    if (!heap->fork_stopped) {
-        pthread_mutex_lock(&heap->lock);
-        mid_wait_turn(heap, NULL);
-        heap->late = 0; /* nobody comes back for it */
-        __atomic_store_n(&heap->stop_wanted, 0, __ATOMIC_SEQ_CST);
-        hold_sleepers(heap);
-    }
+    bool stands = mid_world_stop(heap, self, heap->options.fork_wait, NULL) == MID_OK;
+    if (!stands)
+        mid_world_hold(heap);
     pthread_mutex_lock(&heap->escapes); /* who has it may wait for one who waits for `memory` */
-    if (!heap->fork_stopped)
+    if (!stands)
         mid_lock(heap);
     for (uint32_t id = 1; id <= heap->thread_count; id++)
         pthread_mutex_lock(&heap->threads[id]->inbox_lock);
@@ -109,13 +82,7 @@ static void in_parent(void)
         for (uint32_t id = 1; id <= heap->thread_count; id++)
             pthread_mutex_unlock(&heap->threads[id]->inbox_lock);
         pthread_mutex_unlock(&heap->escapes);
-        if (heap->fork_stopped) {
-            mid_world_resume(heap);
-        } else {
-            mid_unlock(heap);
-            let_sleepers_go(heap);
-            pthread_mutex_unlock(&heap->lock);
-        }
+        mid_world_resume(heap);
     }
     pthread_mutex_unlock(&heaps_lock);
 }
@@ -126,7 +93,7 @@ static void in_parent(void)
 static void place_in_child(mid_impl *impl, const mid_impl *self)
 {
     impl->pub.dying = 0;
-    impl->visit = false;
+    impl->visit = impl->world = false;
     if (impl == self && impl->in_region)
         impl->state = MID_T_BLOCKED;
     if (impl == self || !impl->attached) {

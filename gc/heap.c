@@ -123,7 +123,7 @@ static mid_status closable(mid_heap *heap)
         return MID_ENULL;
     mid_thread *thread = mid_thread_current(heap);
     mid_impl *me = thread == NULL ? NULL : mid_impl_of(thread);
-    if (mid_busy(heap) || (me != NULL && (me->finalizing || me->draining)))
+    if (mid_busy(heap) || (me != NULL && mid_midway(me)))
         return MID_EBUSY;
     pthread_mutex_lock(&heap->kick_lock);
     bool served = heap->kick != NULL;

@@ -84,7 +84,7 @@ typedef struct mid_impl {
     bool waits;          /* it waits for something else than a stop, BLOCKED */
     bool held;           /* under `lock`: claimed by the stopper */
     uint64_t asked;      /* under `lock`: microseconds; since when a stop waits for it, 0: none does */
-    bool world;          /* who works with this structure has stopped the world */
+    bool world;          /* the world stands: who works with this structure has stopped it */
     uint32_t returning;  /* atomic: it waits for `lock` to run on; nobody claims it again before it has */
     struct mid_impl *next_mine; /* of the same thread, in other heaps */
 
@@ -192,7 +192,6 @@ struct mid_heap {
     pthread_t claimer;       /* atomic: the stopper's thread, while `claimed`; only its own thread finds itself here */
     bool claimed;            /* atomic: the world stands */
     mid_heap *next_heap, *prev_heap; /* fork.c: all heaps of the process */
-    bool fork_stopped;       /* the world stands for a fork */
     bool any_lost;           /* in the child: of what lost threads were at, anything may be half done */
     void (*forked)(void *);  /* under kick_lock: the service's, with kick_context, in the child */
 
@@ -293,6 +292,16 @@ static inline void mid_callback_end(const mid_callback *frame)
 static inline uint32_t mid_type_count(const mid_heap *heap)
 {
     return __atomic_load_n(&heap->type_count, __ATOMIC_ACQUIRE);
+}
+/* In the middle of a drain or a finalizer: it can be parked nowhere, and works on nothing else. */
+static inline bool mid_midway(const mid_impl *impl)
+{
+    return impl->draining || impl->finalizing != 0;
+}
+/* With `lock` held. False: it is not in that state (any more). To give back: a store of the state it had. */
+static inline bool mid_claim(mid_impl *impl, uint32_t from)
+{
+    return __atomic_compare_exchange_n(&impl->state, &from, MID_T_CLAIMED, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED);
 }
 static inline bool mid_lost(const mid_impl *impl)
 {
@@ -419,6 +428,9 @@ void mid_threads_forget(mid_heap *heap);         /* it closes */
  * caller holds `lock`. While it waits, `self` counts as parked unless it is in the middle of a drain. */
 mid_status mid_world_stop(mid_heap *heap, mid_impl *self, uint64_t wait_micros, uint64_t *waited);
 void mid_world_resume(mid_heap *heap);
+/* For a fork that could not stop it: nobody else stops it, and who sleeps is held, until resume. `lock` is held afterwards;
+ * `memory` is for the caller to take. */
+void mid_world_hold(mid_heap *heap);
 #define MID_PATIENCE 100000u /* microseconds a call that was asked for waits for other threads */
 /* With whose structure does work go on that is nobody's, while the world stands? */
 mid_impl *mid_actor(mid_heap *heap, mid_impl *self);
@@ -454,10 +466,10 @@ bool mid_worth_a_kick(mid_heap *heap);
                 (heap)->listeners[i_].event((heap)->listeners[i_].context, ##__VA_ARGS__);                             \
         mid_callback_end(&frame_);                                                                                     \
     } while (0)
+void mid_histogram_add(uint64_t histogram[MID_STOP_BUCKETS], uint64_t value); /* by powers of two; any thread */
 void mid_stop_recorded(mid_heap *heap, uint64_t micros);
 void mid_stats_fill(const mid_heap *heap, mid_stats *into); /* with `memory` held */
 uint64_t mid_waiting(const mid_heap *heap); /* on work lists */
-uint64_t mid_allocated_slots(const mid_heap *heap, unsigned size_class); /* ever */
-const char *mid_heap_verify(mid_heap *heap);
+uint64_t mid_freed_slots(const mid_heap *heap, unsigned size_class); /* ever, into caches too; with those that live: all handed out */
 
 #endif

@@ -58,17 +58,12 @@ const mid_options *mid_service_options(mid_heap *heap)
     return &heap->options;
 }
 
-static bool in_callback_of(const mid_impl *self)
-{
-    return self != NULL && (self->draining || self->finalizing || mid_busy(self->heap));
-}
-
 mid_status mid_service_stop(mid_heap *heap, mid_thread *self, uint64_t wait_micros, uint64_t *waited)
 {
     mid_impl *me = self == NULL ? NULL : mid_impl_of(self);
     if (me != NULL && (me->in_region || mid_thread_current(heap) != self))
         me = NULL; /* it sleeps, or is gone: claimed like others */
-    if (in_callback_of(me)) {
+    if (me != NULL && (mid_midway(me) || mid_busy(heap))) {
         if (waited != NULL)
             *waited = 0;
         return MID_EBUSY;
@@ -83,9 +78,8 @@ mid_status mid_service_stop(mid_heap *heap, mid_thread *self, uint64_t wait_micr
     return MID_OK;
 }
 
-void mid_service_resume(mid_heap *heap, mid_thread *self)
+void mid_service_resume(mid_heap *heap)
 {
-    (void)self;
     mid_stop_recorded(heap, (mid_thread_cpu_nanos() - heap->stop_began) / 1000);
     mid_publish(heap->actor, false);
     mid_world_resume(heap);
@@ -117,13 +111,10 @@ mid_status mid_service_drain(mid_heap *heap, uint64_t budget_micros, uint64_t *f
         uint64_t n = 0;
         if (mid_lost(impl))
             continue;
-        bool was = impl->world;
-        impl->world = true;
         while (!late && (n = mid_drain(impl, 64, 0)) != 0) {
             total += n;
             late = budget_micros != 0 && mid_clock_micros() >= deadline;
         }
-        impl->world = was;
     }
     *freed = total;
     return mid_waiting(heap) == 0 ? MID_OK : MID_MORE;
@@ -163,7 +154,7 @@ static void fill_snapshot(mid_heap *heap, mid_snapshot *into)
     for (unsigned i = 0; i < MID_CLASSES; i++) {
         const mid_class *c = &a->classes[i];
         uint64_t live = mid_live_slots(heap, i);
-        into->allocated_bytes += mid_allocated_slots(heap, i) * c->slot_size;
+        into->allocated_bytes += (live + mid_freed_slots(heap, i)) * c->slot_size;
         into->live_slot_bytes += live * c->slot_size;
         uint64_t gain = c->pools - (live + c->slots - 1) / c->slots;
         uint64_t owned = owned_pools(heap, i); /* the mutators would take them again */

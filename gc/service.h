@@ -48,7 +48,7 @@ MID_API void mid_service_snapshot(mid_heap *heap, mid_snapshot *into);
  * was late kicks when it reaches a safepoint and waits there a moment for the service to come back. `self`: the caller is this mutator and
  * at a safepoint (an attached event loop); else null. *waited (may be null): microseconds of wall time. */
 MID_API mid_status mid_service_stop(mid_heap *heap, mid_thread *self, uint64_t wait_micros, uint64_t *waited);
-MID_API void mid_service_resume(mid_heap *heap, mid_thread *self);
+MID_API void mid_service_resume(mid_heap *heap);
 /* For which thread the last stop was postponed: its number and name. False: none was since this was last asked. */
 MID_API bool mid_service_late(mid_heap *heap, char name[32]);
 

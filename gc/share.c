@@ -250,7 +250,7 @@ void mid_visit_idle(mid_impl *me)
             visit_due(me); /* later */
         if (state != MID_T_BLOCKED && state != MID_T_ABSENT)
             continue;
-        if (!__atomic_compare_exchange_n(&of->state, &state, MID_T_CLAIMED, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED))
+        if (!mid_claim(of, state))
             continue;
         work_for(me, of);
         __atomic_store_n(&of->state, state, __ATOMIC_SEQ_CST);
@@ -269,7 +269,7 @@ bool mid_reclaim_idle(mid_impl *me)
         mid_impl *of = heap->threads[id];
         uint32_t state = __atomic_load_n(&of->state, __ATOMIC_SEQ_CST);
         if (of == me || (state != MID_T_BLOCKED && state != MID_T_ABSENT) ||
-            !__atomic_compare_exchange_n(&of->state, &state, MID_T_CLAIMED, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED))
+            !mid_claim(of, state))
             continue;
         do
             work_for(me, of);

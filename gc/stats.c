@@ -4,10 +4,10 @@
 
 #include "gc/refs.h"
 
-/* What all threads together freed into their caches, which counts as handed out again. */
-static uint64_t recycled(const mid_heap *heap, unsigned size_class)
+/* What goes into a cache counts as freed, and handed out again. */
+uint64_t mid_freed_slots(const mid_heap *heap, unsigned size_class)
 {
-    uint64_t slots = 0;
+    uint64_t slots = heap->alloc.classes[size_class].freed;
     for (uint32_t id = 1; id <= mid_thread_places(heap); id++)
         slots += MID_READ_(heap->threads[id]->recycled[size_class]);
     return slots;
@@ -21,19 +21,12 @@ uint64_t mid_waiting(const mid_heap *heap)
     return objects;
 }
 
-/* Slots ever handed out to the program. */
-uint64_t mid_allocated_slots(const mid_heap *heap, unsigned size_class)
-{
-    const mid_class *c = &heap->alloc.classes[size_class];
-    return mid_live_slots(heap, size_class) + c->freed + recycled(heap, size_class);
-}
-
 static void fill_objects(const mid_heap *heap, mid_stats *s)
 {
     uint64_t dead = mid_waiting(heap) + heap->quarantine_count + MID_READ_(heap->final_dead);
     for (unsigned i = 0; i < MID_CLASSES; i++) {
         const mid_class *c = &heap->alloc.classes[i];
-        uint64_t live = mid_live_slots(heap, i), freed = c->freed + recycled(heap, i);
+        uint64_t live = mid_live_slots(heap, i), freed = mid_freed_slots(heap, i);
         s->live_objects += live;
         s->live_slot_bytes += live * c->slot_size;
         s->allocated_objects += live + freed;

@@ -8,9 +8,9 @@
  *   stopper   lock; stop_wanted, then the request in each thread; then as each blocks BLOCKED -> CLAIMED (compare-and-swap);
  *             ... CLAIMED -> BLOCKED (a store), broadcast; unlock
  *
- * There is one stopper at a time (heap.stopping). A mutator that wants to be one counts as parked while it waits, so that two
- * of them cannot wait for each other. A stopper that gives up lets go of all; its request stands for the thread that was late:
- * that one kicks when it comes, and waits a moment for the service to come back. */
+ * There is one stopper at a time (heap.stopping), in the order of heap.turns. A mutator that wants to be one counts as parked
+ * while it waits, so that two of them cannot wait for each other. A stopper that gives up lets go of all; its request stands
+ * for the thread that was late: that one kicks when it comes, and waits a moment for the service to come back. */
 #include <errno.h>
 #include <time.h>
 
@@ -36,9 +36,10 @@ bool mid_await_change(mid_heap *heap, const struct timespec *deadline)
     return error != ETIMEDOUT;
 }
 
-static bool change_state(mid_impl *impl, uint32_t from, uint32_t to)
+static bool run_again(mid_impl *impl)
 {
-    return __atomic_compare_exchange_n(&impl->state, &from, to, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED);
+    uint32_t blocked = MID_T_BLOCKED;
+    return __atomic_compare_exchange_n(&impl->state, &blocked, MID_T_RUNNING, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED);
 }
 
 /* --- the mutator's side --------------------------------------------------------------------------------------------- */
@@ -65,7 +66,7 @@ static void running(mid_impl *impl)
 /* With `lock` held. */
 static void run_on(mid_impl *impl)
 {
-    while (!change_state(impl, MID_T_BLOCKED, MID_T_RUNNING)) /* a stopper holds it, and waits for others */
+    while (!run_again(impl)) /* a stopper holds it, and waits for others */
         mid_await_change(impl->heap, NULL);
     running(impl);
 }
@@ -73,7 +74,7 @@ static void run_on(mid_impl *impl)
 void mid_unblock(mid_impl *impl)
 {
     __atomic_store_n(&impl->returning, 1, __ATOMIC_SEQ_CST); /* first, or a service could slip in twice */
-    if (change_state(impl, MID_T_BLOCKED, MID_T_RUNNING)) {
+    if (run_again(impl)) {
         running(impl);
         return;
     }
@@ -129,7 +130,7 @@ static mid_impl *claim_all(mid_heap *heap, const mid_impl *self)
         if (impl == self || impl->held || !impl->attached)
             continue;
         bool returning = __atomic_load_n(&impl->returning, __ATOMIC_SEQ_CST); /* it had one slice, and is to run first */
-        impl->held = !returning && change_state(impl, MID_T_BLOCKED, MID_T_CLAIMED);
+        impl->held = !returning && mid_claim(impl, MID_T_BLOCKED);
         if (impl->held)
             impl->asked = 0;
         else if (runs == NULL || impl->asked < runs->asked)
@@ -151,7 +152,7 @@ static void ask_running(mid_heap *heap, const mid_impl *self)
     }
 }
 
-/* Messages for a thread that was held and still does not run: nobody else could deliver them. */
+/* Who was held and does not run now may have messages, which nobody could deliver meanwhile. */
 static void let_go(mid_heap *heap)
 {
     for (uint32_t id = 1; id <= heap->thread_count; id++) {
@@ -160,12 +161,14 @@ static void let_go(mid_heap *heap)
             continue;
         impl->held = false;
         mid_unask(impl, MID_ASK_STOP);
-        if (!impl->in_region && !impl->waits) /* it parks at a safepoint */
+        if (!impl->in_region && !impl->waits) { /* it parks at a safepoint */
             __atomic_store_n(&impl->returning, 1, __ATOMIC_RELAXED);
-        else if (mid_has_news(impl))
-            mid_inbox_merge(impl, impl);
-        if (impl->in_region && impl->pending_count != 0)
-            mid_orphaned(heap);
+        } else {
+            if (mid_has_news(impl))
+                mid_inbox_merge(impl, impl);
+            if (impl->pending_count != 0)
+                mid_orphaned(heap);
+        }
         __atomic_store_n(&impl->state, MID_T_BLOCKED, __ATOMIC_SEQ_CST);
     }
 }
@@ -186,12 +189,6 @@ static mid_impl *claim_within(mid_heap *heap, const mid_impl *self, uint64_t wai
         ask_running(heap, self); /* one that had waited long enough for a stop before may have taken its request away */
     }
     return runs;
-}
-
-static void waited_for(mid_heap *heap, uint64_t nanos)
-{
-    unsigned bucket = nanos < 2 ? 0 : 63 - (unsigned)__builtin_clzll(nanos);
-    __atomic_fetch_add(&heap->wait_histogram[bucket < MID_STOP_BUCKETS ? bucket : MID_STOP_BUCKETS - 1], 1, __ATOMIC_RELAXED);
 }
 
 /* A place in the queue of those who want to stop the world; in its caller's frame. Without a queue who asks again and again
@@ -218,41 +215,46 @@ static void step_out(mid_heap *heap, mid_turn *turn)
     pthread_cond_broadcast(&heap->changed); /* the next one may be first now */
 }
 
-void mid_wait_turn(mid_heap *heap, mid_impl *me)
+/* Wait until nobody stops the world, or wants to and came first. `parked` (BLOCKED) or null waits; false: the deadline is past. */
+static bool take_turn(mid_heap *heap, mid_impl *parked, const struct timespec *deadline)
 {
     mid_turn turn;
+    bool first, in_time = true;
     queue_up(heap, &turn);
-    while (heap->stopping || heap->turns != &turn || (me != NULL && me->held)) {
-        if (me != NULL)
-            claim_me(me);
-        mid_await_change(heap, NULL);
+    while (!(first = !heap->stopping && heap->turns == &turn) && in_time) {
+        if (parked != NULL)
+            claim_me(parked);
+        in_time = mid_await_change(heap, deadline);
     }
     step_out(heap, &turn);
+    return first;
+}
+
+void mid_wait_turn(mid_heap *heap, mid_impl *me)
+{
+    take_turn(heap, me, NULL);
 }
 
 /* The one stopper, or nobody. A mutator that is in the middle of something cannot be parked: it waits as it is. */
 static bool become_stopper(mid_heap *heap, mid_impl *self, uint64_t wait_micros)
 {
-    mid_turn turn;
-    bool parked = self != NULL && !self->draining && self->finalizing == 0;
+    mid_impl *parked = self != NULL && !mid_midway(self) ? self : NULL;
     struct timespec deadline = after_micros(wait_micros);
-    if (parked)
-        mid_block(self);
+    if (parked != NULL)
+        mid_block(parked);
     pthread_mutex_lock(&heap->lock);
-    queue_up(heap, &turn);
-    while (heap->stopping || heap->turns != &turn) {
-        if (parked)
-            claim_me(self);
-        if (wait_micros == 0 || !mid_await_change(heap, &deadline))
-            break;
-    }
-    bool first = !heap->stopping && heap->turns == &turn;
-    step_out(heap, &turn);
+    bool first = take_turn(heap, parked, &deadline);
     if (first)
         heap->stopping = true;
-    if (parked)
-        run_on(self); /* no stopper holds it: this one is it, or the other has gone on */
+    if (parked != NULL)
+        run_on(parked); /* no stopper holds it: this one is it, or the other has gone on */
     return first;
+}
+
+static void stands(mid_heap *heap, bool it_does)
+{
+    for (uint32_t id = 1; id <= heap->thread_count; id++)
+        heap->threads[id]->world = it_does;
 }
 
 static void stop_over(mid_heap *heap)
@@ -276,10 +278,11 @@ mid_status mid_world_stop(mid_heap *heap, mid_impl *self, uint64_t wait_micros, 
         *waited = nanos / 1000;
     if (ours && late == NULL) {
         if (asked)
-            waited_for(heap, nanos);
+            mid_histogram_add(heap->wait_histogram, nanos);
         __atomic_store_n(&heap->claimer, pthread_self(), __ATOMIC_RELAXED);
         __atomic_store_n(&heap->claimed, true, __ATOMIC_RELEASE);
         mid_lock(heap); /* nobody has it; but callbacks and whoever comes from outside may ask for figures */
+        stands(heap, true);
         return MID_OK;
     }
     MID_COUNT(heap, postponed_stops, 1);
@@ -298,9 +301,20 @@ mid_status mid_world_stop(mid_heap *heap, mid_impl *self, uint64_t wait_micros, 
     return MID_EPOSTPONED;
 }
 
+void mid_world_hold(mid_heap *heap)
+{
+    pthread_mutex_lock(&heap->lock);
+    take_turn(heap, NULL, NULL);
+    heap->stopping = true;
+    heap->late = 0; /* nobody comes back for it */
+    claim_all(heap, NULL);
+}
+
 void mid_world_resume(mid_heap *heap)
 {
     mid_unlock(heap);
+    if (heap->claimed) /* not so for a fork that could not stop it: threads run */
+        stands(heap, false);
     __atomic_store_n(&heap->claimed, false, __ATOMIC_RELEASE);
     stop_over(heap);
 }

@@ -74,7 +74,7 @@ mid_status mid_thread_status(mid_thread *thread)
 
 static bool can_park(const mid_impl *impl)
 {
-    return !impl->in_region && !impl->draining && impl->finalizing == 0;
+    return !impl->in_region && !mid_midway(impl);
 }
 
 void mid_mine_block(void)
@@ -172,7 +172,7 @@ static void drain_batch(mid_impl *me)
 static void serve(mid_impl *me)
 {
     mid_heap *heap = me->heap;
-    if (me->finalizing || me->draining) /* a finalizer calls: the heap is in the middle of something */
+    if (mid_midway(me)) /* a finalizer calls: the heap is in the middle of something */
         return;
     uint32_t asked = MID_READ_(me->pub.stop);
     if (asked & MID_ASK_COLLECT) {
@@ -212,7 +212,7 @@ static mid_status may_work(mid_thread *thread)
     if (status != MID_OK)
         return status;
     mid_impl *me = mid_impl_of(thread);
-    if (me->finalizing || me->draining)
+    if (mid_midway(me))
         return MID_EBUSY;
     serve(me);
     return MID_OK;
@@ -528,7 +528,7 @@ mid_status mid_thread_detach(mid_thread *thread)
     if (status != MID_OK)
         return status;
     mid_impl *me = mid_impl_of(thread);
-    if (me->finalizing || me->draining)
+    if (mid_midway(me))
         return MID_EBUSY;
     if (me->scope_depth != 0)
         return MID_ETHREAD;

@@ -43,7 +43,7 @@ static void *work_thread(void *argument)
             sched_yield();
     }
     __atomic_store_n(&work->resumed, 1, __ATOMIC_RELEASE);
-    mid_service_resume(work->heap, NULL);
+    mid_service_resume(work->heap);
     return NULL;
 }
 
@@ -216,7 +216,7 @@ TEST(the_mutator_may_serve_itself)
     ok(mid_service_collect(u.heap, &result));
     assert_int_equal(result.freed, 10);
     ok(mid_service_drain(u.heap, 1000, &freed));
-    mid_service_resume(u.heap, u.thread);
+    mid_service_resume(u.heap);
     assert_int_equal(unit_live(&u), 0);
     close_bound(&u);
 }
@@ -326,7 +326,7 @@ TEST(the_snapshot_agrees_with_the_statistics)
         gain += class_stats.pools - class_stats.optimal_pools;
     assert_true(snapshot.gain_bytes <= gain << 16);
     assert_true(snapshot.gain_bytes >= (gain << 16) - ((uint64_t)2 << 16)); /* the thread's own pools aside */
-    mid_service_resume(u.heap, u.thread);
+    mid_service_resume(u.heap);
     verify_and_drop(&u);
     close_bound(&u);
 }
@@ -360,7 +360,7 @@ static void *race_thread(void *argument)
         if (mid_service_stop(race->heap, NULL, 100, NULL) == MID_OK) {
             mid_compact_result result;
             mid_service_compact(race->heap, 50, &result);
-            mid_service_resume(race->heap, NULL);
+            mid_service_resume(race->heap);
             race->claims++;
         }
     return NULL;

@@ -86,7 +86,7 @@ TEST(growth_counts_from_whoevers_collection)
     drop_rings(&u, MB(6));
     ok(mid_service_stop(u.heap, u.thread, 0, NULL));
     ok(mid_service_collect(u.heap, &result));
-    mid_service_resume(u.heap, u.thread);
+    mid_service_resume(u.heap);
     drop_rings(&u, MB(6));
     ok(mid_safepoint(u.thread));
     assert_int_equal(unit_stats(&u).collections, 3);

@@ -70,7 +70,7 @@ static void *slice_thread(void *argument)
         s->failed += mid_service_collect(s->heap, &collected) != MID_OK;
         mid_service_compact(s->heap, 100, &compacted);
         mid_service_trim(s->heap, 0, 0, &returned);
-        mid_service_resume(s->heap, NULL);
+        mid_service_resume(s->heap);
         s->count++;
     }
     return NULL;
@@ -159,7 +159,7 @@ TEST(a_listener_of_a_service_calls_back)
     ok(mid_listener_add(u.heap, &l));
     ok(mid_thread_detach(u.thread));
     ok(mid_service_stop(u.heap, NULL, 0, NULL));
-    mid_service_resume(u.heap, NULL);
+    mid_service_resume(u.heap);
     assert_int_equal(called.calls, 1);
     assert_int_equal(called.wrong, 0);
     ok(mid_thread_attach(u.heap, &u.thread));
@@ -222,10 +222,10 @@ static void *greedy_thread(void *argument)
         __atomic_store_n(&g->claimed, 1, __ATOMIC_RELEASE);
         while (!__atomic_load_n(&g->leaving, __ATOMIC_ACQUIRE) || state_of(g->mutator) != 'S')
             sched_yield();
-        mid_service_resume(g->heap, NULL);
+        mid_service_resume(g->heap);
         if (mid_service_stop(g->heap, NULL, 0, NULL) == MID_OK) {
             g->again++;
-            mid_service_resume(g->heap, NULL);
+            mid_service_resume(g->heap);
         }
         __atomic_store_n(&g->asked, 1, __ATOMIC_RELEASE);
     }

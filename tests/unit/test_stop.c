@@ -371,7 +371,7 @@ TEST(the_service_stops_all_of_them)
     ok(mid_service_stop(u.heap, u.thread, 60000000, NULL));
     mid_collect_result result;
     ok(mid_service_collect(u.heap, &result));
-    mid_service_resume(u.heap, u.thread);
+    mid_service_resume(u.heap);
     assert_int_equal(result.freed, 100);
     peer_wait_rounds(polling, 2);
     peer_finish_polling(polling, u.thread);
@@ -405,7 +405,7 @@ static void serve_a_collection(struct peer *peer)
     if (peer->status != MID_OK)
         return;
     peer->status = mid_service_collect(peer->heap, &result);
-    mid_service_resume(peer->heap, NULL);
+    mid_service_resume(peer->heap);
 }
 
 /* Garbage that a service found has its finalizers run by whichever mutator comes first. */
