@@ -7,6 +7,7 @@
  *   be_slot   a reference inside an object; an object's references come first, slot n is the nth
  *   BE_EXPLICIT  1 where the program frees each object itself (malloc's family)
  *   BE_MOVES     1 where the heap can compact
+ *   BE_COUNTS    1 where the heap can say how many objects it has
  *
  *   be_new(h, type)                 a node, owned by the caller; its slots are yet to be given a value
  *   be_bytes(h, type, size)         leaf data: a struct blob of `size` bytes in all
@@ -31,6 +32,7 @@
 #ifndef BENCH_BACKEND_H
 #define BENCH_BACKEND_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -92,6 +94,16 @@ void be_idle_leave(be_heap *h);
 void be_finish_frees(be_heap *h);
 /* BE_MOVES: compact now. */
 void be_compact(be_heap *h);
+
+/* Objects allocated and not yet freed (BE_COUNTS). */
+uint64_t be_objects(be_heap *h);
+/* Whether an object is still there, without keeping it: a be_watch is a weak reference, and stays where it is in a driver's own
+ * array. be_watch_over: it has gone, and the watch is given up. While be_epoch is the same nothing has gone. */
+void be_watch_begin(be_heap *h, be_ref ref, be_watch *watch);
+bool be_watch_over(be_heap *h, be_watch *watch);
+uint64_t be_epoch(void);
+/* BE_COUNTS: collect all garbage there is, now. */
+void be_collect(be_heap *h);
 
 /* Stops of the program since the last clear; null if this heap never stops it. */
 struct histogram *be_pauses(be_heap *h);

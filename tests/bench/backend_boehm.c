@@ -114,6 +114,26 @@ void be_finish_frees(be_heap *h)
     GC_gcollect();
 }
 
+/* It keeps no count of objects: the link is cleared by the collection that finds that nothing else refers to the object. */
+void be_watch_begin(be_heap *h, be_ref ref, be_watch *watch)
+{
+    (void)h;
+    *watch = ref;
+    if (GC_general_register_disappearing_link(watch, ref) != GC_SUCCESS)
+        be_die("GC_general_register_disappearing_link", "refused");
+}
+
+bool be_watch_over(be_heap *h, be_watch *watch)
+{
+    (void)h;
+    return __atomic_load_n(watch, __ATOMIC_ACQUIRE) == NULL;
+}
+
+uint64_t be_epoch(void)
+{
+    return GC_get_gc_no();
+}
+
 struct histogram *be_pauses(be_heap *h)
 {
     (void)h;
@@ -158,6 +178,17 @@ void be_idle_leave(be_heap *h)
 }
 
 void be_compact(be_heap *h)
+{
+    (void)h;
+}
+
+uint64_t be_objects(be_heap *h)
+{
+    (void)h;
+    return 0;
+}
+
+void be_collect(be_heap *h)
 {
     (void)h;
 }

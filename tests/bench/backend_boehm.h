@@ -8,12 +8,14 @@
 
 #define BE_EXPLICIT 0
 #define BE_MOVES 0
+#define BE_COUNTS 0
 #define BE_ARRAY_SLOT(i) ((unsigned)(i))
 
 typedef struct be_heap be_heap;
 typedef void *be_ref;
 typedef void *be_slot;
 typedef size_t be_type; /* bytes of a node; of leaf data: whether it is allocated as such */
+typedef void *be_watch; /* a disappearing link */
 
 static inline be_ref be_made_(void *made)
 {

@@ -6,12 +6,14 @@
 
 #define BE_EXPLICIT 1
 #define BE_MOVES 0
+#define BE_COUNTS 0
 #define BE_ARRAY_SLOT(i) ((unsigned)(i))
 
 typedef struct be_heap be_heap;
 typedef void *be_ref;
 typedef void *be_slot;
 typedef size_t be_type; /* bytes of a node */
+typedef void *be_watch; /* never used: what is dropped is freed */
 
 static inline be_ref be_new(be_heap *h, be_type type)
 {

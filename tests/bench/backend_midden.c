@@ -180,6 +180,43 @@ void be_finish_frees(be_heap *h)
     } while (stats.waiting_objects != 0);
 }
 
+uint64_t be_objects(be_heap *h)
+{
+    (void)h;
+    mid_stats stats;
+    mid_stats_get(heap, &stats, sizeof stats);
+    return stats.allocated_objects - stats.freed_objects;
+}
+
+void be_watch_begin(be_heap *h, be_ref ref, be_watch *watch)
+{
+    must(mid_weak_new(h, ref, watch), "mid_weak_new");
+}
+
+bool be_watch_over(be_heap *h, be_watch *watch)
+{
+    mid_handle there = mid_weak_get(h, *watch);
+    if (there != 0)
+        mid_release(h, there);
+    else
+        must(mid_weak_drop(h, *watch), "mid_weak_drop");
+    return there == 0;
+}
+
+/* An object may go at any time. */
+uint64_t be_epoch(void)
+{
+    static uint64_t asked;
+    return ++asked;
+}
+
+void be_collect(be_heap *h)
+{
+    be_finish_frees(h);
+    must(mid_collect(h, NULL), "mid_collect");
+    be_finish_frees(h);
+}
+
 void be_compact(be_heap *h)
 {
     must(mid_compact(h, 0, NULL), "mid_compact");

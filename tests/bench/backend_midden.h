@@ -6,12 +6,14 @@
 
 #define BE_EXPLICIT 0
 #define BE_MOVES 1
+#define BE_COUNTS 1
 #define BE_ARRAY_SLOT(i) ((unsigned)(i) + 1u) /* the length comes first */
 
 typedef mid_thread be_heap;
 typedef mid_handle be_ref;
 typedef mid_slot be_slot;
 typedef mid_type be_type;
+typedef mid_weak be_watch;
 
 static inline be_ref be_new(be_heap *h, be_type type)
 {

@@ -15,13 +15,14 @@ enum {
     WL_PAUSES = 8, /* about the longest stop */
     WL_PER_OP = 16,  /* shown in nanoseconds an operation, not in seconds */
     WL_THREADS = 32, /* has --threads, its first parameter; shown in operations a second, in a table of its own */
-    WL_OWN = 64      /* asks something of midden that peers are not asked */
+    WL_OWN = 64,     /* asks something of midden that peers are not asked */
+    WL_GARBAGE = 128 /* about what garbage is outstanding, and what collecting it takes */
 };
 
-#define BENCH_PARAMS_MAX 7
+#define BENCH_PARAMS_MAX 8
 struct bench_param {
     const char *name;
-    const char *value; /* a number, or several with commas between: one run each */
+    const char *value; /* a number (of some a word), or several with commas between: one run each */
     const char *quick; /* what --quick puts in its place */
     const char *meaning;
     uint64_t least, most;
@@ -60,5 +61,13 @@ bool bench_variant_fits(const struct bench_variant *variant, const struct bench_
 bool bench_variant_by_default(const struct bench_variant *variant, const struct bench_workload *workload);
 /* The parameter's place in workload->params, or -1. */
 int bench_param_find(const struct bench_workload *workload, const char *name);
+
+/* Values are numbers; those of --garbage are these, and are written as words. */
+enum garbage { GARBAGE_PAIRS, GARBAGE_ACYCLIC, GARBAGE_RINGS, GARBAGE_LISTS, GARBAGE_GIANT };
+/* Where the value that `text` starts with ends; null: it starts with none. */
+const char *bench_param_read(const char *name, const char *text, uint64_t *value);
+/* The value's word; null: it is written as a number. */
+const char *bench_param_word(const char *name, uint64_t value);
+void bench_param_write(const char *name, uint64_t value, char *text, size_t room);
 
 #endif

@@ -18,10 +18,11 @@ static const char usage_text[] =
     "  --micro            single calls (the workload micro), shorthand for --workload micro\n"
     "  --quick            tiny sizes, to see that everything works\n"
     "  --check            midden verifies its heap at the end of each run\n"
+    "  --spinner          a thread beside the workload does nothing but look for gaps in its own running\n"
     "  --timeout SECONDS  for one run (600)\n";
 
 enum { OPT_LIST = 1, OPT_WORKLOAD, OPT_HEAP, OPT_VARIANT, OPT_REPEAT, OPT_JSON, OPT_TABLE, OPT_MICRO, OPT_QUICK, OPT_CHECK,
-       OPT_TIMEOUT, OPT_HELP, OPT_PARAMETER };
+       OPT_TIMEOUT, OPT_SPINNER, OPT_HELP, OPT_PARAMETER };
 
 struct command {
     struct bench_request request;
@@ -84,6 +85,7 @@ static bool take_option(struct command *command, int option, const char *name, c
     case OPT_LIST: return command->list = true;
     case OPT_MICRO: return command->micro = true;
     case OPT_QUICK: return request->quick = true;
+    case OPT_SPINNER: return request->spinner = true;
     case OPT_CHECK: return request->check = true;
     case OPT_HELP: return command->help = true;
     case OPT_REPEAT: return positive(value, &request->repeat);
@@ -107,7 +109,8 @@ static void all_options(struct option *options, size_t room)
         {"repeat", required_argument, NULL, OPT_REPEAT}, {"json", required_argument, NULL, OPT_JSON},
         {"table", required_argument, NULL, OPT_TABLE},   {"micro", no_argument, NULL, OPT_MICRO},
         {"quick", no_argument, NULL, OPT_QUICK},         {"check", no_argument, NULL, OPT_CHECK},
-        {"timeout", required_argument, NULL, OPT_TIMEOUT}, {"help", no_argument, NULL, OPT_HELP}};
+        {"timeout", required_argument, NULL, OPT_TIMEOUT}, {"spinner", no_argument, NULL, OPT_SPINNER},
+        {"help", no_argument, NULL, OPT_HELP}};
     size_t count = sizeof fixed / sizeof *fixed;
     memcpy(options, fixed, sizeof fixed);
     for (const struct bench_workload *w = bench_workloads; w->name; w++) {
@@ -126,7 +129,7 @@ static void all_options(struct option *options, size_t room)
 
 static bool parse(int argc, char **argv, struct command *command)
 {
-    struct option options[96];
+    struct option options[128];
     int at, option;
     all_options(options, sizeof options / sizeof *options);
     command->request.timeout_seconds = 600;

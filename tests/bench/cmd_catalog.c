@@ -1,6 +1,9 @@
 /* cmd_catalog.c: the tables of catalog.h. */
 #include "catalog.h"
 
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define SEED {"seed", "1", "1", "of the random numbers", 0, 1000000000000}
@@ -45,11 +48,44 @@ const struct bench_workload bench_workloads[] = {
      {{"nodes", "4000000", "4000", "linked into one round", 1, 1000000000},
       {"hops", "8000000", "20000", "of each walk", 1, 1000000000000},
       SEED}},
-    {"steady", "a large live graph, constant garbage, stores into old objects; every call timed", WL_CYCLES | WL_PAUSES | WL_PER_OP,
+    {"steady", "a large live graph, constant garbage, stores into old objects; every call timed",
+     WL_CYCLES | WL_PAUSES | WL_PER_OP | WL_GARBAGE,
      {{"live", "10000000", "5000", "objects with two random references each", 1, 1000000000},
       {"operations", "20000000", "60000", "allocations", 1, 1000000000000},
       {"store-every", "16", "16", "operations between two stores into an old object", 1, 1000000000},
       {"cycle-every", "2", "2", "pairs of garbage objects between two that refer to each other", 1, 1000000000},
+      SEED,
+      {"garbage", "pairs", "pairs,acyclic,rings,lists,giant", "its form: pairs, acyclic, rings, lists or giant", 0, GARBAGE_GIANT},
+      {"ring", "8", "8", "nodes of a ring, or of what is acyclic", 1, 1000000000}}},
+    {"small-cycles", "rings of a few nodes made and dropped: the most ever uncollected",
+     WL_CYCLES | WL_PAUSES | WL_PER_OP | WL_GARBAGE,
+     {{"cycles", "1000000", "20000", "in all", 1, 1000000000},
+      {"live", "1000", "100", "objects that stay", 1, 1000000000},
+      {"least", "2", "2", "nodes of a ring", 1, 1000000},
+      {"most", "8", "8", "nodes of a ring", 1, 1000000},
+      SEED}},
+    {"grid", "rings with leaf data, of every size, payload and live set; the same bytes in every cell",
+     WL_CYCLES | WL_LEAVES | WL_GARBAGE,
+     {{"size", "1,100,10000", "1,10", "nodes of a ring", 1, 100000000},
+      {"payload", "0,65536", "100", "bytes of leaf data on a ring", 0, 1000000000},
+      {"live", "0,67108864", "0,20000", "bytes of rings that stay until another takes their place", 0, 1000000000000},
+      {"bytes", "268435456", "300000", "allocated in all, 32 a node", 1, 1000000000000},
+      SEED}},
+    {"old-root", "the root of a large live graph, retained and released a million times",
+     WL_CYCLES | WL_PAUSES | WL_PER_OP | WL_GARBAGE,
+     {{"live", "1000000", "5000", "objects with two random references each", 1, 1000000000},
+      {"operations", "1000000", "3000", "times retained and released", 1, 1000000000000},
+      {"burst", "1000", "1000", "times between two rests", 1, 1000000000},
+      {"rest", "1000", "10", "microseconds", 0, 3600000000},
+      SEED}},
+    {"idle", "a heap that nobody uses, or with --spinner the machine alone", WL_GARBAGE,
+     {{"idle", "2000", "10", "milliseconds", 1, 3600000}}},
+    {"actors", "actors with mailboxes and behaviours, each on a cycle, that come and go",
+     WL_CYCLES | WL_PER_OP | WL_GARBAGE | WL_THREADS,
+     {THREADS,
+      {"actors", "10000", "100", "of each thread", 1, 1000000},
+      {"operations", "4000000", "20000", "messages, in all", 1, 1000000000000},
+      {"turnover", "8", "8", "operations between two actors that go", 1, 1000000000},
       SEED}},
     {"larson", "blocks replaced at random, by threads that inherit them from others (Larson and Krishnan's)",
      WL_LEAVES | WL_PER_OP | WL_THREADS,
@@ -131,6 +167,10 @@ const struct bench_plan bench_table_set[] = {
     {"chase", "", NULL, false},
     {"steady", "live=1000000 operations=12000000", NULL, false},
     {"steady", "live=10000000 operations=20000000", "midden boehm malloc", true},
+    {"small-cycles", "", NULL, false},
+    {"grid", "", "midden boehm malloc", true},
+    {"old-root", "", "midden boehm malloc", true},
+    {"actors", "threads=1,2", NULL, false},
     {"larson", "", NULL, false},
     {"xmalloc-test", "", NULL, false},
     {"mstress", "", NULL, false},
@@ -175,4 +215,48 @@ int bench_param_find(const struct bench_workload *workload, const char *name)
         if (strcmp(workload->params[i].name, name) == 0)
             return i;
     return -1;
+}
+
+static const struct {
+    const char *name, *word[8]; /* value 0, 1, ... */
+} worded[] = {{"garbage", {"pairs", "acyclic", "rings", "lists", "giant", NULL}}};
+
+static const char *const *words_of(const char *name)
+{
+    for (size_t i = 0; i < sizeof worded / sizeof *worded; i++)
+        if (strcmp(worded[i].name, name) == 0)
+            return worded[i].word;
+    return NULL;
+}
+
+const char *bench_param_read(const char *name, const char *text, uint64_t *value)
+{
+    const char *const *words = words_of(name);
+    if (words == NULL) {
+        char *end;
+        *value = strtoull(text, &end, 10);
+        return *text < '0' || *text > '9' ? NULL : end;
+    }
+    size_t length = strcspn(text, ", ");
+    for (*value = 0; words[*value]; ++*value)
+        if (strlen(words[*value]) == length && strncmp(words[*value], text, length) == 0)
+            return text + length;
+    return NULL;
+}
+
+const char *bench_param_word(const char *name, uint64_t value)
+{
+    const char *const *words = words_of(name);
+    while (words && *words && value > 0)
+        words++, value--;
+    return words ? *words : NULL;
+}
+
+void bench_param_write(const char *name, uint64_t value, char *text, size_t room)
+{
+    const char *word = bench_param_word(name, value);
+    if (word)
+        snprintf(text, room, "%s", word);
+    else
+        snprintf(text, room, "%" PRIu64, value);
 }

@@ -10,6 +10,16 @@ static const char *text_of(const json_t *result, const char *key)
     return text ? text : "";
 }
 
+/* One that the result does not name was not there yet when it was obtained: the default is what was done then. */
+static uint64_t param_of(const json_t *result, const struct bench_param *param)
+{
+    const json_t *value = json_object_get(json_object_get(result, "params"), param->name);
+    uint64_t number = (uint64_t)json_integer_value(value);
+    if (!json_is_integer(value))
+        bench_param_read(param->name, json_is_string(value) ? json_string_value(value) : param->value, &number);
+    return number;
+}
+
 /* The row a result belongs to; the parameters in the short form of bench_describe. */
 static void row_of(const json_t *result, struct figure_row *row)
 {
@@ -21,8 +31,7 @@ static void row_of(const json_t *result, struct figure_row *row)
     if (workload == NULL)
         return;
     for (int i = 0; i < BENCH_PARAMS_MAX && workload->params[i].name; i++)
-        values[i] = (uint64_t)json_integer_value(
-            json_object_get(json_object_get(result, "params"), workload->params[i].name));
+        values[i] = param_of(result, &workload->params[i]);
     bench_describe(workload, values, row->params, sizeof row->params);
 }
 

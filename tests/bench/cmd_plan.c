@@ -21,15 +21,15 @@ bool bench_choice_has(const struct choice *choice, const char *name)
 }
 
 /* "10,100" up to a space or the end. */
-static bool parse_values(const char *text, struct values *values)
+static bool parse_values(const char *name, const char *text, struct values *values)
 {
     values->count = 0;
     for (;;) {
-        char *end;
-        if (*text < '0' || *text > '9' || values->count == VALUES_MAX)
+        if (values->count == VALUES_MAX)
             return false;
-        values->at[values->count++] = strtoull(text, &end, 10);
-        text = end;
+        text = bench_param_read(name, text, &values->at[values->count++]);
+        if (text == NULL)
+            return false;
         if (*text == 0 || *text == ' ')
             return true;
         if (*text++ != ',')
@@ -49,7 +49,7 @@ static bool apply(const struct bench_workload *workload, const char *text, struc
         name[length] = 0;
         text += length + 1;
         int at = bench_param_find(workload, name);
-        if (at >= 0 && !parse_values(text, &values[at]))
+        if (at >= 0 && !parse_values(name, text, &values[at]))
             return false;
         text += strcspn(text, " ");
         text += strspn(text, " ");
@@ -133,14 +133,16 @@ static bool add_workload(const struct bench_request *request, const struct bench
                          const struct bench_plan *plan, struct bench_runs *runs)
 {
     struct values values[BENCH_PARAMS_MAX] = {0};
-    for (int i = 0; i < BENCH_PARAMS_MAX && workload->params[i].name; i++)
-        if (!parse_values(request->quick ? workload->params[i].quick : workload->params[i].value, &values[i]))
+    for (int i = 0; i < BENCH_PARAMS_MAX && workload->params[i].name; i++) {
+        const struct bench_param *param = &workload->params[i];
+        if (!parse_values(param->name, request->quick ? param->quick : param->value, &values[i]))
             return false;
+    }
     if (plan && !request->quick && !apply(workload, plan->params, values))
         return false;
     for (size_t i = 0; i < request->assignments.count; i++) {
         if (!apply(workload, request->assignments.name[i], values)) {
-            fprintf(stderr, "midden bench: --%s: not a number, nor numbers with commas between\n",
+            fprintf(stderr, "midden bench: --%s: no value that it takes, nor several with commas between\n",
                     request->assignments.name[i]);
             return false;
         }
@@ -201,7 +203,7 @@ void bench_describe(const struct bench_workload *workload, const uint64_t *value
     for (int i = 0; i < BENCH_PARAMS_MAX && workload->params[i].name && length < room; i++) {
         const struct bench_param *param = &workload->params[i];
         char value[24];
-        snprintf(value, sizeof value, "%" PRIu64, values[i]);
+        bench_param_write(param->name, values[i], value, sizeof value);
         if (i == 0 || strcmp(value, param->value) != 0)
             length += (size_t)snprintf(text + length, room - length, "%s%s=%s", length ? " " : "", param->name, value);
     }

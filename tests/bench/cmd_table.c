@@ -166,6 +166,7 @@ static void pause_table(const json_t *document, const struct figure_row *rows, s
         const char *key, *name;
         double scale;
     } lines[] = {{"pause_ns.max", "longest stop, ms", 1e-6},
+                 {"gap_ns.max", "spinner's longest gap, ms", 1e-6},
                  {"call_ns.p50", "call p50, ns", 1},
                  {"call_ns.p99.9", "call p99.9, µs", 1e-3},
                  {"call_ns.max", "call max, ms", 1e-6}};
@@ -216,6 +217,7 @@ void bench_print_tables(const json_t *document, enum bench_style style)
         bench_print_threads(document, rows, count, style);
         memory_table(document, rows, count, style);
         pause_table(document, rows, count, style);
+        bench_print_garbage(document, rows, count, style);
         micro_table(document, rows, count, style);
     }
     free(rows);

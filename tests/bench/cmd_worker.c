@@ -14,7 +14,7 @@
 
 #include "bench.h"
 
-enum { REPORT_MAX = 64 << 10, WORDS_MAX = 4 + BENCH_PARAMS_MAX + 1 };
+enum { REPORT_MAX = 64 << 10, WORDS_MAX = 5 + BENCH_PARAMS_MAX + 1 };
 
 /* In the build tree the workers are beside the program, installed they are in libexec. */
 bool bench_worker_find(char *directory, size_t room)
@@ -39,12 +39,13 @@ static pid_t start(const char *directory, const struct bench_request *request, c
 {
     char path[4200], words[BENCH_PARAMS_MAX][80];
     char *argv[WORDS_MAX + 1] = {path, (char *)run->workload->name, (char *)run->variant->name,
-                                 request->check ? "check" : "nocheck"};
+                                 request->check ? "check" : "nocheck", request->spinner ? "spinner" : "nospinner"};
     int ends[2];
     snprintf(path, sizeof path, "%s/worker-%s", directory, run->variant->heap);
     for (int i = 0; i < BENCH_PARAMS_MAX && run->workload->params[i].name; i++) {
-        snprintf(words[i], sizeof words[i], "%s=%" PRIu64, run->workload->params[i].name, run->params[i]);
-        argv[4 + i] = words[i];
+        int length = snprintf(words[i], sizeof words[i], "%s=", run->workload->params[i].name);
+        bench_param_write(run->workload->params[i].name, run->params[i], words[i] + length, sizeof words[i] - (size_t)length);
+        argv[5 + i] = words[i];
     }
     if (pipe(ends) != 0)
         return -1;
@@ -109,8 +110,10 @@ static json_t *latencies(const char *text, bool count)
 static json_t *params_object(const struct bench_run *run)
 {
     json_t *params = json_object();
-    for (int i = 0; i < BENCH_PARAMS_MAX && run->workload->params[i].name; i++)
-        json_object_set_new(params, run->workload->params[i].name, json_integer((json_int_t)run->params[i]));
+    for (int i = 0; i < BENCH_PARAMS_MAX && run->workload->params[i].name; i++) {
+        const char *name = run->workload->params[i].name, *word = bench_param_word(name, run->params[i]);
+        json_object_set_new(params, name, word ? json_string(word) : json_integer((json_int_t)run->params[i]));
+    }
     return params;
 }
 
@@ -126,13 +129,40 @@ static bool take_phase(const char *line, const struct bench_run *run, unsigned r
         return false;
     outcome->seconds += (double)wall / 1e9;
     json_t *result = json_pack(
-        "{s:s,s:o,s:s,s:s,s:s,s:i,s:f,s:f,s:I,s:o,s:I,s:I,s:I,s:o,s:o}", "workload", run->workload->name, "params",
+        "{s:s,s:o,s:s,s:s,s:s,s:i,s:f,s:f,s:I,s:o,s:I,s:I,s:I,s:o,s:o,s:n,s:n,s:n}", "workload", run->workload->name, "params",
         params_object(run), "phase", phase, "heap", run->variant->heap, "variant", run->variant->name, "repeat", (int)repeat,
         "seconds", (double)wall / 1e9, "cpu_seconds", (double)cpu / 1e9, "operations", (json_int_t)operations, "ns_per_op",
         operations ? json_real((double)wall / (double)operations) : json_null(), "live_bytes", (json_int_t)live,
         "peak_rss_bytes", (json_int_t)peak, "net_rss_bytes", (json_int_t)net, "call_ns", latencies(calls, false), "pause_ns",
-        latencies(pauses, true));
+        latencies(pauses, true), "mutator_cpu_seconds", "gap_ns", "garbage");
     return result != NULL && json_array_append_new(outcome->results, result) == 0;
+}
+
+/* What a phase's line does not say is on lines of its own that follow it. */
+static bool take_addition(const char *line, struct run_outcome *outcome)
+{
+    static const char *const columns[] = {"operations", "outstanding", "watched", "rss_bytes", "reachable"};
+    json_t *result = json_array_get(outcome->results, json_array_size(outcome->results) - 1);
+    uint64_t v[5];
+    char gaps[128];
+    if (result == NULL)
+        return false;
+    if (sscanf(line, "mutator cpu=%" SCNu64, &v[0]) == 1)
+        return json_object_set_new(result, "mutator_cpu_seconds", json_real((double)v[0] / 1e9)) == 0;
+    if (sscanf(line, "gaps %127s", gaps) == 1)
+        return json_object_set_new(result, "gap_ns", latencies(gaps, true)) == 0;
+    if (sscanf(line, "garbage most=%" SCNu64 " every=%" SCNu64, &v[0], &v[1]) == 2)
+        return json_object_set_new(result, "garbage",
+                                   json_pack("{s:I,s:I,s:{s:[],s:[],s:[],s:[],s:[]}}", "most", (json_int_t)v[0], "watched_every",
+                                             (json_int_t)v[1], "curve", columns[0], columns[1], columns[2], columns[3],
+                                             columns[4])) == 0;
+    if (sscanf(line, "point %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64, &v[0], &v[1], &v[2], &v[3], &v[4]) != 5)
+        return false;
+    json_t *curve = json_object_get(json_object_get(result, "garbage"), "curve");
+    for (int i = 0; i < 5; i++)
+        if (json_array_append_new(json_object_get(curve, columns[i]), json_integer((json_int_t)v[i])) != 0)
+            return false;
+    return true;
 }
 
 static void take_report(char *report, const struct bench_run *run, unsigned repeat, struct run_outcome *outcome)
@@ -141,7 +171,8 @@ static void take_report(char *report, const struct bench_run *run, unsigned repe
     char *rest = NULL;
     for (char *line = strtok_r(report, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest)) {
         bool understood = sscanf(line, "heap %31s %63[^\n]", heap, outcome->version) == 2 ||
-                          sscanf(line, "done %31s", outcome->checksum) == 1 || take_phase(line, run, repeat, outcome);
+                          sscanf(line, "done %31s", outcome->checksum) == 1 || take_phase(line, run, repeat, outcome) ||
+                          take_addition(line, outcome);
         if (!understood) {
             snprintf(outcome->trouble, sizeof outcome->trouble, "it wrote what is no report: %.100s", line);
             return;

@@ -20,6 +20,7 @@ static void *member_main(void *argument)
     crew_barrier(member);
     member->work(member);
     be_thread_leave(member->heap);
+    mutator_ends();
     return NULL;
 }
 

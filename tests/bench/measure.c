@@ -17,6 +17,13 @@ uint64_t cpu_ns(void)
            (uint64_t)(use.ru_utime.tv_usec + use.ru_stime.tv_usec) * 1000u;
 }
 
+uint64_t thread_cpu_ns(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
 /* The number of kB on the line of a /proc file that starts with `key`; 0 if it cannot be had. */
 static uint64_t proc_kb(const char *path, const char *key)
 {
@@ -44,6 +51,18 @@ uint64_t rss_bytes(void)
 uint64_t peak_rss_bytes(void)
 {
     return proc_kb("/proc/self/status", "\nVmHWM:") * 1024;
+}
+
+uint64_t resident_bytes(void)
+{
+    char text[128];
+    int fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
+    ssize_t got = fd < 0 ? 0 : read(fd, text, sizeof text - 1);
+    if (fd >= 0)
+        close(fd);
+    text[got > 0 ? got : 0] = 0;
+    const char *resident = strchr(text, ' '); /* the second of its figures, in pages */
+    return resident ? strtoull(resident, NULL, 10) * (uint64_t)sysconf(_SC_PAGESIZE) : 0;
 }
 
 void *driver_array(size_t count, size_t item_size)

@@ -14,11 +14,14 @@ static inline uint64_t now_ns(void)
     return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
-/* Processor time of every thread of the process, user and system. */
+/* Processor time of every thread of the process, user and system; and of the calling one. */
 uint64_t cpu_ns(void);
+uint64_t thread_cpu_ns(void);
 /* Resident bytes now, exact where the kernel has smaps_rollup; and the most there ever were (VmHWM). */
 uint64_t rss_bytes(void);
 uint64_t peak_rss_bytes(void);
+/* Resident bytes now, within some hundred KiB, in a time that does not grow with them: for curves. */
+uint64_t resident_bytes(void);
 
 /* A driver's own array: mapped, touched, and never part of what a heap is charged for. */
 void *driver_array(size_t count, size_t item_size);

@@ -20,12 +20,14 @@ PHASES = {
     "micro": ["alloc+release", "alloc+release-1024", "get", "peek", "store"],
     "larson": ["run"], "xmalloc-test": ["run"], "mstress": ["run"], "mt-gcbench": ["run"], "shared-map": ["run"],
     "messages": ["run"], "stops": ["to-stop", "waits"],
+    "small-cycles": ["run"], "grid": ["run"], "old-root": ["build", "old-root"], "idle": ["idle"], "actors": ["run"],
 }
-THREADED = ["larson", "xmalloc-test", "mstress", "mt-gcbench", "shared-map", "messages"]
+THREADED = ["larson", "xmalloc-test", "mstress", "mt-gcbench", "shared-map", "messages", "actors"]
+GARBAGE = {("steady", "steady"), ("small-cycles", "run"), ("grid", "run"), ("actors", "run")}
 OWN = ["stops"]  # of midden alone
 MIDDEN_PHASES = {"chase": ["compacted-ordered", "compacted-random"], "micro": ["retain+release", "load+release"]}
 KEYS = {"workload", "params", "phase", "heap", "variant", "repeat", "seconds", "cpu_seconds", "operations", "ns_per_op",
-        "live_bytes", "peak_rss_bytes", "net_rss_bytes", "call_ns", "pause_ns"}
+        "live_bytes", "peak_rss_bytes", "net_rss_bytes", "call_ns", "pause_ns", "mutator_cpu_seconds", "gap_ns", "garbage"}
 passed = failed = 0
 
 
@@ -77,11 +79,35 @@ def check_result(r):
     else:
         check(r["ns_per_op"] is None, f"{where}: ns_per_op without operations")
     check(r["peak_rss_bytes"] >= max(r["net_rss_bytes"], 1), f"{where}: peak below net")
-    check(all(whole(v) for v in r["params"].values()) and r["params"], f"{where}: params")
+    check(all(whole(v) or k == "garbage" for k, v in r["params"].items()) and r["params"], f"{where}: params")
     check_latencies(r["call_ns"], {"p50", "p99", "p99.9", "max"}, where)
     check_latencies(r["pause_ns"], {"count", "p50", "p99.9", "max"}, where)
     check((r["pause_ns"] is None) == (r["heap"] not in ("midden", "boehm")), f"{where}: pauses")
-    check((r["call_ns"] is not None) == (r["phase"] in ("steady", "drop", "to-stop", "waits")), f"{where}: call latencies")
+    timed = r["phase"] in ("steady", "drop", "to-stop", "waits", "old-root") or r["workload"] == "small-cycles"
+    check((r["call_ns"] is not None) == timed, f"{where}: call latencies")
+    check(isinstance(r["mutator_cpu_seconds"], float) and r["mutator_cpu_seconds"] >= 0, f"{where}: the mutator's time")
+    check((r["garbage"] is not None) == ((r["workload"], r["phase"]) in GARBAGE), f"{where}: garbage")
+    if r["garbage"]:
+        check_garbage(r, f"{where} {r['params']}")
+
+
+def check_garbage(r, where):
+    """On midden, which is asked to check itself, everything dropped is watched, and what is watched is outstanding."""
+    most, every, curve = r["garbage"]["most"], r["garbage"]["watched_every"], r["garbage"]["curve"]
+    operations, outstanding, watched = curve["operations"], curve["outstanding"], curve["watched"]
+    points = len(operations)
+    check(2 <= points <= 202 and all(len(column) == points for column in curve.values()), f"{where}: {points} points")
+    check(sorted(operations) == operations and min(curve["rss_bytes"]) > 0 and min(curve["reachable"]) >= 0, f"{where}: curve")
+    check(max(outstanding) <= most, f"{where}: more outstanding than the most: {max(outstanding)}, {most}")
+    if r["heap"] not in ("midden", "boehm"):
+        check(most == 0 and every == 0 and max(watched) == 0, f"{where}: garbage where the program frees")
+    elif r["heap"] == "boehm":
+        check(every in (1, 64) and watched == outstanding, f"{where}: watched and outstanding differ")
+    elif r["params"].get("threads", 1) == 1:
+        check(every in (1, 64) and all(w <= o for w, o in zip(watched, outstanding)),
+              f"{where}: {watched} watched of {outstanding}")
+        if r["params"].get("garbage") == "acyclic":
+            check(most == 0, f"{where}: {most} uncollected that no cycle holds")
 
 
 def test_everything(folder):
@@ -109,6 +135,12 @@ def test_everything(folder):
     for workload in THREADED:
         boehm = {(key[3], json.loads(key[1])["threads"]) for key in seen if key[0] == workload and key[2] == "boehm"}
         check(boehm == {(f"markers={m}", t) for m in (1, 2) for t in (1, 3)}, f"{workload} on boehm: {boehm}")
+    alive = [r for r in document["results"] if r["garbage"] and r["heap"] in ("midden", "boehm")]
+    for heap in ("midden", "boehm"):
+        check(any(max(r["garbage"]["curve"]["watched"]) > 0 for r in alive if r["heap"] == heap), f"{heap}: nothing was watched")
+    forms = {r["params"]["garbage"] for r in document["results"] if r["workload"] == "steady"}
+    check(forms == {"pairs", "acyclic", "rings", "lists", "giant"}, f"forms of garbage {forms}")
+    check(all(r["gap_ns"] is None for r in document["results"]), "gaps that no spinner saw")
     rings = {r["params"]["size"] for r in document["results"] if r["workload"] == "rings"}
     check(len(rings) == 2, f"rings of sizes {rings}")
     check("binary-trees depth=8" in out and "churned-random" in out, "the tables on the terminal")
@@ -197,6 +229,10 @@ def test_bad_input(folder):
     refused("a parameter that is no number", *tiny, "--depth", "4,x", says="--depth=4,x")
     refused("a negative parameter", *tiny, "--depth", "-4", says="--depth=-4")
     refused("a parameter out of range", *tiny, "--depth", "8,99", says="--depth: from 1 to 30")
+    refused("a word that is none of the parameter's", "--quick", "--workload", "steady", "--garbage", "rings,ring",
+            says="--garbage=rings,ring")
+    refused("a number in place of a word", "--quick", "--workload", "steady", "--garbage", "1", says="--garbage=1")
+    refused("a word in place of a number", "--quick", "--workload", "steady", "--live", "rings", says="--live=rings")
     refused("a parameter beyond 64 bits", *tiny, "--depth", "99999999999999999999999", says="--depth: from 1 to 30")
     refused("no thread", "--quick", "--workload", "larson", "--threads", "0", says="--threads: from 1 to")
     refused("stops of a peer", "--quick", "--workload", "stops", "--heap", "malloc", says="no chosen heap")
@@ -228,6 +264,33 @@ def test_selection(folder):
     check(status == 0 and "alloc+release-1024" in out, "--micro")
 
 
+def test_spinner(folder):
+    path = os.path.join(folder, "spun.json")
+    status, out, err = bench("--quick", "--workload", "idle", "--workload", "steady", "--garbage", "giant,rings", "--spinner",
+                             "--json", path)
+    check(status == 0 and "spinner's gap" in out, f"with a spinner: {status} {err}")
+    results = load(path)["results"]
+    for r in results:
+        check_latencies(r["gap_ns"], {"count", "p50", "p99.9", "max"}, f"gaps of {r['workload']} on {r['heap']}")
+        gaps = r["gap_ns"]
+        check(gaps is not None and (gaps["count"] == 0 or gaps["max"] >= 1000), f"gaps that are readings of the clock: {gaps}")
+    check([r["params"]["garbage"] for r in results if r["workload"] == "steady" and r["heap"] == "malloc"] ==
+          ["giant", "giant", "rings", "rings"], "values that are words")
+
+
+def test_older_results(folder):
+    """A file from before a parameter was there is read as if it had its default."""
+    path = os.path.join(folder, "old.json")
+    params = {"live": 1000000, "operations": 12000000, "store-every": 16, "cycle-every": 2, "seed": 1}
+    result = {"workload": "steady", "params": params, "phase": "steady", "heap": "midden", "variant": "default", "repeat": 1, "seconds": 1.0, "cpu_seconds": 1.0,
+              "operations": 1000, "ns_per_op": 1e6, "live_bytes": 8, "peak_rss_bytes": 9, "net_rss_bytes": 9,
+              "call_ns": None, "pause_ns": None}
+    with open(path, "w") as file:
+        json.dump({"machine": {}, "results": [result]}, file)
+    status, out, err = bench("--table", path)
+    check(status == 0 and "| steady live=1000000 operations=12000000 | steady" in out, f"older results: {status} {out} {err}")
+
+
 def test_faults(folder):
     """Workers that fail: the rest is still run and written, and the status is 1."""
     shutil.copy(MIDDEN, os.path.join(folder, "midden"))
@@ -250,7 +313,8 @@ def test_faults(folder):
     check(status == 2 and "no worker programs" in err, f"no workers: {status} {err}")
 
 
-for test in (test_bad_input, test_selection, test_targets, test_threads_table, test_faults, test_everything):
+for test in (test_bad_input, test_selection, test_targets, test_threads_table, test_spinner, test_older_results, test_faults,
+             test_everything):
     with tempfile.TemporaryDirectory() as temporary:
         test(temporary)
 print(f"{passed} passed, {failed} failed")

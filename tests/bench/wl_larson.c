@@ -78,6 +78,7 @@ static void *life(void *argument)
             be_poll(h);
     }
     be_thread_leave(h);
+    mutator_ends();
     seat->left -= work;
     if (seat->left > 0)
         crew_start_detached(life, seat);

@@ -1,95 +1,98 @@
-/* wl_steady.c: a large live graph under constant garbage. Garbage comes in pairs; of every few pairs one is a cycle of two.
- * Every 16 operations an old object's reference is overwritten. The time between two readings of the clock, one after each
- * operation, goes into a histogram: that is the latency of the call, the reading included. */
-#include "worker.h"
+/* wl_steady.c: a large live graph under constant garbage, a node an operation, of the form that --garbage names. Every 16
+ * operations an old object's reference is overwritten. The time between two readings of the clock, one after each operation, goes
+ * into a histogram: that is the latency of the call, the reading included, and whatever else had to be done at that point.
+ *
+ * pairs: of every few pairs one is a cycle of two. acyclic: chains, which die by counting. rings: closed chains. lists: doubly
+ * linked, of 1000. giant: rings of a hundredth of the live graph. All but lists refer to a live node with each node. */
+#include "graph.h"
+#include "litter.h"
 
-struct node {
-    be_slot a, b;
-    uint32_t id;
+enum { LIST = 1000, GIANTS = 100 };
+
+/* The garbage that is being built, and how much there was. */
+struct churn {
+    enum garbage form;
+    uint32_t size; /* of a structure */
+    uint64_t cycle_every, dropped;
+    struct chain chain;
 };
-#define A BE_SLOT(struct node, a)
-#define B BE_SLOT(struct node, b)
 
-enum { POLL_EVERY = 256 };
+static struct churn churn_of(const struct run *run)
+{
+    enum garbage form = (enum garbage)run_param(run, "garbage");
+    uint32_t giant = (uint32_t)(run_param(run, "live") / GIANTS), ring = (uint32_t)run_param(run, "ring");
+    uint32_t size = form == GARBAGE_PAIRS ? 2 : form == GARBAGE_LISTS ? LIST : form == GARBAGE_GIANT ? giant : ring;
+    return (struct churn){.form = form, .size = size ? size : 1, .cycle_every = run_param(run, "cycle-every")};
+}
 
 static void prepare(struct run *run)
 {
-    (void)run;
+    litter_prepare(run, run_param(run, "operations") / churn_of(run).size + 1);
 }
 
-static be_ref pick(be_heap *h, be_ref root, struct random *random, uint32_t count)
+/* What is built is dropped, in whatever state it is. */
+static void drop(be_heap *h, struct churn *c)
 {
-    return be_peek(h, root, BE_ARRAY_SLOT(random_below(random, count)));
+    struct chain *chain = &c->chain;
+    if (chain->count == 0)
+        return;
+    litter_drop(h, chain->first, chain->count, c->dropped++);
+    chain_discard(h, chain->first, chain->count);
+    *chain = (struct chain){0};
 }
 
-static be_ref make(be_heap *h, be_type type, uint32_t id)
+/* The second refers to the first, and if they are a cycle the first to the second. */
+static void add_to_pair(be_heap *h, struct churn *c, be_ref node, uint64_t i)
 {
-    be_ref made = be_new(h, type);
-    be_init_none(h, made, A);
-    be_init_none(h, made, B);
-    ((struct node *)be_at(h, made))->id = id;
-    return made;
-}
-
-static void build(be_heap *h, be_type type, be_ref root, uint32_t live, struct random *random)
-{
-    for (uint32_t i = 0; i < live; i++) {
-        be_ref node = make(h, type, i);
-        be_init(h, root, BE_ARRAY_SLOT(i), node);
-        be_init(h, node, A, be_share(h, pick(h, root, random, i + 1)));
-        be_init(h, node, B, be_share(h, pick(h, root, random, i + 1)));
-        if (i % POLL_EVERY == 0)
-            be_poll(h);
+    struct chain *chain = &c->chain;
+    if (chain->count++ == 0) {
+        chain->first = node;
+        return;
     }
-}
-
-/* The second of two: join it to the first, as a cycle or not, and drop both. */
-static void finish_pair(be_heap *h, be_ref first, be_ref second, int cycle)
-{
-    be_init(h, second, B, be_share(h, first));
-    if (cycle)
-        be_init(h, first, B, be_share(h, second));
+    be_ref first = chain->first;
+    be_init(h, node, B, be_share(h, first));
+    if (i / 2 % c->cycle_every == 0)
+        be_init(h, first, B, be_share(h, node));
+    litter_drop(h, node, 2, c->dropped++);
     be_discard(h, first);
-    be_discard(h, second);
+    be_discard(h, node);
+    *chain = (struct chain){0};
 }
 
-static void churn(struct run *run, be_type type, be_ref root, uint32_t live, struct random *random)
+static void add(be_heap *h, struct churn *c, be_ref node)
+{
+    if (c->form == GARBAGE_LISTS && c->chain.count > 0)
+        be_init(h, node, A, be_share(h, c->chain.last));
+    chain_add(h, &c->chain, node);
+    if (c->chain.count < c->size)
+        return;
+    if (c->form == GARBAGE_RINGS || c->form == GARBAGE_GIANT)
+        chain_close(h, &c->chain);
+    drop(h, c);
+}
+
+static void churn(struct run *run, struct churn *c, be_type type, be_ref root, uint32_t live, struct random *random)
 {
     be_heap *h = run->heap;
     uint64_t operations = run_param(run, "operations"), store_every = run_param(run, "store-every");
-    uint64_t cycle_every = run_param(run, "cycle-every");
-    be_ref first = 0;
     uint64_t last = now_ns();
     for (uint64_t i = 1; i <= operations; i++) {
-        be_ref node = make(h, type, (uint32_t)i);
-        be_init(h, node, A, be_share(h, pick(h, root, random, live)));
-        if (first) {
-            finish_pair(h, first, node, i / 2 % cycle_every == 0);
-            first = 0;
-        } else {
-            first = node;
-        }
+        be_ref node = node_make(h, type, (uint32_t)i);
+        if (c->form != GARBAGE_LISTS)
+            be_init(h, node, A, be_share(h, graph_pick(h, root, random, live)));
+        if (c->form == GARBAGE_PAIRS)
+            add_to_pair(h, c, node, i);
+        else
+            add(h, c, node);
         if (i % store_every == 0)
-            be_store(h, pick(h, root, random, live), A, pick(h, root, random, live));
-        if (i % POLL_EVERY == 0)
+            be_store(h, graph_pick(h, root, random, live), A, graph_pick(h, root, random, live));
+        if (i % GRAPH_POLL_EVERY == 0)
             be_poll(h);
         uint64_t now = now_ns();
         histogram_add(&run->calls, now - last);
-        last = now;
+        last = litter_look(h, i, live + 1u + c->chain.count) ? now_ns() : now;
     }
-    if (first)
-        be_discard(h, first);
-}
-
-static void check(struct run *run, be_ref root, uint32_t live)
-{
-    be_heap *h = run->heap;
-    for (uint32_t i = 0; i < live; i++) {
-        be_ref node = be_peek(h, root, BE_ARRAY_SLOT(i));
-        uint64_t a = ((struct node *)be_at(h, be_peek(h, node, A)))->id;
-        uint64_t b = ((struct node *)be_at(h, be_peek(h, node, B)))->id;
-        run_checksum(run, (a << 32 | b) ^ ((struct node *)be_at(h, node))->id);
-    }
+    drop(h, c);
 }
 
 static void run_steady(struct run *run)
@@ -97,16 +100,18 @@ static void run_steady(struct run *run)
     be_heap *h = run->heap;
     be_type type = be_node_type(h, "node", sizeof(struct node), 2);
     uint32_t live = (uint32_t)run_param(run, "live");
+    uint64_t operations = run_param(run, "operations");
     struct random random = run_random(run);
-    uint64_t bytes = live * (uint64_t)(sizeof(struct node) + sizeof(be_slot));
+    struct churn c = churn_of(run);
     phase_begin(run);
-    be_ref root = be_array(h, be_array_type(h), live);
-    build(h, type, root, live, &random);
-    phase_end(run, "build", live, bytes);
+    be_ref root = graph_build(h, type, live, &random);
+    phase_end(run, "build", live, graph_bytes(live));
     phase_begin(run);
-    churn(run, type, root, live, &random);
-    phase_end(run, "steady", run_param(run, "operations"), bytes);
-    check(run, root, live);
+    litter_begin(operations);
+    churn(run, &c, type, root, live, &random);
+    phase_end(run, "steady", operations, graph_bytes(live));
+    graph_check(run, root, live);
+    litter_end(run, operations, live + 1u);
 }
 
 const struct workload wl_steady = {"steady", prepare, run_steady};

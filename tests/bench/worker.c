@@ -4,16 +4,19 @@
 
 #include <inttypes.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "catalog.h"
+#include "spinner.h"
 
 static const struct workload *const workloads[] = {
     &wl_binary_trees, &wl_gcbench, &wl_churn, &wl_r1, &wl_r3, &wl_r4, &wl_rings, &wl_list_drop, &wl_chase,
     &wl_steady, &wl_micro, &wl_larson, &wl_xmalloc, &wl_mstress, &wl_mt_gcbench, &wl_shared_map, &wl_messages,
+    &wl_grid, &wl_small_cycles, &wl_actors, &wl_old_root, &wl_idle,
 #if defined(BENCH_MIDDEN)
     &wl_stops,
 #endif
@@ -25,7 +28,9 @@ void be_die(const char *what, const char *why)
     exit(3);
 }
 
-__attribute__((format(printf, 1, 2))) static void say(const char *format, ...)
+static atomic_ullong mutators_ended; /* processor time of threads that have ended */
+
+void say(const char *format, ...)
 {
     char line[1024];
     va_list args;
@@ -34,6 +39,16 @@ __attribute__((format(printf, 1, 2))) static void say(const char *format, ...)
     va_end(args);
     if (length < 0 || (size_t)length >= sizeof line || write(STDOUT_FILENO, line, (size_t)length) != length)
         be_die("write", "the report could not be written");
+}
+
+void mutator_ends(void)
+{
+    atomic_fetch_add(&mutators_ended, thread_cpu_ns());
+}
+
+static uint64_t mutator_cpu_ns(void)
+{
+    return thread_cpu_ns() + atomic_load(&mutators_ended);
 }
 
 uint64_t run_param(const struct run *run, const char *name)
@@ -55,7 +70,9 @@ void phase_begin(struct run *run)
     if (pauses)
         histogram_clear(pauses);
     histogram_clear(&run->calls);
-    run->phase = (struct phase){.cpu = cpu_ns(), .wall = now_ns()};
+    spinner_begin();
+    run->phase = (struct phase){
+        .cpu = cpu_ns(), .mutator_cpu = mutator_cpu_ns(), .spinner_cpu = spinner_cpu_ns(), .wall = now_ns()};
 }
 
 static void say_calls(const struct histogram *h)
@@ -79,12 +96,18 @@ static void say_pauses(const struct histogram *h)
 void phase_end(struct run *run, const char *name, uint64_t operations, uint64_t live)
 {
     uint64_t wall = (run->phase.wall_end ? run->phase.wall_end : now_ns()) - run->phase.wall;
-    uint64_t cpu = cpu_ns() - run->phase.cpu;
+    uint64_t spun = spinner_cpu_ns() - run->phase.spinner_cpu, cpu = cpu_ns() - run->phase.cpu - spun;
+    uint64_t mutator = mutator_cpu_ns() - run->phase.mutator_cpu;
+    const struct histogram *gaps = spinner_end();
     int64_t net = (int64_t)rss_bytes() - (int64_t)run->baseline;
     say("phase %s wall=%" PRIu64 " cpu=%" PRIu64 " operations=%" PRIu64 " live=%" PRIu64 " peak=%" PRIu64 " net=%" PRId64, name,
         wall, cpu, operations, live, peak_rss_bytes(), net);
     say_calls(&run->calls);
     say_pauses(be_pauses(run->heap));
+    say("mutator cpu=%" PRIu64 "\n", mutator);
+    if (gaps)
+        say("gaps %" PRIu64 ",%" PRIu64 ",%" PRIu64 ",%" PRIu64 "\n", gaps->count, histogram_quantile(gaps, 0.5),
+            histogram_quantile(gaps, 0.999), gaps->max);
 }
 
 void phase_settle(struct run *run, uint64_t milliseconds)
@@ -105,15 +128,6 @@ void phase_settle(struct run *run, uint64_t milliseconds)
     run->phase.wall_end = changed;
 }
 
-static uint64_t number(const char *text)
-{
-    char *end;
-    uint64_t value = strtoull(text, &end, 10);
-    if (end == text || *end != 0)
-        be_die("not a number", text);
-    return value;
-}
-
 static void set_param(struct run *run, const char *assignment)
 {
     char name[64];
@@ -125,7 +139,9 @@ static void set_param(struct run *run, const char *assignment)
     int at = bench_param_find(run->entry, name);
     if (at < 0)
         be_die("no such parameter", name);
-    run->params[at] = number(equals + 1);
+    const char *end = bench_param_read(name, equals + 1, &run->params[at]);
+    if (end == NULL || *end != 0)
+        be_die("not a value", assignment);
 }
 
 static const struct workload *find(const char *name)
@@ -136,25 +152,28 @@ static const struct workload *find(const char *name)
     be_die("no such workload", name);
 }
 
-/* worker WORKLOAD VARIANT CHECK name=value ...   CHECK: check or nocheck */
+/* worker WORKLOAD VARIANT CHECK SPINNER name=value ...   CHECK: check or nocheck, SPINNER: spinner or nospinner */
 int main(int argc, char **argv)
 {
     static struct run run;
-    if (argc < 4)
-        be_die("usage", "worker WORKLOAD VARIANT check|nocheck name=value ...");
+    if (argc < 5)
+        be_die("usage", "worker WORKLOAD VARIANT check|nocheck spinner|nospinner name=value ...");
     const struct workload *workload = find(argv[1]);
     run.entry = bench_workload_find(argv[1]);
     for (int i = 0; i < BENCH_PARAMS_MAX && run.entry->params[i].name; i++)
-        run.params[i] = strtoull(run.entry->params[i].value, NULL, 10); /* the first of a list */
-    for (int i = 4; i < argc; i++)
+        bench_param_read(run.entry->params[i].name, run.entry->params[i].value, &run.params[i]); /* the first of a list */
+    for (int i = 5; i < argc; i++)
         set_param(&run, argv[i]);
+    run.check = strcmp(argv[3], "check") == 0;
     workload->prepare(&run);
     memset(&run.calls, 0, sizeof run.calls);
+    if (strcmp(argv[4], "spinner") == 0)
+        spinner_start();
     run.baseline = rss_bytes();
     run.heap = be_open(argv[2]);
     say("heap %s %s\n", be_name(), be_version());
     workload->run(&run);
-    if (strcmp(argv[3], "check") == 0)
+    if (run.check)
         be_check(run.heap);
     be_close(run.heap);
     say("done %" PRIx64 "\n", run.checksum);

@@ -7,14 +7,15 @@
 
 /* One measured stretch. Filled by phase_begin, reported by phase_end. */
 struct phase {
-    uint64_t wall, cpu;
+    uint64_t wall, cpu, mutator_cpu, spinner_cpu;
     uint64_t wall_end; /* not 0: the stretch ended then, and what followed was waiting (phase_settle) */
 };
 
 struct run {
     be_heap *heap;
     const struct bench_workload *entry;
-    uint64_t params[8];
+    bool check; /* the heap is verified at the end */
+    uint64_t params[BENCH_PARAMS_MAX];
     uint64_t baseline; /* resident bytes before the heap was opened */
     uint64_t checksum; /* of the workload's data: every heap must come to the same */
     struct phase phase;
@@ -28,12 +29,18 @@ struct workload {
 };
 
 extern const struct workload wl_binary_trees, wl_gcbench, wl_churn, wl_r1, wl_r3, wl_r4, wl_rings, wl_list_drop, wl_chase,
-    wl_steady, wl_micro, wl_larson, wl_xmalloc, wl_mstress, wl_mt_gcbench, wl_shared_map, wl_messages;
+    wl_steady, wl_micro, wl_larson, wl_xmalloc, wl_mstress, wl_mt_gcbench, wl_shared_map, wl_messages, wl_grid,
+    wl_small_cycles, wl_actors, wl_old_root, wl_idle;
 #if defined(BENCH_MIDDEN)
 extern const struct workload wl_stops;
 #endif
 
 uint64_t run_param(const struct run *run, const char *name);
+
+/* Part of the report, to standard output. */
+void say(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* A thread of the workload's own is about to end: what it took of the processor is the program's, not the heap's. */
+void mutator_ends(void);
 
 void phase_begin(struct run *run);
 /* Report the phase: `operations` done in it, `live` bytes asked for that are live now. */
