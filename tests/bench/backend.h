@@ -95,7 +95,7 @@ void be_finish_frees(be_heap *h);
 /* BE_MOVES: compact now. */
 void be_compact(be_heap *h);
 
-/* Objects allocated and not yet freed (BE_COUNTS). */
+/* Objects that are alive, and dead ones that wait to be freed (BE_COUNTS). */
 uint64_t be_objects(be_heap *h);
 /* Whether an object is still there, without keeping it: a be_watch is a weak reference, and stays where it is in a driver's own
  * array. be_watch_over: it has gone, and the watch is given up. While be_epoch is the same nothing has gone. */

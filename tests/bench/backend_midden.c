@@ -185,7 +185,7 @@ uint64_t be_objects(be_heap *h)
     (void)h;
     mid_stats stats;
     mid_stats_get(heap, &stats, sizeof stats);
-    return stats.allocated_objects - stats.freed_objects;
+    return stats.live_objects + stats.waiting_objects;
 }
 
 void be_watch_begin(be_heap *h, be_ref ref, be_watch *watch)
