@@ -167,6 +167,7 @@ const struct bench_plan bench_table_set[] = {
     {"chase", "", NULL, false},
     {"steady", "live=1000000 operations=12000000", NULL, false},
     {"steady", "live=10000000 operations=20000000", "midden boehm malloc", true},
+    {"steady", "live=1000000 operations=12000000 garbage=rings,giant", "midden boehm malloc", true},
     {"small-cycles", "", NULL, false},
     {"grid", "", "midden boehm malloc", true},
     {"old-root", "", "midden boehm malloc", true},

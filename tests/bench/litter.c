@@ -5,7 +5,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 
-enum { LOOKS = 4000, POINTS = 200, FEW = 1 << 16, ONE_IN = 64 };
+enum { LOOKS = 16000, POINTS = 200, FEW = 1 << 16, ONE_IN = 64 };
 
 struct watched {
     be_watch watch;

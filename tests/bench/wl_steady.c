@@ -31,7 +31,7 @@ static void prepare(struct run *run)
 }
 
 /* What is built is dropped, in whatever state it is. */
-static void drop(be_heap *h, struct churn *c)
+static inline void drop(be_heap *h, struct churn *c)
 {
     struct chain *chain = &c->chain;
     if (chain->count == 0)
@@ -42,7 +42,7 @@ static void drop(be_heap *h, struct churn *c)
 }
 
 /* The second refers to the first, and if they are a cycle the first to the second. */
-static void add_to_pair(be_heap *h, struct churn *c, be_ref node, uint64_t i)
+static inline void add_to_pair(be_heap *h, struct churn *c, be_ref node, uint64_t i)
 {
     struct chain *chain = &c->chain;
     if (chain->count++ == 0) {
@@ -59,7 +59,7 @@ static void add_to_pair(be_heap *h, struct churn *c, be_ref node, uint64_t i)
     *chain = (struct chain){0};
 }
 
-static void add(be_heap *h, struct churn *c, be_ref node)
+static inline void add(be_heap *h, struct churn *c, be_ref node)
 {
     if (c->form == GARBAGE_LISTS && c->chain.count > 0)
         be_init(h, node, A, be_share(h, c->chain.last));
@@ -71,9 +71,10 @@ static void add(be_heap *h, struct churn *c, be_ref node)
     drop(h, c);
 }
 
-static void churn(struct run *run, struct churn *c, be_type type, be_ref root, uint32_t live, struct random *random)
+static void churn(struct run *run, be_type type, be_ref root, uint32_t live, struct random *random)
 {
     be_heap *h = run->heap;
+    struct churn of = churn_of(run), *c = &of;
     uint64_t operations = run_param(run, "operations"), store_every = run_param(run, "store-every");
     uint64_t last = now_ns();
     for (uint64_t i = 1; i <= operations; i++) {
@@ -102,13 +103,12 @@ static void run_steady(struct run *run)
     uint32_t live = (uint32_t)run_param(run, "live");
     uint64_t operations = run_param(run, "operations");
     struct random random = run_random(run);
-    struct churn c = churn_of(run);
     phase_begin(run);
     be_ref root = graph_build(h, type, live, &random);
     phase_end(run, "build", live, graph_bytes(live));
     phase_begin(run);
     litter_begin(operations);
-    churn(run, &c, type, root, live, &random);
+    churn(run, type, root, live, &random);
     phase_end(run, "steady", operations, graph_bytes(live));
     graph_check(run, root, live);
     litter_end(run, operations, live + 1u);
