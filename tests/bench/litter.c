@@ -5,7 +5,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 
-enum { LOOKS = 16000, POINTS = 200, FEW = 1 << 16, ONE_IN = 64 };
+enum { LOOKS = 16000, POINTS = 200, FEW = 1 << 16, ONE_IN = 64, SLACK = 1024 };
 
 struct watched {
     be_watch watch;
@@ -17,7 +17,8 @@ struct point {
     uint64_t operations, outstanding, watched, rss, reachable;
 };
 
-uint64_t litter_every, litter_next;
+uint64_t litter_below, litter_next;
+static uint64_t every; /* one structure in so many is watched; 0: none */
 static struct watched *watched;
 static uint64_t room, first; /* all before `first` have gone */
 static atomic_ullong used, watched_objects;
@@ -30,8 +31,9 @@ void litter_prepare(const struct run *run, uint64_t structures)
 {
     if (BE_EXPLICIT || (BE_COUNTS && !run->check))
         return;
-    litter_every = structures > FEW ? ONE_IN : 1;
-    room = structures / litter_every + 1;
+    every = structures > FEW ? ONE_IN : 1;
+    litter_below = UINT64_MAX / every;
+    room = structures / every + SLACK;
     watched = driver_array(room, sizeof *watched);
 }
 
@@ -66,7 +68,7 @@ static void search(be_heap *h)
 
 static uint64_t estimate(void)
 {
-    return atomic_load(&watched_objects) * litter_every;
+    return atomic_load(&watched_objects) * every;
 }
 
 static uint64_t outstanding(be_heap *h, uint64_t reachable)
@@ -90,7 +92,7 @@ static void look(be_heap *h, uint64_t operations, uint64_t reachable, bool point
     most = objects > most ? objects : most;
     if (!point || point_count == sizeof points / sizeof *points)
         return;
-    if (BE_COUNTS && litter_every)
+    if (BE_COUNTS && every)
         search(h);
     uint64_t alive = BE_COUNTS ? estimate() : objects;
     points[point_count++] = (struct point){operations, objects, alive, resident_bytes(), reachable};
@@ -117,7 +119,7 @@ void litter_begin(uint64_t operations)
 
 static void report(void)
 {
-    say("garbage most=%" PRIu64 " every=%" PRIu64 "\n", most, litter_every);
+    say("garbage most=%" PRIu64 " every=%" PRIu64 "\n", most, every);
     for (unsigned i = 0; i < point_count; i++) {
         const struct point *p = &points[i];
         say("point %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 "\n", p->operations, p->outstanding, p->watched,

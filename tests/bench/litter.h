@@ -20,14 +20,16 @@ void litter_begin(uint64_t operations);
  * anything else. Every other thread has left the heap. */
 void litter_end(struct run *run, uint64_t operations, uint64_t reachable);
 
-extern uint64_t litter_every, litter_next; /* one structure in so many is watched, 0: none; operations until the next look */
+extern uint64_t litter_below; /* the share of structures that is watched, in 2^-64; 0: none */
+extern uint64_t litter_next;  /* operations until the next look */
 void litter_watch(be_heap *h, be_ref ref, uint64_t objects);
 void litter_look_now(be_heap *h, uint64_t operations, uint64_t reachable);
 
-/* The program is about to let go of a structure of `objects`, of which it holds `ref`; `count` is its number. Any thread. */
+/* The program is about to let go of a structure of `objects`, of which it holds `ref`; `count` is its number, from 0. Any thread.
+ * Those watched are spread evenly, but not at even distances: every other pair of nodes is a cycle. */
 static inline void litter_drop(be_heap *h, be_ref ref, uint64_t objects, uint64_t count)
 {
-    if (litter_every && count % litter_every == 0)
+    if (count * 0x9E3779B97F4A7C15ull < litter_below)
         litter_watch(h, ref, objects);
 }
 

@@ -278,6 +278,18 @@ def test_spinner(folder):
           ["giant", "giant", "rings", "rings"], "values that are words")
 
 
+def test_watched_part(folder):
+    """Where one structure in 64 is watched: pairs, of which every other one dies by counting, must not be the ones passed over."""
+    path = os.path.join(folder, "part.json")
+    status, _, err = bench("--check", "--workload", "steady", "--live", "5000", "--operations", "400000", "--heap", "midden",
+                           "--heap", "boehm", "--json", path)
+    check(status == 0, f"a part watched: {err}")
+    for garbage in (r["garbage"] for r in load(path)["results"] if r["garbage"]):
+        most, watched = garbage["most"], max(garbage["curve"]["watched"])
+        check(garbage["watched_every"] == 64, f"one in {garbage['watched_every']} watched")
+        check(most < 20000 or most / 2 < watched < most * 2, f"a part watched: {watched} for {most}")
+
+
 def test_older_results(folder):
     """A file from before a parameter was there is read as if it had its default."""
     path = os.path.join(folder, "old.json")
@@ -313,8 +325,8 @@ def test_faults(folder):
     check(status == 2 and "no worker programs" in err, f"no workers: {status} {err}")
 
 
-for test in (test_bad_input, test_selection, test_targets, test_threads_table, test_spinner, test_older_results, test_faults,
-             test_everything):
+for test in (test_bad_input, test_selection, test_targets, test_threads_table, test_spinner, test_watched_part,
+             test_older_results, test_faults, test_everything):
     with tempfile.TemporaryDirectory() as temporary:
         test(temporary)
 print(f"{passed} passed, {failed} failed")
