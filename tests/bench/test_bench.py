@@ -103,11 +103,14 @@ def check_garbage(r, where):
         check(most == 0 and every == 0 and max(watched) == 0, f"{where}: garbage where the program frees")
     elif r["heap"] == "boehm":
         check(every in (1, 64) and watched == outstanding, f"{where}: watched and outstanding differ")
+        check(r["workload"] != "steady" or 0 < most < r["operations"], f"{where}: {most} uncollected, nothing was seen to go")
     elif r["params"].get("threads", 1) == 1:
         check(every in (1, 64) and all(w <= o for w, o in zip(watched, outstanding)),
               f"{where}: {watched} watched of {outstanding}")
         if r["params"].get("garbage") == "acyclic":
             check(most == 0, f"{where}: {most} uncollected that no cycle holds")
+        else:
+            check(most > 0, f"{where}: cycles that died by counting")
 
 
 def test_everything(folder):
