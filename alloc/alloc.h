@@ -101,6 +101,7 @@ typedef struct mid_alloc {
     mid_array arenas;              /* mid_arena[] */
     uint32_t arena_count, arena_hint;
     uint32_t arenas_released;      /* changes when descriptors have gone */
+    bool arenas_held;
     struct mid_region *regions;
     struct mid_region *idle_region; /* without a run: one is kept */
     mid_array mappings;            /* mid_mapping[] */
@@ -143,6 +144,8 @@ void mid_array_free(mid_alloc *a, mid_array *array);
 /* `count` adjacent units, the first at a multiple of `align` units, without memory behind them. Null: *status. */
 mid_pool *mid_units_take(mid_alloc *a, unsigned count, unsigned align, mid_status *status);
 void mid_units_give(mid_alloc *a, mid_pool *first, unsigned count);
+/* Arenas that become free stay mapped, for somebody reads them without a lock, until that ends. */
+void mid_arenas_hold(mid_alloc *a, bool hold);
 const char *mid_arenas_check(mid_alloc *a);
 
 static inline char *mid_arena_of(const void *at)

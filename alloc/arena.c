@@ -91,6 +91,17 @@ mid_pool *mid_units_take(mid_alloc *a, unsigned count, unsigned align, mid_statu
     return (mid_pool *)arena->base + at;
 }
 
+static void release_if_free(mid_alloc *a, mid_arena *arena)
+{
+    if (arena->free_units != MID_UNITS_PER_ARENA - 1 || a->arena_count == 1)
+        return;
+    a->os.release(a->os.ctx, arena->base, MID_ARENA_SIZE);
+    mid_uncharge(a, MID_IN_META, MID_UNITS_PER_ARENA * sizeof(mid_pool));
+    *arena = *arena_at(a, --a->arena_count);
+    a->arena_hint = 0;
+    a->arenas_released++;
+}
+
 void mid_units_give(mid_alloc *a, mid_pool *first, unsigned count)
 {
     char *base = mid_arena_of(first);
@@ -106,13 +117,15 @@ void mid_units_give(mid_alloc *a, mid_pool *first, unsigned count)
     arena->free_units += count;
     if (i < a->arena_hint)
         a->arena_hint = i;
-    if (arena->free_units == MID_UNITS_PER_ARENA - 1 && a->arena_count > 1) {
-        a->os.release(a->os.ctx, base, MID_ARENA_SIZE);
-        mid_uncharge(a, MID_IN_META, MID_UNITS_PER_ARENA * sizeof(mid_pool));
-        *arena = *arena_at(a, --a->arena_count);
-        a->arena_hint = 0;
-        a->arenas_released++;
-    }
+    if (!a->arenas_held)
+        release_if_free(a, arena);
+}
+
+void mid_arenas_hold(mid_alloc *a, bool hold)
+{
+    a->arenas_held = hold;
+    for (uint32_t i = a->arena_count; !hold && i-- != 0;)
+        release_if_free(a, arena_at(a, i));
 }
 
 const char *mid_arenas_check(mid_alloc *a)

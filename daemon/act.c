@@ -52,6 +52,8 @@ static mid_status slice(mid_heap *heap, const mid_work_plan *plan, mid_decision 
         return collect(heap, d);
     case MID_ACT_COMPACT:
         return compact(heap, plan->budget, d);
+    case MID_ACT_PROVE:
+        return mid_service_prove(heap, plan->budget, &d->objects);
     case MID_ACT_TRIM:
         return mid_service_trim(heap, plan->budget, plan->keep, &d->bytes);
     default:
@@ -73,6 +75,20 @@ static bool overtaken(mid_heap *heap, const mid_snapshot *seen, const mid_work_p
     return plan->action == MID_ACT_COLLECT && growth(&now) < growth(seen) / 2;
 }
 
+/* What goes on while the program runs. */
+static void beside(mid_heap *heap, const mid_snapshot *seen, const mid_work_plan *plan, mid_outcome *out, mid_decision *d)
+{
+    uint64_t begun = mid_daemon_thread_clock();
+    if (plan->action == MID_ACT_PROPOSE)
+        out->status = mid_service_propose(heap, plan->budget, &out->done, &d->objects);
+    else
+        out->status = mid_service_sweep(heap, plan->budget, seen->sweeping == MID_SWEEPS_NOT);
+    d->took_micros = d->longest_micros = out->took = mid_daemon_thread_clock() - begun;
+    out->stopped = true; /* for there was nobody to stop */
+    mid_service_snapshot(heap, &out->after);
+    d->status = out->status;
+}
+
 bool mid_act(mid_heap *heap, mid_thread *self, const mid_snapshot *seen, const mid_work_plan *plan, mid_outcome *out,
              mid_decision *d)
 {
@@ -85,7 +101,12 @@ bool mid_act(mid_heap *heap, mid_thread *self, const mid_snapshot *seen, const m
         .budget_micros = plan->budget,
         .slices = 1,
     };
-    *out = (mid_outcome){.status = mid_service_stop(heap, self, plan->stop_wait, &d->waited_micros), .before = *seen};
+    *out = (mid_outcome){.before = *seen};
+    if (plan->action == MID_ACT_PROPOSE || plan->action == MID_ACT_SWEEP) {
+        beside(heap, seen, plan, out, d);
+        return true;
+    }
+    out->status = mid_service_stop(heap, self, plan->stop_wait, &d->waited_micros);
     out->stopped = out->status == MID_OK;
     if (!out->stopped)
         mid_service_late(heap, d->late);

@@ -3,6 +3,10 @@
 
 #define DAY 86400000000u        /* a step of the clock counts as no more */
 #define WHOLE 100000u           /* one processor, in thousandths of a percent */
+#define COLLECT_NANOS 12u       /* a whole collection, for each object: see docs/design/pauses.md */
+#define HELP_LEAST 20000u      /* proposals; or one in a hundred of what lives */
+#define SUSPECTS_MANY 512u
+#define PROPOSALS_MANY 4096u
 #define OVERDUE 2u              /* thresholds passed before a running mutator is stopped to collect */
 #define IDLE_GROWTH (1u << 20)  /* growth below which no collection is worth it while idle, ... */
 #define IDLE_PART 16u           /* ... nor below this part of what the last one left alive, which is what it costs */
@@ -99,12 +103,20 @@ static uint64_t kept_while_allocating(const mid_snapshot *s, const mid_options *
     return most(o->reserve, s->pool_bytes / 10);
 }
 
+static void measure(mid_pacer *p, const mid_snapshot *s, const mid_options *o)
+{
+    uint64_t stop = scaled(s->live_objects, COLLECT_NANOS, 1000);
+    p->objects = s->live_objects;
+    p->large = stop > (p->large ? o->collect_stop / 2 : o->collect_stop);
+}
+
 static void observe(mid_pacer *p, const mid_snapshot *s, const mid_options *o)
 {
     if (s->allocated_bytes != p->allocated) {
         p->allocated = s->allocated_bytes;
         p->active_at = p->time;
     }
+    measure(p, s, o);
     p->dry = least(p->dry, s->waiting_objects);
     p->stuck = least(p->stuck, s->empty_bytes);
     p->refused_at = least(p->refused_at, live_bytes(s));
@@ -145,8 +157,20 @@ static uint64_t growth_wanted(const mid_pacer *p, uint64_t live_at_collection, c
     return most(scaled(enough, p->backoff, 1), 1);
 }
 
+bool mid_proposes(const mid_pacer *p)
+{
+    return p->large;
+}
+
+uint32_t mid_help_at(const mid_pacer *p)
+{
+    return (uint32_t)least(most(HELP_LEAST, p->objects / 100), UINT32_MAX);
+}
+
 mid_growth mid_collect_growth(const mid_pacer *p, const mid_options *o)
 {
+    if (p->large)
+        return (mid_growth){UINT64_MAX, 0};
     return (mid_growth){scaled(most(o->growth_min, 1), p->backoff, 1), scaled(o->growth, p->backoff, 1)};
 }
 
@@ -154,16 +178,60 @@ static bool wants_collect(const mid_pacer *p, const mid_snapshot *s, const mid_o
 {
     uint64_t growth = minus(live_bytes(s), most(s->live_at_collection, p->refused_at));
     uint64_t threshold = growth_wanted(p, s->live_at_collection, o);
-    if (s->mutator == MID_MUTATOR_RUNNING) /* it has its limit, and is stopped only if it comes to no safepoint */
+    if (s->mutator == MID_MUTATOR_RUNNING && !p->large) /* it has its limit, and is stopped only if it comes to no safepoint */
         threshold = scaled(threshold, OVERDUE, 1);
     uint64_t regrowth = minus(live_bytes(s), p->low);
     if (growth < threshold && (!idle || regrowth <= most(IDLE_GROWTH, s->live_at_collection / IDLE_PART)))
         return false;
-    plan->action = MID_ACT_COLLECT;
+    plan->action = p->large ? MID_ACT_SWEEP : MID_ACT_COLLECT;
     plan->trigger = growth >= threshold ? MID_WHY_GROWTH : MID_WHY_IDLE;
     plan->value = growth;
     plan->threshold = threshold;
-    plan->budget = 0;
+    plan->budget = p->large ? 2 * o->slice : 0;
+    return true;
+}
+
+/* What was begun is finished; a heap that shrank meanwhile does not change that. */
+static bool wants_sweep(const mid_pacer *p, const mid_snapshot *s, const mid_options *o, bool idle, mid_work_plan *plan)
+{
+    if (s->sweeping == MID_SWEEPS_NOT) /* suspects first: they may explain the growth */
+        return p->large && s->suspects - s->suspects_held < SUSPECTS_MANY && s->proposals < PROPOSALS_MANY &&
+               wants_collect(p, s, o, idle, plan);
+    plan->action = s->sweeping == MID_SWEEPS_RUNNING ? MID_ACT_SWEEP : MID_ACT_PROVE;
+    plan->trigger = MID_WHY_GROWTH;
+    plan->value = live_bytes(s);
+    plan->threshold = s->live_at_collection;
+    plan->budget = plan->action == MID_ACT_PROVE ? o->slice : 2 * o->slice;
+    return s->sweeping != MID_SWEEPS_WAITING;
+}
+
+static bool wants_propose(const mid_pacer *p, const mid_snapshot *s, const mid_options *o, bool idle, mid_work_plan *plan)
+{
+    uint64_t ready = minus(s->suspects, s->suspects_held);
+    uint64_t threshold = idle || p->time - p->proposed_at >= o->heartbeat ? 1 : SUSPECTS_MANY;
+    if (!p->large || ready < threshold || p->time < p->propose_after)
+        return false;
+    plan->action = MID_ACT_PROPOSE;
+    plan->trigger = MID_WHY_SUSPECTS;
+    plan->value = ready;
+    plan->threshold = threshold;
+    plan->budget = 2 * o->slice;
+    return true;
+}
+
+/* A stop also brings in what the threads have logged and not handed over: now and then, if there is nothing else. */
+static bool wants_prove(const mid_pacer *p, const mid_snapshot *s, const mid_options *o, bool idle, mid_work_plan *plan)
+{
+    bool walked = s->suspects == s->suspects_held, rested = idle || p->time - p->proved_at >= o->heartbeat;
+    uint64_t threshold = walked || rested ? 1 : PROPOSALS_MANY;
+    bool held = p->large && walked && rested && s->suspects_held != 0;
+    if (s->proposals < threshold && !held)
+        return false;
+    plan->action = MID_ACT_PROVE;
+    plan->trigger = s->proposals < threshold ? MID_WHY_SUSPECTS : MID_WHY_PROPOSALS;
+    plan->value = s->proposals < threshold ? s->suspects_held : s->proposals;
+    plan->threshold = threshold;
+    plan->budget = o->slice;
     return true;
 }
 
@@ -215,8 +283,21 @@ static bool choose(mid_pacer *p, const mid_snapshot *s, const mid_options *o, bo
             return true;
         *soonest = least(*soonest, wait);
     }
-    if (wants_collect(p, s, o, idle, plan))
+    if (wants_prove(p, s, o, idle, plan)) {
+        if (wait == 0)
+            return true;
+        *soonest = least(*soonest, wait);
+    }
+    if (wants_propose(p, s, o, idle, plan))
         return true;
+    if (!p->large && s->sweeping == MID_SWEEPS_NOT && wants_collect(p, s, o, idle, plan))
+        return true;
+    if (wants_sweep(p, s, o, idle, plan)) {
+        uint64_t longer = most(wait, rest(p, p->swept_at, p->swept_took, work_duty(s, o, idle)));
+        if (longer == 0)
+            return true;
+        *soonest = least(*soonest, longer);
+    }
     if (wants_compact(p, s, o, plan)) {
         uint64_t longer = rest_after_both(p, mid_compact_duty(s, o, idle));
         if (longer == 0)
@@ -316,6 +397,26 @@ static void compacted(mid_pacer *p, const mid_work_plan *plan, const mid_outcome
     p->barren = 0;
 }
 
+static void proposed(mid_pacer *p, const mid_outcome *out, const mid_options *o)
+{
+    p->proposed_at = p->time;
+    p->propose_after = out->status == MID_OK || out->status == MID_MORE ? 0 : p->time + o->heartbeat;
+}
+
+static void swept(mid_pacer *p, const mid_outcome *out)
+{
+    p->swept_at = p->time;
+    p->swept_took = out->took;
+    if (out->after.sweeping == MID_SWEEPS_NOT)
+        p->refused_at = out->status == MID_OK ? 0 : live_bytes(&out->after);
+}
+
+static void proved(mid_pacer *p, const mid_outcome *out)
+{
+    p->proved_at = p->work_at = p->time;
+    p->work_took = most(out->took, STOP_COST);
+}
+
 static void worked(mid_pacer *p, const mid_work_plan *plan, const mid_outcome *out)
 {
     p->work_at = p->time;
@@ -335,8 +436,17 @@ uint64_t mid_decide_done(mid_pacer *p, const mid_work_plan *plan, const mid_outc
     advance(p, now);
     if (!out->stopped)
         return o->heartbeat << least(p->refusals++, RETRY_SHIFT_MOST);
+    if (plan->action == MID_ACT_PROPOSE || plan->action == MID_ACT_SWEEP) { /* nobody was stopped for it */
+        if (plan->action == MID_ACT_PROPOSE)
+            proposed(p, out, o);
+        else
+            swept(p, out);
+        return 0;
+    }
     p->refusals = 0;
-    if (plan->action == MID_ACT_COLLECT)
+    if (plan->action == MID_ACT_PROVE)
+        proved(p, out);
+    else if (plan->action == MID_ACT_COLLECT)
         collected(p, plan, out);
     else if (plan->action == MID_ACT_COMPACT)
         compacted(p, plan, out);

@@ -44,6 +44,12 @@ typedef struct mid_pacer {
     uint64_t compact_at, compact_took; /* end and length of the last slice of compaction, ... */
     uint64_t work_at, work_took;       /* ... of the last slice of drain or trim */
 
+    uint64_t objects;    /* alive, as last seen */
+    bool large;          /* a whole collection would take longer than collect-stop: cycles are proposed, and proved in slices */
+    uint64_t proposed_at, proved_at; /* ends of the last slices, ... */
+    uint64_t swept_at, swept_took;   /* ... and of a sweep's */
+    uint64_t propose_after;          /* one failed: not before */
+
     uint64_t refusals; /* stops refused in a row */
 } mid_pacer;
 
@@ -76,6 +82,11 @@ mid_work_plan mid_decide(mid_pacer *pacer, const mid_snapshot *snapshot, const m
 /* Returns when to look again; 0: decide again now, there may be more to do. */
 uint64_t mid_decide_done(mid_pacer *pacer, const mid_work_plan *plan, const mid_outcome *outcome, const mid_options *options,
                          uint64_t now);
+
+/* Whether suspects are to be logged. */
+bool mid_proposes(const mid_pacer *pacer);
+/* How many proposals may wait before mutators are to help. */
+uint32_t mid_help_at(const mid_pacer *pacer);
 
 /* When a collection is due, for a running mutator that need not wait for a look: see mid_service_set_growth. */
 typedef struct mid_growth {

@@ -59,12 +59,25 @@ static void grow(mid_decision *run, const mid_decision *next)
         run->budget_micros = next->budget_micros;
 }
 
+static mid_decision *back(const mid_log *log, uint64_t by)
+{
+    return log->written < by || log->room < by ? NULL : &log->ring[(log->written - by) % log->room];
+}
+
+/* Proposing and proving take turns, hundreds of times a second: that is two runs. */
+static bool by_turns(const mid_decision *a, const mid_decision *b)
+{
+    return a->action >= MID_ACT_PROPOSE && b->action >= MID_ACT_PROPOSE && worked(a) && worked(b);
+}
+
 void mid_log_add(mid_log *log, const mid_decision *decision)
 {
     pthread_mutex_lock(&log->lock);
-    mid_decision *newest = log->written == 0 ? NULL : &log->ring[(log->written - 1) % log->room];
+    mid_decision *newest = back(log, 1), *before = back(log, 2);
     if (newest != NULL && goes_on(newest, decision))
         grow(newest, decision);
+    else if (before != NULL && by_turns(newest, before) && goes_on(before, decision))
+        grow(before, decision);
     else
         log->ring[log->written++ % log->room] = *decision;
     pthread_mutex_unlock(&log->lock);
@@ -133,6 +146,12 @@ static void put_comparison(text *t, const mid_decision *d)
         put(t, " > ");
         put_bytes(t, d->threshold);
         break;
+    case MID_WHY_SUSPECTS:
+        put(t, "%" PRIu64 " suspects >= %" PRIu64, d->value, d->threshold);
+        break;
+    case MID_WHY_PROPOSALS:
+        put(t, "%" PRIu64 " proposals >= %" PRIu64, d->value, d->threshold);
+        break;
     case MID_WHY_IDLE:
         put(t, "idle %.3f s >= %.3f s", (double)d->value / 1e6, (double)d->threshold / 1e6);
         break;
@@ -143,7 +162,9 @@ static void put_comparison(text *t, const mid_decision *d)
 
 static void put_result(text *t, const mid_decision *d)
 {
-    if (d->action == MID_ACT_DRAIN || d->action == MID_ACT_COLLECT)
+    if (d->action == MID_ACT_PROPOSE)
+        put(t, ", %" PRIu64 " objects proposed", d->objects);
+    if (d->action == MID_ACT_DRAIN || d->action == MID_ACT_COLLECT || d->action == MID_ACT_PROVE)
         put(t, ", %" PRIu64 " objects freed", d->objects);
     if (d->action == MID_ACT_COMPACT)
         put(t, ", %" PRIu64 " objects, ", d->objects);
@@ -179,7 +200,7 @@ static void put_skipped(text *t, const mid_decision *d)
 
 int mid_decision_text(const mid_decision *d, char *into, size_t room)
 {
-    static const char *const actions[] = {"none", "drain", "collect", "compact", "trim"};
+    static const char *const actions[] = {"none", "drain", "collect", "compact", "trim", "propose", "prove", "sweep"};
     if (d == NULL)
         return 0;
     text t = {.at = into, .room = into != NULL ? room : 0};

@@ -98,6 +98,7 @@ static void set_growth(mid_daemon *d)
 {
     mid_growth growth = mid_collect_growth(&d->pacer, d->options);
     mid_service_set_growth(d->heap, growth.least, growth.percent);
+    mid_service_log(d->heap, mid_proposes(&d->pacer), mid_help_at(&d->pacer));
 }
 
 /* A running mutator collects by itself when it has grown so much; the rule and the log are kept here all the same. */
@@ -130,6 +131,7 @@ static uint64_t look(mid_daemon *d)
     mid_snapshot now;
     mid_service_snapshot(d->heap, &now);
     mid_work_plan plan = mid_decide(&d->pacer, &now, d->options, mid_daemon_clock());
+    set_growth(d);
     mid_thread *self = now.mutator == MID_MUTATOR_RUNNING ? d->loop_thread : NULL;
     if (plan.action == MID_ACT_NONE) {
         d->owed = d->owed && !mid_act_release(d->heap, self);
@@ -138,7 +140,8 @@ static uint64_t look(mid_daemon *d)
     mid_outcome outcome;
     mid_decision decision;
     bool acted = mid_act(d->heap, self, &now, &plan, &outcome, &decision);
-    d->owed = !outcome.stopped;
+    if (plan.action != MID_ACT_PROPOSE && plan.action != MID_ACT_SWEEP)
+        d->owed = !outcome.stopped;
     if (!acted)
         return 0; /* look again */
     uint64_t look_in = mid_decide_done(&d->pacer, &plan, &outcome, d->options, mid_daemon_clock());

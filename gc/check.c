@@ -170,11 +170,13 @@ static void check_counts(audit *a)
         const mid_entry *entry = a->heap->table + i;
         if (!mid_entry_live(entry) || mid_immortal(entry))
             continue;
+        bool watched = mid_watched(entry->count); /* its flags are hidden */
         if (mid_total(entry) < a->seen[i])
             fail(a, "a count is lower than the references to the object (invariant 1)", i);
-        if (!(entry->shared & MID_LIVE_) || ((entry->shared & MID_MERGED_) != 0) != (entry->count == MID_UNOWNED_))
+        if (!(entry->shared & MID_LIVE_) ||
+            (!watched && ((entry->shared & MID_MERGED_) != 0) != ((entry->count & ~MID_AGES_) == MID_UNOWNED_)))
             fail(a, "the halves of a count contradict each other", i);
-        if (!(entry->shared & MID_MERGED_) && (mid_local(entry->count) == 0 || mid_owner(entry->count) > a->heap->thread_count))
+        if (!watched && !(entry->shared & MID_MERGED_) && (mid_local(entry->count) == 0 || mid_owner(entry->count) > a->heap->thread_count))
             fail(a, "an object's owner is nobody, or counts nothing", i);
     }
 }

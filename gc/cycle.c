@@ -30,6 +30,8 @@ typedef uint64_t shape;
 #define PLAIN (1ull << 34)
 #define NO_SHAPE 0 /* of type 0, which no object has */
 
+#define AHEAD 16u /* prefetched */
+
 typedef struct sweep {
     mid_heap *heap;
     mid_impl *me;
@@ -103,7 +105,9 @@ static mid_status sweep_open(sweep *s)
         s->count = s->heap->next_index;
     for (uint32_t i = 0; s->list != NULL && i < s->count; i++) {
         const mid_entry *entry = entry_of(s, s->list[i] / 2);
-        if (mid_entry_live(entry) && mid_type_of_entry(s->heap, entry)->cyclic)
+        if (i + AHEAD < s->count)
+            __builtin_prefetch(entry_of(s, s->list[i + AHEAD] / 2));
+        if (mid_entry_live(entry) && !mid_watched(entry->count) && mid_type_of_entry(s->heap, entry)->cyclic)
             s->marks[s->list[i] / 2] = CANDIDATE;
     }
     return MID_OK;
@@ -122,8 +126,8 @@ static bool any_suspect(const mid_heap *heap)
     return false;
 }
 
-/* What is no candidate is counted as well, null too: nobody looks at those marks. At its top the number sticks: that is more
- * than a count can hold, so the object will pass for alive. */
+/* Of the whole table, what is no candidate is counted as well, null too: nobody looks at those marks. At its top the number
+ * sticks: that is more than a count can hold, so the object will pass for alive. */
 static inline void subtract_one(void *context, mid_slot *slot)
 {
     sweep *s = context;
@@ -132,6 +136,10 @@ static inline void subtract_one(void *context, mid_slot *slot)
         return;
     s->edges += value != 0;
     uint32_t *mark = &s->marks[value / 2];
+    if (s->list != NULL && !(*mark & CANDIDATE)) {
+        __builtin_prefetch(entry_of(s, value / 2), 1); /* when it is garbage that refers to it, this is where it tells */
+        return;
+    }
     if (MID_LIKELY_((*mark & INSIDE) != INSIDE))
         ++*mark;
 }
@@ -142,11 +150,16 @@ static inline __attribute__((always_inline)) void subtract(sweep *s, const mid_h
     uint32_t *const marks = s->marks;
     shape shape = NO_SHAPE;
     uint64_t candidates = 0;
+    const bool committed = s->heap->committed; /* those are being freed already */
     for (uint32_t i = start(s), end = s->count; i < end; i++) {
         uint32_t index = index_at(list, i);
         uint64_t word = table[index].word;
+        if (list != NULL && i + AHEAD / 2 < end)
+            __builtin_prefetch(mid_address(&table[index_at(list, i + AHEAD / 2)]));
+        if (list != NULL && !(marks[index] & CANDIDATE))
+            continue;
         shape = take_shape(s->heap, shape, word);
-        if (!(shape & CYCLIC) || !mid_entry_live(&table[index]))
+        if (!(shape & CYCLIC) || !mid_entry_live(&table[index]) || (committed && mid_watched(table[index].count)))
             continue;
         marks[index] |= CANDIDATE;
         candidates++;
@@ -183,7 +196,6 @@ static inline void revive_ref(void *context, mid_slot *slot)
  * Between the stack and the visit objects pass through a short queue, where first their entry and then their memory is
  * prefetched, so that misses overlap (Cher, Hosking, Vitek, "Software prefetching for mark-sweep garbage collection",
  * ASPLOS 2004). */
-#define AHEAD 16u
 
 static inline __attribute__((always_inline)) void follow(sweep *s,
                                                          void (*visit)(sweep *s, uint32_t index, mid_entry *entry))
@@ -214,6 +226,8 @@ static inline void no_suspect(sweep *s, uint32_t index, mid_entry *entry)
     (void)index;
     if (s->list == NULL)
         mid_not_suspect(entry);
+    else
+        mid_grow_older(entry, false); /* what it loses later is to be logged */
 }
 
 /* What is held from outside, and all it reaches, is alive, and no suspect any more. */
@@ -348,6 +362,10 @@ static inline __attribute__((always_inline)) uint64_t free_garbage(sweep *s, con
 
 static void sweep_close(sweep *s)
 {
+    for (uint32_t i = 0; s->list != NULL && i < s->count; i++)
+        s->marks[s->list[i] / 2] = 0;
+    if (s->list != NULL)
+        return;
     size_t used = (size_t)s->heap->next_index * sizeof(uint32_t);
     if (used <= MARKS_KEPT)
         memset(s->marks, 0, used);
@@ -411,6 +429,7 @@ mid_status mid_cycles_collect(mid_impl *me, mid_collect_result *result)
         mid_settle(me);
     }
     result->micros = (mid_thread_cpu_nanos() - began) / 1000;
+    heap->touched += result->freed != 0;
     heap->counts.collections++;
     heap->counts.collected_objects += result->freed;
     heap->counts.collect_micros += result->micros;
@@ -425,5 +444,6 @@ mid_status mid_cycles_prove(mid_impl *me, const mid_handle *set, uint32_t count,
     sweep s = {.heap = heap, .me = me, .list = set, .count = count};
     mid_status status = sweep_run(&s, freed);
     heap->counts.collected_objects += *freed;
+    heap->touched += *freed != 0; /* members of a set on trial, perhaps */
     return status;
 }

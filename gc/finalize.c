@@ -32,7 +32,7 @@ static void call(mid_impl *me, mid_handle handle, mid_entry *entry)
 /* A dead object lives again while its finalizer runs, with one count, which the caller then takes away. */
 void mid_final_call(mid_impl *me, mid_handle handle, mid_entry *entry)
 {
-    MID_WRITE_(entry->count, (uint32_t)me->pub.bias | MID_ONE_);
+    MID_WRITE_(entry->count, (uint32_t)me->pub.bias | mid_born(mid_type_of_entry(me->heap, entry)));
     __atomic_store_n(&entry->shared, me->pub.fresh, __ATOMIC_RELEASE);
     call(me, handle, entry);
 }
@@ -147,6 +147,8 @@ uint64_t mid_final_judge(mid_impl *me)
 {
     mid_heap *heap = me->heap;
     if (heap->condemned_next < heap->condemned_count || heap->finals_running != 0)
+        return 0;
+    if (mid_trial_rejudge(me))
         return 0;
     uint32_t count = heap->condemned_count;
     mid_handle *set = heap->condemned.data;

@@ -21,7 +21,7 @@ static bool locks_init(mid_heap *heap)
     pthread_mutexattr_settype(&recursive, PTHREAD_MUTEX_RECURSIVE);
     bool ok = pthread_mutex_init(&heap->lock, NULL) == 0 && pthread_mutex_init(&heap->kick_lock, NULL) == 0 &&
               pthread_mutex_init(&heap->escapes, NULL) == 0 && pthread_mutex_init(&heap->memory, &recursive) == 0 &&
-              pthread_cond_init(&heap->changed, &monotonic) == 0;
+              pthread_mutex_init(&heap->proposing, NULL) == 0 && pthread_cond_init(&heap->changed, &monotonic) == 0;
     pthread_condattr_destroy(&monotonic);
     pthread_mutexattr_destroy(&recursive);
     return ok;
@@ -36,6 +36,7 @@ void mid_locks_close(mid_heap *heap)
 {
     pthread_cond_destroy(&heap->changed);
     pthread_mutex_destroy(&heap->escapes);
+    pthread_mutex_destroy(&heap->proposing);
     pthread_mutex_destroy(&heap->kick_lock);
     pthread_mutex_destroy(&heap->lock);
     pthread_mutex_destroy(&heap->memory);
@@ -49,12 +50,14 @@ static mid_impl *current(mid_heap *heap)
     return thread == NULL ? NULL : mid_impl_of(thread);
 }
 
-/* Stopped or not, `lock`, `memory` and the rest are held afterwards. */
+/* Stopped or not, `lock`, `memory` and the rest are held afterwards. `proposing` first: its holder takes `memory` and waits for
+ * nobody. */
 static void before_one(mid_heap *heap)
 {
     mid_impl *self = current(heap);
     if (self != NULL && self->in_region)
         self = NULL; /* it sleeps, and is claimed like others */
+    pthread_mutex_lock(&heap->proposing);
     bool stands = mid_world_stop(heap, self, heap->options.fork_wait, NULL) == MID_OK;
     if (!stands)
         mid_world_hold(heap);
@@ -83,6 +86,7 @@ static void in_parent(void)
             pthread_mutex_unlock(&heap->threads[id]->inbox_lock);
         pthread_mutex_unlock(&heap->escapes);
         mid_world_resume(heap);
+        pthread_mutex_unlock(&heap->proposing);
     }
     pthread_mutex_unlock(&heaps_lock);
 }

@@ -31,14 +31,14 @@
 #define MID_F_ALL (15ull << 48)
 
 /* What a thread is asked at its next safepoint, bits of mid_thread.stop. */
-enum { MID_ASK_STOP = 1, MID_ASK_FINALIZE = 2, MID_ASK_DRAIN = 4, MID_ASK_COLLECT = 8, MID_ASK_MERGE = 16, MID_ASK_FLUSH = 32 };
+enum { MID_ASK_STOP = 1, MID_ASK_FINALIZE = 2, MID_ASK_DRAIN = 4, MID_ASK_COLLECT = 8, MID_ASK_MERGE = 16, MID_ASK_FLUSH = 32, MID_ASK_HELP = 64 };
 
 typedef struct mid_type_info {
     size_t size, item_size;
     uint32_t length_offset;
     uint8_t align_shift;
     bool leaf;                       /* dies like memory: no references, no finalizer, no payload; never in debug heaps */
-    bool uncleared;
+    bool uncleared, races;
     bool small_items;                /* of variable size, items and all of modest size, no alignment: mid_new_array */
     uint32_t first_slot, slot_count; /* declared slots that are adjacent: no list needed */
     const uint32_t *slots;           /* else their numbers, slot_count of them */
@@ -69,6 +69,7 @@ typedef struct mid_weak_cell {
 typedef enum { MID_T_RUNNING, MID_T_BLOCKED, MID_T_CLAIMED, MID_T_ABSENT, MID_T_LOST } mid_thread_state;
 
 #define MID_OUTBOX 64u
+#define MID_SUSPECTS 256u
 
 /* A thread's place in a heap. Detached, it is ABSENT and keeps its number, its objects and what waits in it, until the next
  * thread that attaches takes it over. */
@@ -111,6 +112,9 @@ typedef struct mid_impl {
     mid_array inbox;               /* handles from others' outboxes, under inbox_lock */
     uint32_t inbox_count;          /* written under inbox_lock; atomic */
 
+    mid_handle suspects[MID_SUSPECTS]; /* suspect.c */
+    uint32_t suspect_count;            /* read by others */
+
     mid_array way;       /* transfer.c */
     mid_array scope_handles;
     size_t scope_height; /* handles kept; marks of open scopes among them */
@@ -126,6 +130,13 @@ extern __thread mid_callback *mid_callbacks __attribute__((tls_model("initial-ex
 
 #define MID_LISTENERS_MAX 8
 
+/* Handles, or other words, in the heap's own memory. */
+typedef struct mid_list {
+    mid_array memory;
+    uint32_t count;
+} mid_list;
+
+typedef struct mid_proposer mid_proposer; /* propose.c */
 typedef struct mid_plan mid_plan; /* compact.c */
 typedef struct mid_turn mid_turn; /* stop.c */
 
@@ -171,6 +182,19 @@ struct mid_heap {
     mid_map pins;            /* entry index -> number of pins */
 
     mid_array marks;         /* cycle.c: kept for the next collection while small, all zero */
+
+    /* suspect.c, propose.c */
+    bool logging;            /* atomic: somebody looks at what is logged */
+    mid_list logged;         /* suspects that threads have handed over, */
+    uint32_t logged_count;   /* ... and how many, atomic */
+    uint32_t sweeps;         /* atomic: mid_sweeping */
+    uint32_t help_at;        /* atomic: proposals at which mutators lend the service a hand; 0: never */
+    uint32_t touched;        /* atomic: watched objects that somebody counted or stored */
+    bool watching;           /* objects are watched: no thread is `alone` */
+    bool committed;          /* the watched set is garbage, and is being freed */
+    uint32_t todo_count, found_count; /* atomic: suspects taken from there and not yet walked from; what waits for a proof */
+    pthread_mutex_t proposing; /* whoever proposes, or takes what was proposed; only ever tried for */
+    mid_proposer *proposer;
 
     /* compact.c */
     mid_plan *plan;
@@ -250,7 +274,7 @@ static inline bool mid_entry_live(const mid_entry *entry)
 }
 static inline bool mid_sticky(uint32_t count)
 {
-    return (int32_t)count < 0;
+    return count == MID_STICKY_;
 }
 /* An even number inside the part of the table that was given out. */
 static inline bool mid_in_table(const mid_heap *heap, mid_handle value)
@@ -288,6 +312,11 @@ static inline void mid_callback_begin(mid_callback *frame, const mid_heap *heap)
 static inline void mid_callback_end(const mid_callback *frame)
 {
     mid_callbacks = frame->outer;
+}
+/* The low bits of a new object's count. */
+static inline uint32_t mid_born(const mid_type_info *info)
+{
+    return MID_ONE_ | (info->cyclic ? 0 : MID_SUSPECT_);
 }
 static inline uint32_t mid_type_count(const mid_heap *heap)
 {
@@ -376,14 +405,45 @@ void mid_slot_return(mid_impl *me, mid_handle handle, mid_entry *entry); /* to i
 void mid_quarantine_flush(mid_impl *me);
 
 /* --- share.c */
-bool mid_last_shared(mid_impl *me, mid_entry *entry); /* the owner's last count goes, others know the object; died? */
+bool mid_last_shared(mid_impl *me, mid_handle value, mid_entry *entry); /* the owner's last count goes, others know the object; died? */
 bool mid_uncount_other(mid_impl *me, mid_handle value, mid_entry *entry); /* not the owner; died? */
+uint32_t mid_touched(mid_impl *me, mid_entry *entry, uint32_t count);     /* count.h, mid_touch */
+void mid_watch_all(mid_heap *heap, bool on);                              /* the world stands: whether objects are watched */
 void mid_outbox_flush(mid_impl *me);
 void mid_inbox_merge(mid_impl *me, mid_impl *of); /* `of` is me, or claimed */
 void mid_visit_idle(mid_impl *me);                     /* threads that do not run: their inboxes, a batch of their work */
 void mid_boxes_settle(mid_impl *me);              /* the world stands: all of them */
 void mid_orphaned(mid_heap *heap);                /* somebody is to go on with work that its thread has left */
 bool mid_reclaim_idle(mid_impl *me);              /* short of memory: all that threads which do not run have; was there any? */
+
+/* --- suspect.c */
+void mid_suspects_give(mid_impl *me);             /* what it logged; forgotten if nobody looks at it */
+mid_status mid_list_room(mid_heap *heap, mid_list *list, uint32_t more); /* takes `memory` */
+void mid_list_free(mid_heap *heap, mid_list *list);
+static inline uint32_t *mid_list_at(const mid_list *list, uint32_t i)
+{
+    return (uint32_t *)list->memory.data + i;
+}
+
+/* --- step.c */
+bool mid_help_wanted(const mid_heap *heap); /* the service falls behind */
+void mid_help(mid_impl *me);                /* a slice of its work, at a safepoint */
+
+/* --- sweep.c, trial.c */
+bool mid_sweep_due(mid_heap *heap); /* without a service: has the heap grown enough? */
+/* Go on with a sweep, or start one; as mid_propose. */
+mid_status mid_sweep_run(mid_heap *heap, uint64_t budget_micros, bool start);
+/* The world stands, and the caller has `proposing`. */
+uint64_t mid_sweep_still(mid_impl *me, uint64_t deadline); /* what only then can be done; returns objects freed */
+void mid_sweep_finish(mid_impl *me);                       /* bring it to an end, or give it up */
+bool mid_trial_rejudge(mid_impl *me); /* the world stands: take over the condemned, if they are many */
+
+/* --- propose.c, proof.c */
+/* Walk from suspects for so long. Any thread, whatever runs. MID_OK: from all; MID_MORE; MID_EBUSY: another thread is at it. */
+mid_status mid_propose(mid_heap *heap, uint64_t budget_micros, uint64_t *walked, uint64_t *proposed);
+/* The world stands: free what was proposed and is garbage. As mid_propose. */
+mid_status mid_prove(mid_impl *me, uint64_t budget_micros, uint64_t *freed);
+void mid_proposer_close(mid_heap *heap);
 
 /* --- cycle.c */
 mid_status mid_cycles_collect(mid_impl *me, mid_collect_result *result);
@@ -418,6 +478,7 @@ void mid_unask(mid_impl *impl, uint32_t what);
 void mid_ask_all(mid_heap *heap, uint32_t what); /* under lock, or while nobody can attach */
 bool mid_is_mutator(mid_heap *heap);             /* the caller may work on this heap: attached, or nobody is */
 mid_status mid_thread_check(mid_thread *thread); /* MID_OK, or why a call cannot be served */
+mid_status mid_work_begin(mid_thread *thread);   /* as a safepoint; MID_OK, or why the caller may not work on the heap now */
 mid_status mid_place_new(mid_heap *heap);        /* with `memory` held, or while nobody can attach */
 void mid_mine_block(void);                       /* the calling thread waits: it is parked in all its heaps */
 void mid_mine_unblock(void);

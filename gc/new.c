@@ -241,7 +241,7 @@ static inline mid_status make(mid_impl *me, const mid_type_info *info, mid_type 
     if (info->item_size != 0)
         *(uint32_t *)(object + info->length_offset) = (uint32_t)items;
     MID_WRITE_(entry->word, word | (uint64_t)type << MID_TYPE_SHIFT_);
-    MID_WRITE_(entry->count, (uint32_t)me->pub.bias | MID_ONE_);
+    MID_WRITE_(entry->count, (uint32_t)me->pub.bias | mid_born(info));
     __atomic_store_n(&entry->shared, me->pub.fresh, __ATOMIC_RELEASE);
     *out = made;
     return MID_OK;
@@ -302,10 +302,10 @@ mid_status mid_new_array(mid_thread *thread, mid_type type, size_t items, mid_ha
     thread->head[size_class] = MID_READ_(entry->shared);
     MID_WRITE_(thread->left[size_class], thread->left[size_class] - 1);
     MID_WRITE_(entry->word, address | (uint64_t)type << MID_TYPE_SHIFT_);
-    MID_WRITE_(entry->count, (uint32_t)thread->bias | MID_ONE_);
-    __atomic_store_n(&entry->shared, thread->fresh, __ATOMIC_RELEASE);
     clear_words((char *)(uintptr_t)address, cleared);
     *(uint32_t *)((char *)(uintptr_t)address + info->length_offset) = (uint32_t)items;
+    MID_WRITE_(entry->count, (uint32_t)thread->bias | mid_born(info));
+    __atomic_store_n(&entry->shared, thread->fresh, __ATOMIC_RELEASE);
     *out = made;
     return MID_OK;
 }

@@ -356,7 +356,7 @@ static uint64_t drain_plain(mid_impl *me, uint64_t limit)
             mid_entry *child = mid_entry_in(table, value);
             uint32_t count = MID_READ_(child->count), mine = count ^ bias;
             if (MID_UNLIKELY_(!mid_is_last(me, value, child, mine)) &&
-                (mid_kept(child, count, mine, still) || !mid_uncount(me, value, child)))
+                (mid_kept(me, value, child, count, mine, still) || !mid_uncount(me, value, child)))
                 continue;
             MID_WRITE_(child->count, MID_DYING_);
             __builtin_prefetch(mid_address(child));
@@ -478,13 +478,15 @@ static __attribute__((noinline)) void release_last(mid_impl *me, mid_handle valu
         mid_drain(me, heap->options.free_batch, MID_DRAIN_FINALIZE);
 }
 
-/* The common case in a straight line, without a frame: the owner's last count of a leaf, and room in the cache. */
+/* The common cases in a straight line, without a frame: a new suspect; the owner's last count of a leaf, and room in the cache. */
 void mid_release_slow_(mid_thread *thread, mid_handle value)
 {
     mid_impl *me = mid_impl_of(thread);
     mid_entry *entry = mid_entry_(thread, value);
     uint64_t word = MID_READ_(entry->word);
-    uint32_t mine = mid_mine_(thread, MID_READ_(entry->count));
+    uint32_t count = mid_touch(me, entry, MID_READ_(entry->count)), mine = mid_mine_(thread, count);
+    if (mid_kept(me, value, entry, count, mine, me->world))
+        return;
     const mid_type_info *type = mid_type_at(me->heap, (mid_type)(word >> MID_TYPE_SHIFT_));
     if (MID_UNLIKELY_(mine - MID_ONE_ >= MID_ONE_ || !type->leaf || (word & MID_F_ALL) != 0 || mid_callbacks != NULL)) {
         release_last(me, value);

@@ -20,6 +20,7 @@ mid_status mid_service_bind(mid_heap *heap, void (*kick)(void *), void *context)
 void mid_service_unbind(mid_heap *heap)
 {
     mid_service_set_growth(heap, UINT64_MAX, 0);
+    mid_service_log(heap, false, 0);
     pthread_mutex_lock(&heap->lock);
     if (!heap->stopping) /* a request that stands is nobody's now */
         __atomic_store_n(&heap->stop_wanted, 0, __ATOMIC_SEQ_CST);
@@ -130,6 +131,27 @@ mid_status mid_service_compact(mid_heap *heap, uint64_t budget_micros, mid_compa
     return mid_compact_run(heap->actor, budget_micros, result);
 }
 
+void mid_service_log(mid_heap *heap, bool on, uint32_t help_at)
+{
+    __atomic_store_n(&heap->logging, on, __ATOMIC_RELAXED);
+    __atomic_store_n(&heap->help_at, on ? help_at : 0, __ATOMIC_RELAXED);
+}
+
+mid_status mid_service_propose(mid_heap *heap, uint64_t budget_micros, uint64_t *walked, uint64_t *proposed)
+{
+    return mid_propose(heap, budget_micros, walked, proposed);
+}
+
+mid_status mid_service_sweep(mid_heap *heap, uint64_t budget_micros, bool start)
+{
+    return mid_sweep_run(heap, budget_micros, start);
+}
+
+mid_status mid_service_prove(mid_heap *heap, uint64_t budget_micros, uint64_t *freed)
+{
+    return mid_prove(heap->actor, budget_micros, freed);
+}
+
 mid_status mid_service_trim(mid_heap *heap, uint64_t budget_micros, uint64_t keep_bytes, uint64_t *returned)
 {
     return mid_trim_run(heap, budget_micros, keep_bytes, returned);
@@ -137,7 +159,7 @@ mid_status mid_service_trim(mid_heap *heap, uint64_t budget_micros, uint64_t kee
 
 #define PUBLISHED(X)                                                                                                   \
     X(allocated_bytes) X(live_slot_bytes) X(live_at_collection) X(pool_bytes) X(empty_bytes) X(gain_bytes)             \
-    X(waiting_objects) X(finalizers_waiting) X(committed_bytes) X(large_bytes)
+    X(waiting_objects) X(finalizers_waiting) X(committed_bytes) X(large_bytes) X(live_objects)
 
 static uint64_t owned_pools(const mid_heap *heap, unsigned size_class)
 {
@@ -156,6 +178,7 @@ static void fill_snapshot(mid_heap *heap, mid_snapshot *into)
         uint64_t live = mid_live_slots(heap, i);
         into->allocated_bytes += (live + mid_freed_slots(heap, i)) * c->slot_size;
         into->live_slot_bytes += live * c->slot_size;
+        into->live_objects += live;
         uint64_t gain = c->pools - (live + c->slots - 1) / c->slots;
         uint64_t owned = owned_pools(heap, i); /* the mutators would take them again */
         gain -= owned < gain ? owned : gain;
@@ -196,6 +219,8 @@ void mid_credit_used(mid_impl *me)
     bool grown = mid_grown(me->heap, mid_live_bytes(me->heap));
     if (grown)
         mid_ask(me, MID_ASK_COLLECT);
+    if (mid_help_wanted(me->heap))
+        mid_ask(me, MID_ASK_HELP);
     mid_publish(me, asked || !grown);
 }
 
@@ -249,5 +274,11 @@ void mid_service_snapshot(mid_heap *heap, mid_snapshot *into)
 #define MID_X(field) into->field = __atomic_load_n(&heap->published.field, __ATOMIC_RELAXED);
     PUBLISHED(MID_X)
 #undef MID_X
+    into->suspects_held = 0;
+    for (uint32_t id = 1; id <= mid_thread_places(heap); id++)
+        into->suspects_held += MID_READ_(heap->threads[id]->suspect_count);
+    into->suspects = MID_READ_(heap->logged_count) + MID_READ_(heap->todo_count) + into->suspects_held;
+    into->proposals = MID_READ_(heap->found_count);
+    into->sweeping = (mid_sweeping)MID_READ_(heap->sweeps);
     into->mutator = mutators(heap);
 }

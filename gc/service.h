@@ -17,6 +17,10 @@
 
 typedef enum mid_mutator_state { MID_MUTATOR_NONE, MID_MUTATOR_RUNNING, MID_MUTATOR_BLOCKED } mid_mutator_state;
 
+/* Is a sweep under way, and what would it have next: a slice while the program runs, one in a stop (mid_service_prove), or
+ * nothing before the finalizers of another set have run? */
+typedef enum mid_sweeping { MID_SWEEPS_NOT, MID_SWEEPS_RUNNING, MID_SWEEPS_STOPPED, MID_SWEEPS_WAITING } mid_sweeping;
+
 typedef struct mid_snapshot {
     mid_mutator_state mutator;
     uint64_t allocated_bytes;    /* ever; stands still while the program is idle */
@@ -29,6 +33,11 @@ typedef struct mid_snapshot {
     uint64_t waiting_objects;    /* on the work list */
     uint64_t finalizers_waiting; /* they need the mutator; the daemon cannot run them */
     uint64_t committed_bytes;
+    uint64_t live_objects;       /* those outside pools not counted */
+    uint64_t suspects;           /* logged and not yet walked from */
+    uint64_t suspects_held;      /* of them, in the threads' own logs: a stop brings them in */
+    uint64_t proposals;          /* what a stop has to prove, or to put straight */
+    mid_sweeping sweeping;
 } mid_snapshot;
 
 /* Take the place. `kick` is called by the mutator, from anywhere in the heap's code, when it has allocated `credit`
@@ -73,6 +82,17 @@ MID_API mid_status mid_service_drain(mid_heap *heap, uint64_t budget_micros, uin
 MID_API mid_status mid_service_collect(mid_heap *heap, mid_collect_result *result);
 /* As mid_compact, without the trim at its end. */
 MID_API mid_status mid_service_compact(mid_heap *heap, uint64_t budget_micros, mid_compact_result *result);
+/* Log suspects, for mid_service_propose. A thread that finds `help_at` proposals unproved, or an eighth as many suspects, when its
+ * credit is used up does a slice of this service's work at its next safepoint. Any time. */
+MID_API void mid_service_log(mid_heap *heap, bool on, uint32_t help_at);
+/* Look for garbage cycles among what suspects reach, while the program runs; any time, not stopped. MID_OK: no suspect is left;
+ * MID_MORE; MID_EBUSY: a mutator is at it; MID_ENOMEM, MID_ELIMIT. */
+MID_API mid_status mid_service_propose(mid_heap *heap, uint64_t budget_micros, uint64_t *walked, uint64_t *proposed);
+/* Begin a sweep of the whole heap (`start`), or go on with it, while the program runs. As mid_service_propose; MID_OK: it is
+ * finished. */
+MID_API mid_status mid_service_sweep(mid_heap *heap, uint64_t budget_micros, bool start);
+/* Free what was proposed and is garbage; and take in what the threads have logged. MID_OK, MID_MORE, MID_EBUSY. */
+MID_API mid_status mid_service_prove(mid_heap *heap, uint64_t budget_micros, uint64_t *freed);
 /* Give empty pools beyond `keep_bytes` back. */
 MID_API mid_status mid_service_trim(mid_heap *heap, uint64_t budget_micros, uint64_t keep_bytes, uint64_t *returned);
 

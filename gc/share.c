@@ -12,22 +12,52 @@
 /* Of the most that an owner counts itself. */
 #define HALF (int64_t)(MID_LOCAL_ / MID_ONE_ / 2)
 
-/* --- taking a count away ---------------------------------------------------------------------------------------------- */
-
 static bool exchange(mid_entry *entry, uint32_t *seen, uint32_t next)
 {
     return __atomic_compare_exchange_n(&entry->shared, seen, next, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
 }
+
+/* --- watched objects ------------------------------------------------------------------------------------------------------ */
+
+/* Its flags again, and one more that was touched. Another thread's tag stays, but says nothing any more. */
+uint32_t mid_touched(mid_impl *me, mid_entry *entry, uint32_t count)
+{
+    uint32_t plain = count & ~MID_WATCHED_, seen = __atomic_load_n(&entry->shared, __ATOMIC_ACQUIRE);
+    uint32_t flags = MID_ESCAPED_ | (mid_owner(count) == MID_UNOWNED_ >> MID_OWNER_SHIFT_ ? MID_MERGED_ : 0);
+    while ((seen & MID_LIVE_) && (seen & flags) != flags)
+        if (exchange(entry, &seen, seen | flags))
+            __atomic_fetch_add(&me->heap->touched, 1, __ATOMIC_SEQ_CST);
+    if (me->world || mid_owner(count) == me->id)
+        MID_WRITE_(entry->count, plain);
+    return plain;
+}
+
+void mid_watch_all(mid_heap *heap, bool on)
+{
+    heap->watching = on;
+    for (uint32_t id = 1; id <= heap->thread_count; id++)
+        heap->threads[id]->pub.alone = !heap->options.shared && !on;
+}
+
+/* --- taking a count away ---------------------------------------------------------------------------------------------- */
 
 static void merged(mid_heap *heap, uint64_t objects)
 {
     MID_COUNT(heap, merged_objects, objects);
 }
 
-/* No owner from here on, or dead; `count` first: who sees MERGED must not find an owner. */
-bool mid_last_shared(mid_impl *me, mid_entry *entry)
+/* Neither half knew it for a suspect before. */
+static void log_suspect(mid_impl *me, mid_handle value, const mid_entry *entry, uint32_t count, uint32_t shared)
 {
-    MID_WRITE_(entry->count, MID_UNOWNED_);
+    if (!(count & MID_SUSPECT_) && !(shared & MID_SHARED_SUSPECT_) && mid_type_of_entry(me->heap, entry)->cyclic)
+        mid_suspected(me, value);
+}
+
+/* No owner from here on, or dead; `count` first: who sees MERGED must not find an owner. */
+bool mid_last_shared(mid_impl *me, mid_handle value, mid_entry *entry)
+{
+    uint32_t was = MID_READ_(entry->count);
+    MID_WRITE_(entry->count, MID_UNOWNED_ | (was & MID_AGES_));
     uint32_t seen = __atomic_load_n(&entry->shared, __ATOMIC_ACQUIRE);
     for (;;) {
         int32_t others = mid_others(seen);
@@ -37,25 +67,28 @@ bool mid_last_shared(mid_impl *me, mid_entry *entry)
                 MID_WRITE_(entry->count, MID_DYING_);
             else
                 merged(me->heap, 1);
+            if (others > 0)
+                log_suspect(me, value, entry, was, seen);
             return others <= 0;
         }
     }
 }
 
 /* The world stands: every half may be written. The sum counts, not the halves: what is queued may have a negative one. */
-static bool uncount_still(mid_entry *entry)
+static bool uncount_still(mid_impl *me, mid_handle value, mid_entry *entry)
 {
     if (mid_total(entry) <= 1) {
         MID_WRITE_(entry->count, MID_DYING_);
         return true;
     }
     uint32_t count = MID_READ_(entry->count), shared = MID_READ_(entry->shared);
+    log_suspect(me, value, entry, count, shared);
     if (mid_local(count) > 1) {
         MID_WRITE_(entry->count, (count - MID_ONE_) | MID_SUSPECT_);
         return false;
     }
     if (mid_local(count) == 1)
-        MID_WRITE_(entry->count, MID_UNOWNED_);
+        MID_WRITE_(entry->count, MID_UNOWNED_ | (count & MID_AGES_));
     else
         shared -= MID_SHARED_ONE_;
     MID_WRITE_(entry->shared, shared | MID_MERGED_ | MID_SHARED_SUSPECT_);
@@ -72,12 +105,12 @@ static void tell_owner(mid_impl *me, mid_handle value)
 
 bool mid_uncount_other(mid_impl *me, mid_handle value, mid_entry *entry)
 {
-    uint32_t count = MID_READ_(entry->count);
+    uint32_t count = mid_touch(me, entry, MID_READ_(entry->count));
     if (mid_sticky(count) || count <= MID_DYING_)
         return false;
     uint32_t seen = __atomic_load_n(&entry->shared, __ATOMIC_ACQUIRE);
     if (me->world)
-        return !mid_immortal(entry) && uncount_still(entry);
+        return !mid_immortal(entry) && uncount_still(me, value, entry);
     for (;;) {
         int32_t others = mid_others(seen) - 1;
         if (!(seen & MID_LIVE_) || others + 1 >= MID_BAND)
@@ -93,6 +126,8 @@ bool mid_uncount_other(mid_impl *me, mid_handle value, mid_entry *entry)
             continue;
         if (dies)
             MID_WRITE_(entry->count, MID_DYING_);
+        else
+            log_suspect(me, value, entry, count, seen);
         if (tell)
             tell_owner(me, value);
         return dies;
@@ -166,9 +201,9 @@ void mid_outbox_flush(mid_impl *me)
 }
 
 /* As the owner, or with its rights: take the others' half over. True: it dies. */
-static bool fold(mid_impl *of, mid_entry *entry)
+static bool fold(mid_impl *me, mid_impl *of, mid_handle value, mid_entry *entry)
 {
-    uint32_t count = MID_READ_(entry->count), seen = __atomic_load_n(&entry->shared, __ATOMIC_ACQUIRE);
+    uint32_t count = mid_touch(of, entry, MID_READ_(entry->count)), seen = __atomic_load_n(&entry->shared, __ATOMIC_ACQUIRE);
     if (mid_sticky(count) || mid_owner(count) != of->id)
         return false; /* an old message: it was given up, or died, and its name may be another's */
     for (;;) {
@@ -179,7 +214,10 @@ static bool fold(mid_impl *of, mid_entry *entry)
         uint32_t next = total <= 0 ? 0 : mid_with_others(seen, total - own) & ~MID_QUEUED_;
         if (!exchange(entry, &seen, next))
             continue;
-        MID_WRITE_(entry->count, total <= 0 ? MID_DYING_ : (count & ~(MID_LOCAL_ - 1)) | (uint32_t)own << 1 | MID_SUSPECT_);
+        if (total > 0)
+            log_suspect(me, value, entry, count, seen);
+        uint32_t kept = count & (~(MID_LOCAL_ - 1) | MID_AGES_);
+        MID_WRITE_(entry->count, total <= 0 ? MID_DYING_ : kept | (uint32_t)own * MID_ONE_ | MID_SUSPECT_);
         return total <= 0;
     }
 }
@@ -210,7 +248,7 @@ void mid_inbox_merge(mid_impl *me, mid_impl *of)
             __builtin_prefetch(mid_entry_at(me->heap, batch[i]), 1);
         for (uint32_t i = 0; i < n; i++) {
             mid_entry *entry = mid_entry_at(me->heap, batch[i]);
-            if (fold(of, entry))
+            if (fold(me, of, batch[i], entry))
                 mid_died(me, batch[i], entry);
             else if (is_anothers(of, entry))
                 tell_owner(me, batch[i]);
@@ -293,7 +331,7 @@ static void find_lost(mid_impl *me)
         if (!mid_entry_live(entry) || mid_sticky(count) || owner == 0 || owner > heap->thread_count)
             continue;
         if ((entry->shared & (MID_LIVE_ | MID_QUEUED_)) == (MID_LIVE_ | MID_QUEUED_) &&
-            fold(heap->threads[owner], entry))
+            fold(me, heap->threads[owner], i * 2, entry))
             mid_died(me, i * 2, entry);
     }
 }
@@ -330,11 +368,15 @@ static void count_up(mid_entry *entry, uint32_t more)
 void mid_retain_slow_(mid_thread *thread, mid_handle value)
 {
     mid_entry *entry = mid_entry_(thread, value);
-    uint32_t count = MID_READ_(entry->count);
+    uint32_t count = mid_touch(mid_impl_of(thread), entry, MID_READ_(entry->count));
     if (mid_sticky(count) || count <= MID_DYING_)
         return;
     if (mid_mine_(thread, count) >= MID_LOCAL_) {
         count_up(entry, 1);
+        return;
+    }
+    if (mid_mine_(thread, count) < MID_LOCAL_ - MID_ONE_) { /* it was watched */
+        MID_WRITE_(entry->count, count + MID_ONE_);
         return;
     }
     /* The owner's half is full: half of it moves to the others'. */
@@ -348,7 +390,7 @@ mid_status mid_immortalize(mid_thread *thread, mid_handle object)
     mid_entry *entry = mid_checked(thread, object, &status);
     if (entry == NULL)
         return status;
-    uint32_t count = MID_READ_(entry->count);
+    uint32_t count = mid_touch(mid_impl_of(thread), entry, MID_READ_(entry->count));
     if (mid_mine_(thread, count) < MID_LOCAL_)
         MID_WRITE_(entry->count, MID_STICKY_);
     uint32_t seen = __atomic_load_n(&entry->shared, __ATOMIC_RELAXED);
@@ -363,6 +405,7 @@ mid_status mid_immortalize(mid_thread *thread, mid_handle object)
 void mid_escape_(mid_thread *thread, mid_handle value)
 {
     mid_entry *entry = mid_entry_(thread, value);
+    mid_touch(mid_impl_of(thread), entry, MID_READ_(entry->count));
     if (mid_entry_live(entry))
         __atomic_fetch_or(&entry->shared, MID_ESCAPED_, __ATOMIC_RELAXED);
 }
@@ -448,7 +491,7 @@ mid_handle mid_load_slow_(mid_thread *thread, mid_handle holder, unsigned slot)
         if (!mid_is_object_(value))
             return value;
         mid_entry *entry = mid_entry_(thread, value);
-        uint32_t count = __atomic_load_n(&entry->count, __ATOMIC_ACQUIRE);
+        uint32_t count = mid_touch(me, entry, __atomic_load_n(&entry->count, __ATOMIC_ACQUIRE));
         bool counted = false;
         if (mid_sticky(count))
             counted = MID_READ_(at->bits_) == value;

@@ -181,6 +181,10 @@ static void serve(mid_impl *me)
     }
     if (asked & MID_ASK_STOP)
         mid_park(me);
+    if (asked & MID_ASK_HELP) {
+        mid_unask(me, MID_ASK_HELP);
+        mid_help(me);
+    }
     mid_unask(me, MID_ASK_FINALIZE | MID_ASK_DRAIN | MID_ASK_MERGE | MID_ASK_FLUSH); /* set again by what is left */
     exchange_news(me);
     drain_batch(me);
@@ -206,7 +210,7 @@ mid_status mid_safepoint_slow_(mid_thread *thread)
 
 /* --- work that was asked for --------------------------------------------------------------------------------------------------- */
 
-static mid_status may_work(mid_thread *thread)
+mid_status mid_work_begin(mid_thread *thread)
 {
     mid_status status = mid_thread_check(thread);
     if (status != MID_OK)
@@ -253,21 +257,30 @@ static uint64_t settle(mid_impl *me)
     return freed;
 }
 
+static mid_status collect(mid_impl *me, mid_collect_result *result)
+{
+    settle(me);
+    mid_status status = world_enter(me);
+    if (status != MID_OK)
+        return status;
+    mid_sweep_finish(me);
+    status = mid_cycles_collect(me, result);
+    world_leave(me);
+    result->freed += settle(me);
+    return status;
+}
+
 mid_status mid_collect(mid_thread *thread, mid_collect_result *result)
 {
-    mid_collect_result local;
-    mid_status status = may_work(thread);
+    mid_collect_result local = {0};
+    mid_status status = mid_work_begin(thread);
     if (status != MID_OK)
         return status;
     mid_impl *me = mid_impl_of(thread);
-    settle(me);
-    status = world_enter(me);
-    if (status != MID_OK)
-        return status;
-    status = mid_cycles_collect(me, &local);
-    world_leave(me);
-    local.freed += settle(me);
-    if (result != NULL)
+    pthread_mutex_lock(&me->heap->proposing); /* before the world stops: its holder may be waiting for `memory` */
+    status = collect(me, &local);
+    pthread_mutex_unlock(&me->heap->proposing);
+    if (result != NULL && status != MID_EPOSTPONED)
         *result = local;
     return status;
 }
@@ -275,7 +288,7 @@ mid_status mid_collect(mid_thread *thread, mid_collect_result *result)
 mid_status mid_compact(mid_thread *thread, uint64_t budget_micros, mid_compact_result *result)
 {
     mid_compact_result local;
-    mid_status status = may_work(thread);
+    mid_status status = mid_work_begin(thread);
     if (status != MID_OK)
         return status;
     mid_impl *me = mid_impl_of(thread);
@@ -331,7 +344,7 @@ static void sleep_with_work(mid_impl *me)
 
 mid_status mid_blocked_enter(mid_thread *thread)
 {
-    mid_status status = may_work(thread);
+    mid_status status = mid_work_begin(thread);
     if (status != MID_OK)
         return status;
     mid_impl *me = mid_impl_of(thread);
@@ -450,8 +463,8 @@ mid_status mid_place_new(mid_heap *heap)
     impl->pub.table = heap->table;
     impl->pub.types = heap->fast_types.data;
     impl->pub.bias = (uint64_t)impl->id << MID_OWNER_SHIFT_;
-    impl->pub.twice = impl->pub.bias + 2 * MID_ONE_;
-    impl->pub.alone = !heap->options.shared;
+    impl->pub.twice = impl->pub.bias + 2 * MID_ONE_ + MID_SUSPECT_;
+    impl->pub.alone = !heap->options.shared && !heap->watching;
     impl->pub.fresh = heap->fresh;
     impl->state = MID_T_ABSENT;
     pthread_mutex_init(&impl->inbox_lock, NULL);
@@ -532,7 +545,7 @@ mid_status mid_thread_detach(mid_thread *thread)
         return MID_EBUSY;
     if (me->scope_depth != 0)
         return MID_ETHREAD;
-    status = may_work(thread);
+    status = mid_work_begin(thread);
     if (status == MID_OK)
         leave(me);
     return status;

@@ -85,7 +85,7 @@ static mid_status check_refs(const mid_type_desc *desc)
 
 static mid_status check_desc(const mid_type_desc *desc)
 {
-    if (desc->struct_size != sizeof *desc || (desc->flags & ~(uint32_t)(MID_ACYCLIC | MID_UNCLEARED)) != 0)
+    if (desc->struct_size != sizeof *desc || (desc->flags & ~(uint32_t)(MID_ACYCLIC | MID_UNCLEARED | MID_TRACE_RACES)) != 0)
         return MID_EINVAL;
     if (desc->align != 0 && desc->align != 8 && desc->align != 16 && desc->align != 32 && desc->align != 64)
         return MID_EINVAL;
@@ -96,6 +96,8 @@ static mid_status check_desc(const mid_type_desc *desc)
     mid_status status = check_refs(desc);
     if (status != MID_OK)
         return status;
+    if ((desc->flags & MID_TRACE_RACES) && desc->trace == NULL)
+        return MID_EINVAL;
     if ((desc->flags & MID_UNCLEARED) && (desc->ref_count != 0 || desc->items_are_refs || desc->trace != NULL || desc->payload_free != NULL))
         return MID_EINVAL;
     if (desc->item_size != 0 &&
@@ -144,7 +146,8 @@ static void serve_fast(mid_heap *heap, const mid_type_info *info, mid_type type)
     if (info->item_size != 0 || info->size > MID_POOLED_MAX)
         return;
     fast->words = (uint16_t)(info->uncleared ? 0 : words);
-    fast->size_class = (uint16_t)mid_class_for(info->size, info->align_shift);
+    fast->born = (uint8_t)mid_born(info);
+    fast->size_class = (uint8_t)mid_class_for(info->size, info->align_shift);
 }
 
 static mid_status enter_type(mid_heap *heap, const mid_type_desc *desc, mid_type *out)
@@ -166,6 +169,7 @@ static mid_status enter_type(mid_heap *heap, const mid_type_desc *desc, mid_type
         .item_size = desc->item_size,
         .length_offset = (uint32_t)desc->length_offset,
         .items_are_refs = desc->items_are_refs != 0,
+        .races = (desc->flags & MID_TRACE_RACES) != 0,
         .uncleared = (desc->flags & MID_UNCLEARED) != 0,
         .align_shift = (uint8_t)(desc->align == 0 ? 3 : __builtin_ctzll(desc->align)),
         .trace = desc->trace,

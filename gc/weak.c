@@ -87,6 +87,9 @@ mid_status mid_weak_new(mid_thread *thread, mid_handle object, mid_weak *out)
 static bool count_up_if_alive(mid_thread *thread, mid_entry *entry)
 {
     uint32_t count = MID_READ_(entry->count);
+    if (mid_watched(count) && MID_READ_(mid_impl_of(thread)->heap->committed))
+        return false; /* garbage that is being freed */
+    count = mid_touch(mid_impl_of(thread), entry, count);
     if (mid_sticky(count))
         return true;
     if (mid_mine_(thread, count) - MID_ONE_ < MID_LOCAL_ - 2 * MID_ONE_) {

@@ -19,7 +19,10 @@ typedef enum mid_action {
     MID_ACT_DRAIN,   /* free what waits on the work list */
     MID_ACT_COLLECT, /* look for garbage cycles */
     MID_ACT_COMPACT, /* a slice of evacuation */
-    MID_ACT_TRIM     /* give empty pools back */
+    MID_ACT_TRIM,    /* give empty pools back */
+    MID_ACT_PROPOSE, /* walk from suspects, while the program runs */
+    MID_ACT_PROVE,   /* free the cycles that were proposed and are garbage */
+    MID_ACT_SWEEP    /* look for all there are, while the program runs */
 } mid_action;
 
 typedef enum mid_trigger {
@@ -28,12 +31,14 @@ typedef enum mid_trigger {
     MID_WHY_GROWTH,        /* live bytes since the last collection */
     MID_WHY_FRAGMENTATION, /* committed pool bytes / live slot bytes */
     MID_WHY_DECAY,         /* empty pools unused for `decay` */
-    MID_WHY_IDLE           /* the program has stopped allocating */
+    MID_WHY_IDLE,          /* the program has stopped allocating */
+    MID_WHY_SUSPECTS,      /* objects whose count fell without reaching zero */
+    MID_WHY_PROPOSALS      /* objects proposed as garbage, or to be put straight */
 } mid_trigger;
 
 /* One decision and what came of it: a run of slices with one action and trigger, with nothing else in between. Time, value,
  * threshold and pools_before are of the first slice, status, pools_after and pools_pinned of the last, budget and longest the
- * greatest, the others sums. A refused stop (MID_EPOSTPONED, MID_EBUSY) or a failure ends a run; its like add up, too. */
+ * greatest, the others sums. Proposing and proving by turns make one run each. A refused stop (MID_EPOSTPONED, MID_EBUSY) or a failure ends a run; its like add up, too. */
 typedef struct mid_decision {
     uint64_t at_micros;     /* monotonic clock */
     mid_action action;
@@ -42,7 +47,7 @@ typedef struct mid_decision {
     uint64_t threshold;     /* what it was compared with */
     uint64_t budget_micros; /* of a slice; 0: none */
     mid_status status;      /* MID_OK, MID_MORE, MID_EPOSTPONED, ... */
-    uint64_t objects;       /* freed or moved */
+    uint64_t objects;       /* freed, moved or proposed */
     uint64_t bytes;         /* moved (compact) or returned (trim) */
     uint64_t pools_before, pools_after;
     uint64_t pools_pinned;  /* sparse pools that were skipped because something in them is pinned */

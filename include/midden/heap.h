@@ -3,7 +3,7 @@
  * A program may have any number of heaps; they share nothing. Any number of threads up to MID_THREADS_MAX are attached to a
  * heap at a time, its mutators, each to as many heaps as it wants; and a heap may have a daemon (daemon.h).
  *
- * SAFEPOINTS. Objects move, and cyclic garbage is freed, only inside mid_safepoint, mid_collect,
+ * SAFEPOINTS. Objects move, and cyclic garbage is freed, only inside mid_safepoint, mid_step, mid_collect,
  * mid_compact, mid_blocked_enter ... mid_blocked_leave, mid_thread_detach and mid_heap_close. Nothing else
  * is a safepoint: allocation, load, store and release never move an object.
  *
@@ -139,6 +139,14 @@ typedef struct mid_compact_result {
  * whose plan there is no memory is left as it is. MID_EPOSTPONED as for mid_collect. MID_ENOMEM, MID_ELIMIT: not even the pass itself could be set up. MID_ENULL,
  * MID_ETHREAD, MID_EBUSY. */
 MID_API mid_status mid_compact(mid_thread *thread, uint64_t budget_micros, mid_compact_result *result);
+
+/* A safepoint that does the most useful work that fits into `budget_micros`: frees what waits, proposes and proves garbage cycles
+ * (from suspects, and by sweeps of the heap as it grows by `growth`), compacts where `frag-start` says so, gives memory back. What a
+ * daemon does in the background, for programs that have none, and call this when they have time; beside a daemon it shares the
+ * work. Stops other threads only for proofs and compaction. The budget is kept to within a piece of work, some ten microseconds;
+ * finalizers take what they take. MID_OK: nothing is left to do; MID_MORE; MID_EPOSTPONED: another thread did not come; MID_ENULL,
+ * MID_ETHREAD, MID_EBUSY (also: the daemon is at it), MID_ENOMEM, MID_ELIMIT (no room for its side arrays). */
+MID_API mid_status mid_step(mid_thread *thread, uint64_t budget_micros);
 
 /* Give every empty pool beyond the `reserve` option back to the system, at most `budget_micros` long (0: no
  * budget). *returned (may be null): bytes given back. Moves nothing, not a safepoint.

@@ -17,12 +17,15 @@
  * PACT 2018; PEP 703): the owner counts in `count` with plain loads and stores, all others in `shared`, atomically; an
  * object's count is the sum. docs/design/threads.md has the protocol.
  *
- * count. Bit 0: the owner dropped a reference since the last collection and others stayed, so the object may have become part
- * of a garbage cycle (it is a *suspect*; see also mid_thread.moved). Bits 1-20: the owner's count, never 0 while it is the
- * owner. Bits 21-30: the owner. Bit 31: sticky. As a whole: 0 is a free entry, 1 one that is dying, MID_UNOWNED_ an object
- * without an owner, whose count is all in `shared`. */
+ * count. Bit 0: the owner dropped a reference and others stayed, so the object may have become part of a garbage cycle (it is
+ * a *suspect*, and was logged when it became one; what cannot be in a cycle is born with the bit; see also mid_thread.moved).
+ * Bits 1-2: how often it was looked at as a suspect, and was alive. Bits 3-20: the owner's count, never 0 while it is the
+ * owner. Bits 21-30: the owner. Bit 31: sticky. As a whole: 0 is a free entry, 1 one that is dying, MID_UNOWNED_ (but for the age)
+ * an object without an owner, whose count is all in `shared`. */
 #define MID_SUSPECT_ 1u
-#define MID_ONE_ 2u
+#define MID_AGE_ONE_ 2u
+#define MID_AGES_ 6u
+#define MID_ONE_ 8u
 #define MID_DYING_ 1u
 #define MID_OWNER_SHIFT_ 21
 #define MID_LOCAL_ (1u << MID_OWNER_SHIFT_)
@@ -49,10 +52,12 @@ typedef struct mid_entry {
     uint32_t shared;
 } mid_entry;
 
-/* What mid_new needs of a type: the class whose cache serves it, and the words to clear. Types that mid_new
- * does not serve, and numbers that are no type, name the class MID_CLASSES_, whose cache is always empty. */
+/* What mid_new needs of a type: the class whose cache serves it, the low bits of its objects' first count, and the words to
+ * clear. Types that mid_new does not serve, and numbers that are no type, name the class MID_CLASSES_, whose cache is always
+ * empty. */
 typedef struct mid_fast_type {
-    uint16_t size_class;
+    uint8_t size_class;
+    uint8_t born; /* MID_ONE_, and the suspect bit if it cannot be in a cycle */
     uint16_t words;
 } mid_fast_type;
 
@@ -65,7 +70,7 @@ struct mid_thread {
     mid_entry *table;
     const mid_fast_type *types; /* MID_TYPES_MAX + 1 of them */
     uint64_t bias;              /* this thread as an owner, in place; of a type no count has, so that it is not reloaded after each */
-    uint64_t twice;             /* the count word of what it owns and counts twice: what mid_release serves begins there */
+    uint64_t twice;             /* the count word of a suspect that it owns and counts twice: what mid_release serves begins there */
     uint32_t stop;              /* not 0: mid_safepoint has something to do */
     uint32_t status;            /* mid_thread_status */
     uint32_t moved;             /* not 0: a counted handle went into a slot since the last collection */
@@ -161,9 +166,10 @@ static inline void mid_release(mid_thread *thread, mid_handle value)
 {
     if (mid_is_object_(value)) {
         mid_entry *entry = mid_entry_(thread, value);
-        uint32_t count = MID_READ_(entry->count);
-        if (MID_LIKELY_(count - (uint32_t)thread->twice < MID_LOCAL_ - 2 * MID_ONE_))
-            MID_WRITE_(entry->count, (count - MID_ONE_) | MID_SUSPECT_);
+        uint32_t count = MID_READ_(entry->count), more = count - (uint32_t)thread->twice;
+        /* More than one of its owner's, and a suspect already: rotated right, what is none has the highest bit set. */
+        if (MID_LIKELY_((more >> 1 | more << 31) < (MID_LOCAL_ - 2 * MID_ONE_) / 2))
+            MID_WRITE_(entry->count, count - MID_ONE_);
         else
             mid_release_slow_(thread, value);
     }
@@ -266,7 +272,7 @@ static inline mid_status mid_new(mid_thread *thread, mid_type type, mid_handle *
         __asm__ volatile("" : "+r"(words));
     }
     MID_WRITE_(entry->word, address | (uint64_t)type << MID_TYPE_SHIFT_);
-    MID_WRITE_(entry->count, (uint32_t)thread->bias | MID_ONE_);
+    MID_WRITE_(entry->count, (uint32_t)thread->bias | fast.born);
     /* Who counts it up on the strength of an old reading must find its owner. */
     __atomic_store_n(&entry->shared, thread->fresh, __ATOMIC_RELEASE);
     *out = made;

@@ -48,6 +48,8 @@
       "growth in live bytes since the last collection below which none is considered")                   \
     X(growth, "growth", PERCENT, 75, 1, 10000,                                                     \
       "growth over what the last collection left alive that asks for a collection")                \
+    X(collect_stop, "collect-stop", MICROS, 500, 0, 60000000,                                      \
+      "longest stop expected of a whole collection; in a heap that would take longer cycles are proposed while the program runs") \
     X(waiting_start, "waiting-start", COUNT, 20000, 1, 1u << 30,                                   \
       "dead objects on the work list at which the daemon stops a running program to free them; "    \
       "while the program is blocked it frees any number")                                          \

@@ -40,6 +40,11 @@ enum {
     /* New objects of this type, or new items, are not cleared: they hold whatever was in memory, for leaf data that is written
      * at once. Of a variable type the part before the items is cleared all the same. Only for types without references. */
     MID_UNCLEARED = 1u << 1,
+    /* The trace function may run at any time on any thread, while mutators change the object, and even after it has died: it reads
+     * nothing but the object's own bytes, each slot once, trusts none of them (a number of slots is to be bounded), and calls
+     * nothing but mid_visit. Cycles through such objects are then found without stopping the program; through other traced objects
+     * only while it is stopped. Not checked. */
+    MID_TRACE_RACES = 1u << 2,
 };
 
 typedef struct mid_type_desc {
@@ -47,7 +52,7 @@ typedef struct mid_type_desc {
     const char *name;     /* for reports; copied, at most 63 bytes are kept. Required. */
     size_t size;          /* bytes of an object; of a variable one, of the part before its items */
     size_t align;         /* of objects: 8 (also if 0), 16, 32 or 64 */
-    uint32_t flags;       /* MID_ACYCLIC, MID_UNCLEARED */
+    uint32_t flags;       /* MID_ACYCLIC, MID_UNCLEARED, MID_TRACE_RACES */
 
     /* Reference slots at fixed places: byte offsets, multiples of 4, inside `size`. Copied. */
     const uint32_t *ref_offsets;
@@ -61,7 +66,7 @@ typedef struct mid_type_desc {
 
     /* Instead of (or on top of) declared slots: call mid_visit for every other slot of the object. Runs on any thread: while the
      * world is stopped, the object is dying, or one thread alone uses it (mid_resize); in checked calls (debug.h) also
-     * while other threads use the object. It may read this object, and
+     * while other threads use the object (see also MID_TRACE_RACES). It may read this object, and
      * nothing else of the heap. Each slot is visited exactly once. */
     void (*trace)(const void *object, mid_visitor *visitor);
 
@@ -86,7 +91,7 @@ extern "C" {
 
 /* Register a type; *out is its number. Attached thread or, while none is attached, any. Not a safepoint.
  * MID_ENULL: heap, desc, name or out is null. MID_EINVAL: a slot outside the object, misaligned or
- * declared twice, a length outside, an unknown flag, MID_UNCLEARED with references, an align or a struct_size that is none.
+ * declared twice, a length outside, an unknown flag, MID_UNCLEARED with references, MID_TRACE_RACES without a trace function, an align or a struct_size that is none.
  * MID_ESIZE: size above 2^40. MID_ETYPES: MID_TYPES_MAX are registered. MID_ENOMEM, MID_ELIMIT. */
 MID_API mid_status mid_type_register(mid_heap *heap, const mid_type_desc *desc, mid_type *out);
 

@@ -8,6 +8,7 @@
 #include <event2/thread.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <time.h>
 
 #include "daemon/act.h"
@@ -754,6 +755,7 @@ TEST(attached_to_a_loop_in_another_thread)
 
 int main(void)
 {
+    setenv("MIDDEN_OPTIONS", "collect-stop=60s", 1); /* collections here are whole; test_propose.c has the others */
     event_set_mem_functions(event_malloc, event_realloc, free);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(arguments),

@@ -1,0 +1,108 @@
+/* gc/step.c: the collector's work on mutators' own threads: asked for (mid_step), and where the service falls behind. */
+#include "gc/heap.h"
+
+static bool proposals_wait(const mid_heap *heap)
+{
+    return MID_READ_(heap->found_count) != 0 || MID_READ_(heap->sweeps) == MID_SWEEPS_STOPPED;
+}
+
+/* One slice with the world stopped. MID_OK: nothing is left to prove. */
+static mid_status prove(mid_impl *me, uint64_t budget_micros, uint64_t *freed)
+{
+    mid_heap *heap = me->heap;
+    mid_status status = mid_world_stop(heap, me, heap->options.stop_wait, NULL);
+    if (status != MID_OK)
+        return status;
+    MID_EMIT(heap, stop_begin);
+    heap->stop_began = mid_thread_cpu_nanos();
+    status = mid_prove(me, budget_micros, freed);
+    mid_stop_recorded(heap, (mid_thread_cpu_nanos() - heap->stop_began) / 1000);
+    mid_publish(me, false);
+    mid_world_resume(heap);
+    return status;
+}
+
+static uint64_t suspects(const mid_heap *heap)
+{
+    return (uint64_t)MID_READ_(heap->logged_count) + MID_READ_(heap->todo_count);
+}
+
+bool mid_help_wanted(const mid_heap *heap)
+{
+    uint32_t most = MID_READ_(heap->help_at);
+    return most != 0 && (MID_READ_(heap->found_count) >= most || suspects(heap) >= most / 8);
+}
+
+void mid_help(mid_impl *me)
+{
+    mid_heap *heap = me->heap;
+    uint64_t one, other;
+    me->credit = (int64_t)heap->options.credit / 8; /* soon again, if this was not enough */
+    if (MID_READ_(heap->found_count) >= MID_READ_(heap->help_at))
+        prove(me, heap->options.slice, &one);
+    else if (mid_propose(heap, heap->options.slice, &one, &other) == MID_EBUSY)
+        mid_yield(); /* the service is at it, but perhaps not running */
+}
+
+/* --- asked for -------------------------------------------------------------------------------------------------------------- */
+
+static uint64_t left_of(uint64_t deadline)
+{
+    uint64_t now = mid_clock_micros();
+    return now < deadline ? deadline - now : 0;
+}
+
+/* As a service would: whole if that fits, else piece by piece. */
+static mid_status collect_some(mid_impl *me, uint64_t deadline)
+{
+    mid_heap *heap = me->heap;
+    uint64_t one, other, left;
+    mid_status status = MID_OK;
+    mid_suspects_give(me);
+    while ((left = left_of(deadline)) != 0) {
+        if (MID_READ_(heap->found_count) != 0 && (suspects(heap) == 0 || MID_READ_(heap->found_count) >= 4096))
+            status = prove(me, left, &one);
+        else if (suspects(heap) != 0)
+            status = mid_propose(heap, left, &one, &other);
+        else if (MID_READ_(heap->sweeps) == MID_SWEEPS_STOPPED)
+            status = prove(me, left, &one);
+        else if (MID_READ_(heap->sweeps) == MID_SWEEPS_RUNNING)
+            status = mid_sweep_run(heap, left, false);
+        else if (MID_READ_(heap->sweeps) == MID_SWEEPS_NOT && mid_sweep_due(heap))
+            status = mid_sweep_run(heap, left, true);
+        else
+            return MID_OK;
+        if (status != MID_OK && status != MID_MORE)
+            return status;
+    }
+    return proposals_wait(heap) || suspects(heap) != 0 || MID_READ_(heap->sweeps) != MID_SWEEPS_NOT ? MID_MORE : MID_OK;
+}
+
+/* Only where a pool would come free, and enough is wasted: the daemon's rule. */
+static bool fragmented(mid_heap *heap)
+{
+    mid_snapshot now;
+    mid_service_snapshot(heap, &now);
+    uint64_t waste = now.pool_bytes - (now.live_slot_bytes < now.pool_bytes ? now.live_slot_bytes : now.pool_bytes);
+    return now.gain_bytes != 0 && waste >= heap->options.waste_min && waste >= now.live_slot_bytes / 50 &&
+           (unsigned __int128)now.pool_bytes * 100 >= (unsigned __int128)now.live_slot_bytes * heap->options.frag_start;
+}
+
+mid_status mid_step(mid_thread *thread, uint64_t budget_micros)
+{
+    uint64_t now = mid_clock_micros(), deadline = budget_micros > UINT64_MAX - now ? UINT64_MAX : now + budget_micros;
+    mid_status status = mid_work_begin(thread);
+    if (status != MID_OK)
+        return status;
+    mid_impl *me = mid_impl_of(thread);
+    mid_heap *heap = me->heap;
+    __atomic_store_n(&heap->logging, true, __ATOMIC_RELAXED);
+    while (me->pending_count != 0 && left_of(deadline) != 0)
+        mid_drain(me, 64, MID_DRAIN_FINALIZE);
+    status = collect_some(me, deadline);
+    uint64_t left = left_of(deadline);
+    if (status != MID_OK || left == 0)
+        return status == MID_OK && me->pending_count == 0 ? MID_OK : status == MID_OK ? MID_MORE : status;
+    mid_publish(me, false);
+    return fragmented(heap) ? mid_compact(thread, left, NULL) : mid_trim(thread, left, NULL);
+}

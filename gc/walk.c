@@ -1,0 +1,214 @@
+/* gc/walk.c: from a suspect outwards, to the smallest set of objects that hold each other and that nothing else holds.
+ *
+ * Such a set is closed under predecessors: every count of a member is a reference from a member. So the walk compares each
+ * object's count with the references to it that it has come across. Where they agree the object is *closed*: all its holders
+ * are explored, and what it refers to is looked at first. While the objects explored so far lack holders the walk goes on
+ * with one that is not closed, the latest that lacks few (down a list, not across it), and only for want of anything else with
+ * one that lacks many: most of those are long-lived and shared. So what the garbage refers to need not be explored, only glanced
+ * at. When nothing is missing, what was explored is garbage: trial deletion (Christopher 1984; Lins 1992) without writing to
+ * any object. Whatever is alive makes its successors live, so if the suspect lacks holders in the end nothing else explored
+ * can be garbage either. */
+#include "gc/walk.h"
+
+#include "gc/racing.h"
+
+#define ANNOUNCED 4u
+#define NEAR_MOST 3u /* holders that a near object lacks at most */
+
+static mid_walk_node *node_at(mid_walk *w, uint32_t index, uint32_t *at)
+{
+    uint32_t i = index * 2654435761u >> 7 & w->mask;
+    while (w->nodes[i].index != 0 && w->nodes[i].index != index)
+        i = (i + 1) & w->mask;
+    *at = i;
+    return &w->nodes[i];
+}
+
+static uint32_t missing_of(const mid_walk_node *n)
+{
+    return n->count - n->found;
+}
+
+/* The node of a live, mortal, possibly cyclic object; null for anything else. A new one is not yet on a stack. */
+static mid_walk_node *see(mid_walk *w, mid_handle value, uint32_t *at, bool *is_new)
+{
+    mid_walk_node *n = node_at(w, value / 2, at);
+    *is_new = n->index == 0;
+    if (!*is_new)
+        return n;
+    if (!mid_in_table(w->heap, value))
+        return NULL;
+    const mid_entry *entry = mid_entry_at(w->heap, value);
+    const mid_type_info *type = mid_racing_type(w->heap, MID_READ_(entry->word));
+    if (!mid_entry_live(entry) || type == NULL || !type->cyclic || mid_immortal(entry))
+        return NULL;
+    int64_t count = mid_total(entry);
+    if (count <= 0)
+        return NULL;
+    *n = (mid_walk_node){value / 2, 0, (uint32_t)count, MID_NODE_SEEN};
+    __builtin_prefetch(mid_address(entry));
+    w->order[w->seen++] = *at;
+    return n;
+}
+
+/* By a walk before this one, to which nothing came of it: what it belongs to is that one's to find. */
+static bool was_met(mid_walk *w, const mid_walk_node *n)
+{
+    return *mid_memo_of(w, n->index) == n->index * 2;
+}
+
+static bool meet(void *context, mid_handle value)
+{
+    mid_walk *w = context;
+    uint32_t at;
+    bool is_new;
+    mid_walk_node *n = see(w, value, &at, &is_new);
+    if (n == NULL)
+        return true;
+    n->found++;
+    if (n->found > n->count) {
+        w->odd = true; /* it changed meanwhile */
+        return false;
+    }
+    if (n->state == MID_NODE_EXPLORED)
+        w->missing--;
+    else if (n->found == n->count)
+        w->closed[w->closed_count++] = at;
+    else if (is_new && missing_of(n) <= NEAR_MOST && !was_met(w, n))
+        w->near[w->near_count++] = at;
+    else if (is_new)
+        w->far[w->far_count++] = at;
+    return w->seen < w->limit * 4;
+}
+
+static inline __attribute__((always_inline)) bool refs_of(mid_walk *w, uint32_t index, mid_racing_fn *fn)
+{
+    uint32_t item = 0;
+    mid_racing state;
+    do
+        state = mid_racing_piece(w->heap, index, w->still, &item, fn, w);
+    while (state == MID_RACING_MORE);
+    w->needs_still |= state == MID_RACING_NOT_NOW;
+    return state == MID_RACING_DONE;
+}
+
+static uint32_t pop(const mid_walk *w, const uint32_t *stack, uint32_t *count)
+{
+    while (*count != 0) {
+        uint32_t at = stack[--*count];
+        if (w->nodes[at].state == MID_NODE_SEEN)
+            return at;
+    }
+    return UINT32_MAX;
+}
+
+static mid_walk_node *next(mid_walk *w)
+{
+    uint32_t at = pop(w, w->closed, &w->closed_count);
+    if (at == UINT32_MAX)
+        at = pop(w, w->near, &w->near_count);
+    if (at == UINT32_MAX)
+        at = pop(w, w->far, &w->far_count);
+    return at == UINT32_MAX ? NULL : &w->nodes[at];
+}
+
+/* Its entry, soon to be looked at. */
+static bool announce(void *context, mid_handle value)
+{
+    mid_walk *w = context;
+    __builtin_prefetch(mid_entry_at(w->heap, value)); /* of a number that is none this does no harm */
+    return --w->announced != 0;
+}
+
+void mid_walk_prepare(mid_walk *w, mid_handle suspect)
+{
+    const mid_entry *entry = mid_entry_at(w->heap, suspect);
+    if (MID_READ_(entry->word) & MID_F_LARGE)
+        return;
+    w->announced = ANNOUNCED;
+    refs_of(w, suspect / 2, announce);
+    w->needs_still = false;
+}
+
+static bool explore(mid_walk *w, mid_walk_node *n)
+{
+    n->state = MID_NODE_EXPLORED;
+    w->explored++;
+    w->missing += missing_of(n);
+    return refs_of(w, n->index, meet);
+}
+
+/* What is held from elsewhere holds what it refers to. Of what it referred to when it was explored: if that has changed since,
+ * the proof will tell. */
+static bool hold(void *context, mid_handle value)
+{
+    mid_walk *w = context;
+    uint32_t at;
+    mid_walk_node *n = node_at(w, value / 2, &at);
+    if (n->index != 0 && n->state == MID_NODE_EXPLORED) {
+        n->state = MID_NODE_HELD;
+        w->near[w->near_count++] = at;
+    }
+    return true;
+}
+
+static mid_verdict judge(mid_walk *w)
+{
+    w->near_count = 0;
+    for (uint32_t i = 0; i < w->seen; i++) {
+        mid_walk_node *n = &w->nodes[w->order[i]];
+        if (n->state == MID_NODE_EXPLORED && n->found != n->count) {
+            n->state = MID_NODE_HELD;
+            w->near[w->near_count++] = w->order[i];
+        }
+    }
+    while (w->near_count != 0)
+        refs_of(w, w->nodes[w->near[--w->near_count]].index, hold);
+    return w->nodes[w->order[0]].state == MID_NODE_EXPLORED ? MID_WALK_GARBAGE : MID_WALK_ALIVE;
+}
+
+static mid_verdict outcome(mid_walk *w, bool exhausted)
+{
+    if (w->needs_still)
+        return MID_WALK_STILL;
+    if (w->odd)
+        return MID_WALK_ALIVE;
+    const mid_walk_node *first = &w->nodes[w->order[0]];
+    if (first->found == first->count)
+        return w->missing == 0 ? MID_WALK_GARBAGE : judge(w);
+    return exhausted ? MID_WALK_ALIVE : MID_WALK_MORE;
+}
+
+mid_verdict mid_walk_from(mid_walk *w, mid_handle suspect, uint32_t limit, uint32_t slack)
+{
+    uint32_t at;
+    bool is_new;
+    w->limit = limit;
+    w->mask = limit * 8 - 1;
+    w->explored = 0;
+    w->missing = 0;
+    w->odd = w->needs_still = false;
+    w->closed_count = w->near_count = w->far_count = 0;
+    mid_walk_node *n = see(w, suspect, &at, &is_new);
+    if (n == NULL)
+        return MID_WALK_GONE;
+    while (n != NULL) {
+        if (w->explored == limit || !explore(w, n))
+            return outcome(w, false);
+        if (w->missing == 0)
+            return MID_WALK_GARBAGE;
+        if (w->missing > w->explored + slack)
+            return MID_WALK_DOUBT;
+        n = next(w);
+        if (n != NULL && was_met(w, n))
+            return MID_WALK_ALIVE;
+    }
+    return outcome(w, true);
+}
+
+void mid_walk_clear(mid_walk *w)
+{
+    for (uint32_t i = 0; i < w->seen; i++)
+        w->nodes[w->order[i]].index = 0;
+    w->seen = 0;
+}
