@@ -309,6 +309,69 @@ mid_status mid_trim(mid_thread *thread, uint64_t budget_micros, uint64_t *return
     return status;
 }
 
+/* Garbage that finalizers make of what they were given is followed so far, lest they keep it from ending. */
+#define GENERATIONS 8
+
+/* Every cycle, with all that comes to light when finalizers have run. */
+static mid_status collect_all(mid_impl *me)
+{
+    mid_status status = MID_OK;
+    for (unsigned n = 0; status == MID_OK && n < GENERATIONS && (n == 0 || mid_final_waits(me->heap)); n++) {
+        settle(me);
+        mid_drain_all(me);
+        status = world_enter(me);
+        if (status != MID_OK)
+            break;
+        status = mid_collect_overdrawn(me);
+        if (status != MID_OK) { /* the system has nothing for the marks, until it is given something */
+            mid_squeeze(me);
+            status = mid_collect_overdrawn(me);
+        }
+        world_leave(me);
+    }
+    settle(me);
+    return status;
+}
+
+/* With `memory` held. */
+static bool came_free(mid_heap *heap, uint64_t live_before, uint64_t committed_before)
+{
+    return heap->alloc.committed < committed_before || mid_live_bytes(heap) < live_before;
+}
+
+mid_status mid_reclaim(mid_thread *thread)
+{
+    mid_status status = mid_thread_check(thread);
+    if (status != MID_OK)
+        return status;
+    mid_impl *me = mid_impl_of(thread);
+    mid_heap *heap = me->heap;
+    uint64_t live = mid_live_bytes(heap), committed = MID_READ_(heap->alloc.committed);
+    status = may_work(thread);
+    if (status != MID_OK)
+        return status;
+    status = collect_all(me);
+    mid_status stopped = status == MID_EPOSTPONED ? status : world_enter(me), had;
+    mid_lock(heap);
+    if (stopped == MID_OK) {
+        mid_squeeze(me);
+    } else {
+        mid_caches_flush(me);
+        mid_trim_run(heap, 0, 0, &(uint64_t){0});
+    }
+    if (me->refused != 0)
+        had = mid_try(me, me->refused);
+    else
+        had = came_free(heap, live, committed) ? MID_OK : heap->options.heap_limit != 0 ? MID_ELIMIT : MID_ENOMEM;
+    me->refused = 0;
+    mid_unlock(heap);
+    if (stopped == MID_OK)
+        world_leave(me);
+    if (had == MID_OK)
+        return MID_OK;
+    return status != MID_OK ? status : stopped != MID_OK ? stopped : had;
+}
+
 /* Before it sleeps, if something has changed: to add up the figures takes longer than to enter a region. */
 static void tell_service(mid_impl *me)
 {

@@ -34,7 +34,7 @@ extern "C" {
 /* --- making objects ---------------------------------------------------------------------------------- */
 
 /* A new object of a fixed-size type, zero-filled (but see MID_UNCLEARED), its slots empty; *out is counted.
- * MID_ENOMEM, MID_ELIMIT: *out is 0, the heap is intact; reach a safepoint, free something, try again.
+ * MID_ENOMEM, MID_ELIMIT: *out is 0, the heap is intact; mid_reclaim and try again (see there).
  * MID_ETYPE: not registered, or of variable size. MID_EBUSY, MID_ETHREAD: where it is noticed, which costs nothing only when
  * the thread's cache of the class is empty. `out` must not be null. */
 static inline mid_status mid_new(mid_thread *thread, mid_type type, mid_handle *out);
