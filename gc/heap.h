@@ -70,6 +70,7 @@ typedef struct mid_weak_cell {
 typedef enum { MID_T_RUNNING, MID_T_BLOCKED, MID_T_CLAIMED, MID_T_ABSENT, MID_T_LOST } mid_thread_state;
 
 #define MID_OUTBOX 64u
+#define MID_ONLY_MEMORY SIZE_MAX
 
 /* A thread's place in a heap. Detached, it is ABSENT and keeps its number, its objects and what waits in it, until the next
  * thread that attaches takes it over. */
@@ -98,7 +99,7 @@ typedef struct mid_impl {
     uint64_t turned, told;   /* bytes that came and went, ever; when it last told the service before it slept */
     mid_handle pending;      /* dying entries, linked */
     uint64_t pending_count;
-    mid_handle partial;      /* a dying array of which items up to partial_next are released */
+    mid_handle partial;      /* a dying array of which items up to partial_next are released, or MID_ONLY_MEMORY is left */
     size_t partial_next;
     bool draining;
     uint32_t finalizing;     /* inside finalizers: collection, compaction, detach and close are refused */
@@ -367,7 +368,7 @@ static inline void mid_spend(mid_impl *me, uint64_t bytes)
 /* --- release.c */
 void mid_caches_open(mid_heap *heap);
 enum { MID_DRAIN_FINALIZE = 1 }; /* may run finalizers: only on a mutator's thread, outside the collector */
-/* Free up to `limit` objects of the work list. */
+/* Free up to `limit` objects of the work list; pieces of arrays and pages given back count, too. */
 uint64_t mid_drain(mid_impl *me, uint64_t limit, unsigned flags);
 bool mid_work_off(mid_impl *me);  /* who allocates: a bounded part of what waits; was there anything? (new.c) */
 bool mid_drain_all(mid_impl *me); /* short of memory: everything, quarantine too; was there anything? (new.c) */
