@@ -99,6 +99,8 @@ typedef struct mid_impl {
     uint64_t turned, told;   /* bytes that came and went, ever; when it last told the service before it slept */
     mid_handle pending;      /* dying entries, linked */
     uint64_t pending_count;
+    uint64_t emptied;        /* atomic: times that list was worked off, ... */
+    uint64_t emptied_seen;   /* ... when the service last looked */
     mid_handle partial;      /* a dying array of which items up to partial_next are released, or MID_ONLY_MEMORY is left */
     size_t partial_next;
     bool draining;

@@ -503,6 +503,8 @@ uint64_t mid_drain(mid_impl *me, uint64_t limit, unsigned flags)
     tell_others(me);
     if (me->pending_count != 0)
         mid_ask(me, MID_ASK_DRAIN);
+    else
+        MID_WRITE_(me->emptied, me->emptied + 1);
     return all;
 }
 

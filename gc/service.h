@@ -4,7 +4,7 @@
  * libmidden-daemon alone and are no part of the public interface. A heap has at most one service: bind takes the
  * place, everything else is for the thread that holds it.
  *
- *   snapshot            any time; figures as of the mutator's last refill or the last stop's begin or end
+ *   snapshot            one at a time, any time; figures as of the mutator's last refill or the last stop's begin or end
  *   stop ... resume     in between the world stands still and the heap's figures are exact
  *   drain, collect, compact, trim   only in between
  */
@@ -26,7 +26,8 @@ typedef struct mid_snapshot {
     uint64_t pool_bytes;         /* pools with at least one object */
     uint64_t empty_bytes;        /* empty pools held */
     uint64_t gain_bytes;         /* pools that a full evacuation would empty, pinned ones ignored */
-    uint64_t waiting_objects;    /* on the work list */
+    uint64_t waiting_objects;    /* on the work lists, now */
+    bool unfinished;             /* a list with something on it was not worked off since the last snapshot */
     uint64_t finalizers_waiting; /* they need the mutator; the daemon cannot run them */
     uint64_t committed_bytes;
 } mid_snapshot;
