@@ -100,7 +100,7 @@ typedef struct mid_impl {
     mid_handle pending;      /* dying entries, linked */
     uint64_t pending_count;
     uint64_t emptied;        /* atomic: times that list was worked off, ... */
-    uint64_t emptied_seen;   /* ... when the service last looked */
+    uint64_t emptied_seen;   /* ... when a service last looked; atomic */
     mid_handle partial;      /* a dying array of which items up to partial_next are released, or MID_ONLY_MEMORY is left */
     size_t partial_next;
     bool draining;

@@ -250,8 +250,8 @@ static bool unfinished(mid_heap *heap)
     for (uint32_t id = 1; id <= mid_thread_places(heap); id++) {
         mid_impl *impl = heap->threads[id];
         uint64_t emptied = MID_READ_(impl->emptied);
-        any |= MID_READ_(impl->pending_count) != 0 && emptied == impl->emptied_seen;
-        impl->emptied_seen = emptied;
+        any |= MID_READ_(impl->pending_count) != 0 && emptied == MID_READ_(impl->emptied_seen);
+        MID_WRITE_(impl->emptied_seen, emptied);
     }
     return any;
 }

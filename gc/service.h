@@ -4,7 +4,7 @@
  * libmidden-daemon alone and are no part of the public interface. A heap has at most one service: bind takes the
  * place, everything else is for the thread that holds it.
  *
- *   snapshot            one at a time, any time; figures as of the mutator's last refill or the last stop's begin or end
+ *   snapshot            any time; figures as of the mutator's last refill or the last stop's begin or end
  *   stop ... resume     in between the world stands still and the heap's figures are exact
  *   drain, collect, compact, trim   only in between
  */
