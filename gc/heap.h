@@ -97,6 +97,7 @@ typedef struct mid_impl {
     int64_t credit;          /* bytes to allocate until the next kick */
     size_t refused;          /* the size of an allocation that was, since mid_reclaim last looked; 0: none */
     uint64_t turned, told;   /* bytes that came and went, ever; when it last told the service before it slept */
+    uint64_t given;          /* bytes of large blocks and of pools that it gave back, ever */
     mid_handle pending;      /* dying entries, linked */
     uint64_t pending_count;
     uint64_t emptied;        /* atomic: times that list was worked off, ... */

@@ -13,9 +13,9 @@
 #define PIECE_COST 8u  /* ... in the place of so many objects */
 
 /* What giving memory back has cost since, in objects: pages go at about the speed at which objects die. */
-static inline uint64_t paid(const mid_impl *me, uint64_t turned_before)
+static inline uint64_t paid(const mid_impl *me, uint64_t given_before)
 {
-    return (me->turned - turned_before) / MID_PAGE;
+    return (me->given - given_before) / MID_PAGE;
 }
 
 static inline uint64_t least(uint64_t a, uint64_t b)
@@ -88,7 +88,7 @@ void mid_slots_fell(mid_impl *me, mid_pool *pool)
     uint64_t returned = me->heap->alloc.returned;
     mid_spend(me, MID_POOL_SIZE / 8);
     mid_pool_fell(&me->heap->alloc, pool);
-    me->turned += me->heap->alloc.returned - returned;
+    me->given += me->heap->alloc.returned - returned;
 }
 
 void mid_slot_return(mid_impl *me, mid_handle handle, mid_entry *entry)
@@ -205,6 +205,7 @@ static void free_large(mid_impl *me, mid_handle handle, mid_entry *entry, size_t
     mid_lock(heap);
     mid_large_free(&heap->alloc, mid_address(entry), size, handle);
     me->turned += size;
+    me->given += size;
     if (heap->debug && heap->options.quarantine != 0) {
         MID_WRITE_(entry->word, entry->word & ~MID_ADDRESS_MASK_); /* the name waits, the memory does not */
         quarantine(me, handle);
@@ -295,6 +296,7 @@ static bool shorten(mid_impl *me, mid_handle handle, mid_entry *entry, const mid
         MID_WRITE_(entry->word, (entry->word & ~MID_ADDRESS_MASK_) | (uint64_t)(uintptr_t)object);
         *(uint32_t *)(object + type->length_offset) = (uint32_t)items;
         me->turned += size - shorter;
+        me->given += size - shorter;
     }
     mid_unlock(me->heap);
     return object != NULL;
@@ -389,7 +391,7 @@ static uint64_t drain_plain(mid_impl *me, uint64_t limit)
     mid_entry *const table = heap->table;
     pending = MID_READ_(mid_entry_in(table, handle)->shared);
     uint64_t freed = 0, died = 0;
-    const uint64_t turned = me->turned, whole = limit;
+    const uint64_t given = me->given, whole = limit;
     const uint32_t bias = (uint32_t)me->pub.bias;
     const bool still = me->world;
     bool locked = false;
@@ -440,7 +442,7 @@ static uint64_t drain_plain(mid_impl *me, uint64_t limit)
             uintptr_t unit = batch.unit;
             mid_batch_add(me, &batch, handle, entry);
             if (unit != batch.unit) /* the pool before may have gone back to the system */
-                limit = whole - least(paid(me, turned), whole);
+                limit = whole - least(paid(me, given), whole);
         }
         freed++;
         handle = next;
@@ -481,12 +483,12 @@ uint64_t mid_drain(mid_impl *me, uint64_t limit, unsigned flags)
     if (me->draining)
         return 0;
     me->draining = true;
-    const uint64_t turned = me->turned;
+    const uint64_t given = me->given;
     uint64_t done = 0, all = 0; /* without and with what giving memory back has cost */
     while (all < limit) {
         if (me->partial == 0 && !me->heap->debug)
             done += drain_plain(me, limit - all);
-        all = done + paid(me, turned);
+        all = done + paid(me, given);
         if (all >= limit || (me->partial == 0 && me->pending == 0))
             break;
         mid_handle handle = me->partial;
@@ -497,7 +499,7 @@ uint64_t mid_drain(mid_impl *me, uint64_t limit, unsigned flags)
         bool gone = dispose(me, handle, flags);
         count_pending(me, (uint64_t)-(int64_t)gone);
         done += gone ? 1 : PIECE_COST;
-        all = done + paid(me, turned);
+        all = done + paid(me, given);
     }
     me->draining = false;
     tell_others(me);

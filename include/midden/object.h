@@ -54,8 +54,8 @@ MID_API mid_status mid_resize(mid_thread *thread, mid_handle object, size_t item
 static inline mid_handle mid_retain(mid_thread *thread, mid_handle value);
 
 /* One reference less [consumed]. The last one frees the object: its finalizer runs, its references are
- * released in turn, at most `free-batch` objects at once; the rest waits on a work list that later
- * allocations, safepoints and the daemon continue. */
+ * released in turn, at most `free-batch` objects at once (fewer, if memory goes back to the system for them: a page counts as
+ * an object); the rest waits on a work list that later allocations, safepoints and the daemon continue. */
 static inline void mid_release(mid_thread *thread, mid_handle value);
 
 /* Exempt the object from counting for the rest of the heap's life. MID_EHANDLE, MID_ENULL. */

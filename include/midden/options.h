@@ -31,7 +31,7 @@
     X(fork_wait, "fork-wait", MICROS, 100000, 0, 60000000,                                         \
       "how long fork() waits for other threads to reach a safepoint")                             \
     X(free_batch, "free-batch", COUNT, 512, 32, 1u << 20,                                          \
-      "objects that one release frees at most; the rest waits on the work list")                   \
+      "objects (or pages, of large ones) that one release frees at most; the rest waits on the work list")                   \
     X(quarantine, "quarantine", COUNT, 4096, 0, 1u << 24,                                          \
       "debug heaps: freed handles kept out of use, so that stale ones are told")                   \
     X(daemon, "daemon", SWITCH, 1, 0, 1, "mid_daemon_start starts the background loop at all")     \
