@@ -262,6 +262,60 @@ TEST(allocations_of_the_same_size_drain_it_too)
     unit_close(&u);
 }
 
+static mid_handle node_list(struct unit *u, size_t count)
+{
+    mid_handle head = 0, next;
+    for (size_t i = 0; i < count && mid_new(u->thread, u->node, &next) == MID_OK; i++) {
+        mid_give(u->thread, next, LEFT, head);
+        head = next;
+    }
+    return head;
+}
+
+TEST(allocations_of_large_objects_drain_it_too)
+{
+    struct unit u;
+    unit_open(&u, "");
+    mid_release(u.thread, node_list(&u, 100000));
+    size_t made = 0;
+    for (; unit_stats(&u).waiting_objects != 0; made++) {
+        uint64_t before = unit_stats(&u).freed_objects;
+        assert_true(made < 1000);
+        mid_release(u.thread, unit_array(&u, u.bytes, 50000));
+        uint64_t freed = unit_stats(&u).freed_objects - before;
+        assert_in_range(freed, 1, 2048);
+    }
+    assert_true(made > 40);
+    assert_int_equal(unit_live(&u), 0);
+    unit_close(&u);
+}
+
+/* Nor does one that finds no memory free more than it needs. */
+TEST(at_the_limit_an_allocation_drains_what_it_takes)
+{
+    struct unit u;
+    mid_handle made = 0;
+    unit_open(&u, "heap-limit=8M,max-objects=1M,free-batch=32");
+    mid_handle list = node_list(&u, SIZE_MAX);
+    expect(MID_ELIMIT, mid_thread_status(u.thread));
+    mid_release(u.thread, list);
+    uint64_t live = unit_stats(&u).allocated_objects - unit_stats(&u).freed_objects;
+    assert_true(live > 100000);
+    for (int i = 0; i < 3; i++) { /* the same slots, another class's, pages */
+        uint64_t before = unit_stats(&u).freed_objects;
+        ok(mid_new_array(u.thread, u.bytes, i == 0 ? 1 : i == 1 ? 1000 : 100000, &made));
+        assert_in_range(unit_stats(&u).freed_objects - before, 1, 20000);
+        assert_int_equal(unit_stats(&u).waiting_objects, 1);
+        unit_check(&u);
+        mid_release(u.thread, made);
+    }
+    ok(mid_new_array(u.thread, u.bytes, 4000000, &made)); /* most of the heap, and so most of the list */
+    mid_release(u.thread, made);
+    unit_drain(&u);
+    assert_int_equal(unit_live(&u), 0);
+    unit_close(&u);
+}
+
 TEST(closing_finishes_the_work_list)
 {
     struct unit u;
@@ -441,6 +495,8 @@ int main(void)
         cmocka_unit_test(safepoints_drain_a_bounded_piece_each),
         cmocka_unit_test(allocations_drain_the_work_list),
         cmocka_unit_test(allocations_of_the_same_size_drain_it_too),
+        cmocka_unit_test(allocations_of_large_objects_drain_it_too),
+        cmocka_unit_test(at_the_limit_an_allocation_drains_what_it_takes),
         cmocka_unit_test(closing_finishes_the_work_list),
         cmocka_unit_test(a_wide_array_dies_in_pieces),
         cmocka_unit_test(large_objects_die_a_few_at_once),
