@@ -333,10 +333,22 @@ static mid_status collect_all(mid_impl *me)
     return status;
 }
 
-/* With `memory` held. */
-static bool came_free(mid_heap *heap, uint64_t live_before, uint64_t committed_before)
+typedef struct holding {
+    uint64_t live, committed;
+} holding;
+
+static holding look(mid_heap *heap)
 {
-    return heap->alloc.committed < committed_before || mid_live_bytes(heap) < live_before;
+    mid_lock(heap);
+    holding now = {mid_live_bytes(heap), heap->alloc.committed};
+    mid_unlock(heap);
+    return now;
+}
+
+static bool came_free(mid_heap *heap, holding before)
+{
+    holding now = look(heap);
+    return now.committed < before.committed || now.live < before.live;
 }
 
 mid_status mid_reclaim(mid_thread *thread)
@@ -346,7 +358,7 @@ mid_status mid_reclaim(mid_thread *thread)
         return status;
     mid_impl *me = mid_impl_of(thread);
     mid_heap *heap = me->heap;
-    uint64_t live = mid_live_bytes(heap), committed = MID_READ_(heap->alloc.committed);
+    holding before = look(heap);
     status = may_work(thread);
     if (status != MID_OK)
         return status;
@@ -362,7 +374,7 @@ mid_status mid_reclaim(mid_thread *thread)
     if (me->refused != 0)
         had = mid_try(me, me->refused);
     else
-        had = came_free(heap, live, committed) ? MID_OK : heap->options.heap_limit != 0 ? MID_ELIMIT : MID_ENOMEM;
+        had = came_free(heap, before) ? MID_OK : heap->options.heap_limit != 0 ? MID_ELIMIT : MID_ENOMEM;
     me->refused = 0;
     mid_unlock(heap);
     if (stopped == MID_OK)

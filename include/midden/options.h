@@ -17,7 +17,7 @@
  * unit: BYTES (suffixes K M G), COUNT (K M G: thousands), MICROS (us ms s), PERCENT (%), SWITCH (on off) */
 #define MID_OPTIONS(X)                                                                             \
     X(heap_limit, "heap-limit", BYTES, 0, 0, UINT64_MAX,                                           \
-      "hard limit on committed bytes, table and side arrays included; 0: none")                    \
+      "hard limit on committed bytes, table and side arrays included (mid_reclaim: see there); 0: none")                    \
     X(max_objects, "max-objects", COUNT, 1u << 28, 1u << 13, 2147483647u,                          \
       "handles that can exist at once, those of free slots included; 16 bytes of address space each")               \
     X(reserve, "reserve", BYTES, 512u << 10, 0, UINT64_MAX,                                          \
