@@ -151,8 +151,10 @@ void *mid_mapping_resize(mid_alloc *a, void *at, size_t new_size, uint32_t name,
         return NULL;
     }
     *status = MID_OK;
-    if (new_size < m->size)
+    if (new_size < m->size) {
+        a->returned += m->size - new_size;
         mid_uncharge(a, MID_IN_MAPPINGS, m->size - new_size);
+    }
     m->at = to;
     m->size = new_size;
     return to;

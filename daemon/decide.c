@@ -118,6 +118,10 @@ static void observe(mid_pacer *p, const mid_snapshot *s, const mid_options *o)
     }
     measure(p, s, o);
     p->dry = least(p->dry, s->waiting_objects);
+    bool waits = s->unfinished && s->waiting_objects > p->dry;
+    if (waits && !p->waits)
+        p->waits_at = p->time;
+    p->waits = waits;
     p->stuck = least(p->stuck, s->empty_bytes);
     p->refused_at = least(p->refused_at, live_bytes(s));
     if (p->low_since != s->live_at_collection) /* there was one, whoever made it */
@@ -135,12 +139,14 @@ static void observe(mid_pacer *p, const mid_snapshot *s, const mid_options *o)
 
 static bool wants_drain(mid_pacer *p, const mid_snapshot *s, const mid_options *o, bool idle, mid_work_plan *plan)
 {
-    /* The list is a frontier: a chain of ten million shows as one. So while the program is away any number counts. */
+    /* The list is a frontier: a chain of ten million shows as one. So any number counts while the program is away, or if it has
+     * not come to the end of it for long. */
     uint64_t waiting = minus(s->waiting_objects, p->dry);
     uint64_t stop = least(o->waiting_stop, o->waiting_start - 1);
     p->draining = p->draining && waiting > stop;
     bool away = s->mutator != MID_MUTATOR_RUNNING;
-    uint64_t threshold = away ? 1 : p->draining ? stop + 1 : o->waiting_start;
+    bool long_since = p->waits && p->time - p->waits_at >= o->idle;
+    uint64_t threshold = away || long_since ? 1 : p->draining ? stop + 1 : o->waiting_start;
     if (waiting < (idle ? 1 : threshold))
         return false;
     plan->action = MID_ACT_DRAIN;
@@ -282,6 +288,8 @@ static bool choose(mid_pacer *p, const mid_snapshot *s, const mid_options *o, bo
         if (wait == 0)
             return true;
         *soonest = least(*soonest, wait);
+    } else if (p->waits) {
+        *soonest = least(*soonest, o->idle - (p->time - p->waits_at));
     }
     if (wants_prove(p, s, o, idle, plan)) {
         if (wait == 0)

@@ -24,6 +24,8 @@ typedef struct mid_pacer {
 
     bool draining; /* between waiting_start and waiting_stop, on the way down */
     uint64_t dry;  /* waiting objects that a finished drain left: they need the mutator */
+    bool waits;    /* more than those wait, and at no look since had the program come to the end of it, ... */
+    uint64_t waits_at; /* ... since then */
 
     uint64_t backoff;    /* 1, 2, 4, 8: grows with collections that freed little */
     uint64_t refused_at; /* live bytes when a collection failed: growth counts from there; 0: the last one worked */

@@ -99,7 +99,7 @@ static void check_dying(audit *a, const mid_impl *of)
     }
     if (n != of->pending_count)
         fail(a, "the work list is not as long as it says", 0);
-    if (of->partial != 0) {
+    if (of->partial != 0 && of->partial_next != MID_ONLY_MEMORY) {
         mid_entry *entry = mid_entry_at(a->heap, of->partial);
         const mid_type_info *type = mid_type_of_entry(a->heap, entry);
         a->from = of->partial / 2;

@@ -44,16 +44,25 @@ static bool has_room(const mid_plan *plan, const mid_pool *pool)
     return pool->size_class == plan->size_class && pool->state < MID_POOL_FULL;
 }
 
+static size_t sums_bytes(const mid_class *c)
+{
+    return ((size_t)c->slots + 2) * sizeof(uint32_t);
+}
+
+static size_t plan_bytes(const mid_class *c)
+{
+    return c->pools * sizeof(mid_pool *) + sums_bytes(c);
+}
+
 /* The class's pools by falling live count, in time linear in them. Not those that a lost thread owns (fork.c). */
 static mid_status sort_pools(mid_heap *heap, const mid_class *c, uint32_t *count)
 {
-    size_t sums = ((size_t)c->slots + 2) * sizeof(uint32_t);
-    mid_status status = mid_array_grow(&heap->alloc, &heap->plan_memory, c->pools * sizeof(mid_pool *) + sums);
+    mid_status status = mid_array_grow(&heap->alloc, &heap->plan_memory, plan_bytes(c));
     if (status != MID_OK)
         return status;
     mid_pool **pools = plan_pools(heap);
     uint32_t *before = (uint32_t *)(pools + c->pools); /* before[n]: pools with more than slots - n live */
-    memset(before, 0, sums);
+    memset(before, 0, sums_bytes(c));
     for (unsigned list = 0; list <= MID_POOL_FULL; list++)
         for (mid_pool *pool = c->list[list]; pool != NULL; pool = pool->next)
             before[c->slots - pool->live + 1]++;
@@ -213,6 +222,24 @@ static mid_status open_plan(mid_heap *heap, bool whole)
     return MID_OK;
 }
 
+mid_status mid_compact_ready(mid_heap *heap)
+{
+    size_t most = 0;
+    for (unsigned i = 0; i < MID_CLASSES; i++)
+        if (plan_bytes(&heap->alloc.classes[i]) > most)
+            most = plan_bytes(&heap->alloc.classes[i]);
+    mid_status status = open_plan(heap, true);
+    return status == MID_OK ? mid_array_grow(&heap->alloc, &heap->plan_memory, most) : status;
+}
+
+void mid_compact_forget(mid_heap *heap)
+{
+    mid_array plan = {heap->plan, MID_PAGE};
+    mid_array_free(&heap->alloc, &plan);
+    heap->plan = NULL;
+    mid_array_free(&heap->alloc, &heap->plan_memory);
+}
+
 mid_status mid_compact_run(mid_impl *me, uint64_t budget_micros, mid_compact_result *result)
 {
     mid_heap *heap = me->heap;
@@ -256,6 +283,8 @@ mid_status mid_trim_run(mid_heap *heap, uint64_t budget_micros, uint64_t keep, u
     mid_status status = MID_OK;
     heap->alloc.recent_pools = heap->alloc.used_pools * 1024;
     mid_array_free(&heap->alloc, &heap->marks);
+    if (heap->condemned_count == 0)
+        mid_array_free(&heap->alloc, &heap->condemned);
     while (heap->alloc.bytes[MID_IN_EMPTY] > keep && mid_pool_return_one(&heap->alloc))
         if (deadline != 0 && mid_clock_micros() >= deadline && heap->alloc.bytes[MID_IN_EMPTY] > keep) {
             status = MID_MORE;

@@ -158,7 +158,8 @@ uint64_t mid_final_judge(mid_impl *me)
         mid_drop_ref(me, set[i]);
     mid_settle(me); /* what their finalizers let go must not count as a holder */
     uint64_t freed = 0;
-    mid_cycles_prove(me, set, count, &freed);
+    if (mid_cycles_prove(me, set, count, &freed) != MID_OK)
+        return 0; /* no memory for marks: who is resurrected and who is garbage the next collection tells */
     for (uint32_t i = 0; i < count; i++) {
         mid_entry *entry = mid_entry_at(heap, set[i]);
         MID_COUNT(heap, resurrected_objects, mid_entry_live(entry) && mid_type_of_entry(heap, entry)->finalize != NULL);

@@ -57,7 +57,7 @@ static void before_one(mid_heap *heap)
     mid_impl *self = current(heap);
     if (self != NULL && self->in_region)
         self = NULL; /* it sleeps, and is claimed like others */
-    pthread_mutex_lock(&heap->proposing);
+    mid_propose_lock(heap);
     bool stands = mid_world_stop(heap, self, heap->options.fork_wait, NULL) == MID_OK;
     if (!stands)
         mid_world_hold(heap);

@@ -50,11 +50,10 @@ static mid_status fill(mid_heap *heap)
 static void drop_all(mid_heap *heap)
 {
     mid_array *arrays[] = {&heap->quarantine,       &heap->condemned,  &heap->weak_cells, &heap->marks,
-                           &heap->weak_heads.cells, &heap->pins.cells, &heap->plan_memory};
+                           &heap->weak_heads.cells, &heap->pins.cells};
     for (size_t i = 0; i < sizeof arrays / sizeof arrays[0]; i++)
         mid_array_free(&heap->alloc, arrays[i]);
-    mid_array plan = {heap->plan, MID_PAGE};
-    mid_array_free(&heap->alloc, &plan);
+    mid_compact_forget(heap);
     mid_threads_forget(heap);
     mid_types_close(heap);
     mid_alloc_finish(&heap->alloc);

@@ -8,6 +8,7 @@
  *   pin.c      pins                                         scope.c    temporaries
  *   thread.c   attach, safepoints, blocked regions          stop.c     stop and resume the world
  *   fork.c     fork                                         service.c  what the daemon asks
+ *   reclaim.c  all that can be done for memory
  *   type.c, stats.c, events.c, options.c, check.c, debug.c, status.c, map.c: what their names say
  *
  * WHO WRITES WHAT. A mid_impl belongs to its thread while that runs, and to whoever has claimed it while it does not
@@ -70,6 +71,7 @@ typedef enum { MID_T_RUNNING, MID_T_BLOCKED, MID_T_CLAIMED, MID_T_ABSENT, MID_T_
 
 #define MID_OUTBOX 64u
 #define MID_SUSPECTS 256u
+#define MID_ONLY_MEMORY SIZE_MAX
 
 /* A thread's place in a heap. Detached, it is ABSENT and keeps its number, its objects and what waits in it, until the next
  * thread that attaches takes it over. */
@@ -94,10 +96,14 @@ typedef struct mid_impl {
     mid_handle kept[MID_CLASSES];   /* heads of the caches while nobody is attached: what the last one still calls finds none */
     uint64_t recycled[MID_CLASSES]; /* slots freed into the cache, ever */
     int64_t credit;          /* bytes to allocate until the next kick */
+    size_t refused;          /* the size of an allocation that was, since mid_reclaim last looked; 0: none */
     uint64_t turned, told;   /* bytes that came and went, ever; when it last told the service before it slept */
+    uint64_t given;          /* bytes of large blocks and of pools that it gave back, ever */
     mid_handle pending;      /* dying entries, linked */
     uint64_t pending_count;
-    mid_handle partial;      /* a dying array of which items up to partial_next are released */
+    uint64_t emptied;        /* atomic: times that list was worked off, ... */
+    uint64_t emptied_seen;   /* ... when a service last looked; atomic */
+    mid_handle partial;      /* a dying array of which items up to partial_next are released, or MID_ONLY_MEMORY is left */
     size_t partial_next;
     bool draining;
     uint32_t finalizing;     /* inside finalizers: collection, compaction, detach and close are refused */
@@ -381,6 +387,7 @@ void mid_unbind(void *heap, mid_pool *pool);
 mid_status mid_bind(mid_heap *heap, mid_pool *pool); /* more free slots with entries on the pool's chain */
 mid_status mid_slot_new(mid_impl *me, size_t size, unsigned align_shift, mid_handle *out); /* unzeroed, count 0 */
 void mid_large_made(mid_impl *me, size_t bytes);
+mid_status mid_try(mid_impl *me, size_t size); /* with `memory` held: could it be had? A slot is then in the cache */
 uint64_t mid_live_slots(const mid_heap *heap, unsigned size_class);
 uint64_t mid_live_bytes(mid_heap *heap); /* slots and large blocks */
 
@@ -393,9 +400,10 @@ static inline void mid_spend(mid_impl *me, uint64_t bytes)
 /* --- release.c */
 void mid_caches_open(mid_heap *heap);
 enum { MID_DRAIN_FINALIZE = 1 }; /* may run finalizers: only on a mutator's thread, outside the collector */
-/* Free up to `limit` objects of the work list. */
+/* Free up to `limit` objects of the work list; pieces of arrays and pages given back count, too. */
 uint64_t mid_drain(mid_impl *me, uint64_t limit, unsigned flags);
-bool mid_drain_all(mid_impl *me); /* short of memory: everything, quarantine too; was there anything? */
+bool mid_work_off(mid_impl *me);  /* who allocates: a bounded part of what waits; was there anything? (new.c) */
+bool mid_drain_all(mid_impl *me); /* short of memory: everything, quarantine too; was there anything? (new.c) */
 void mid_drop_ref(mid_impl *me, mid_handle value); /* uncounts; may queue on the work list, frees nothing */
 void mid_died(mid_impl *me, mid_handle value, mid_entry *entry); /* put what has just died on the work list */
 void mid_free_entry(mid_impl *me, mid_handle handle, mid_entry *entry); /* weak, pin, payload, memory */
@@ -471,6 +479,12 @@ void mid_scopes_close(mid_impl *me); /* all of them */
 /* --- compact.c */
 mid_status mid_compact_run(mid_impl *me, uint64_t budget_micros, mid_compact_result *result);
 mid_status mid_trim_run(mid_heap *heap, uint64_t budget_micros, uint64_t keep, uint64_t *returned);
+mid_status mid_compact_ready(mid_heap *heap); /* memory for the plan of any class */
+void mid_compact_forget(mid_heap *heap);      /* between full passes: that memory */
+
+/* --- reclaim.c: the world stands */
+mid_status mid_collect_overdrawn(mid_impl *me); /* as mid_cycles_collect, beyond the limit if need be */
+void mid_squeeze(mid_impl *me);                 /* to the system what no object needs */
 
 /* --- thread.c */
 void mid_ask(mid_impl *impl, uint32_t what);
@@ -480,6 +494,7 @@ bool mid_is_mutator(mid_heap *heap);             /* the caller may work on this 
 mid_status mid_thread_check(mid_thread *thread); /* MID_OK, or why a call cannot be served */
 mid_status mid_work_begin(mid_thread *thread);   /* as a safepoint; MID_OK, or why the caller may not work on the heap now */
 mid_status mid_place_new(mid_heap *heap);        /* with `memory` held, or while nobody can attach */
+void mid_propose_lock(mid_heap *heap);           /* `proposing`; the caller, if attached, is at a safepoint */
 void mid_mine_block(void);                       /* the calling thread waits: it is parked in all its heaps */
 void mid_mine_unblock(void);
 void mid_threads_forget(mid_heap *heap);         /* it closes */

@@ -84,12 +84,17 @@ static mid_status take_slots(mid_impl *me, unsigned size_class)
     }
 }
 
+/* Who allocates frees some of what waits: more than it takes, mostly, and a bounded number. Was there anything? */
+bool mid_work_off(mid_impl *me)
+{
+    return (me->pending != 0 || me->partial != 0) && mid_drain(me, DRAIN_PER_REFILL, 0) != 0;
+}
+
 static mid_status refill(mid_impl *me, unsigned size_class)
 {
     if (mid_has_news(me) && !me->draining)
         mid_inbox_merge(me, me); /* what other threads freed of this one's */
-    if (me->pending != 0 || me->partial != 0)
-        mid_drain(me, DRAIN_PER_REFILL, 0);
+    mid_work_off(me);
     if (me->outbox_count != 0)
         mid_outbox_flush(me);
     if (me->pub.head[size_class] != 0) /* the drain has freed some */
@@ -112,8 +117,10 @@ bool mid_drain_all(mid_impl *me)
     return mid_reclaim_idle(me) || any;
 }
 
-static mid_status refused(mid_heap *heap, mid_status status, size_t bytes)
+static mid_status refused(mid_impl *me, mid_status status, size_t bytes)
 {
+    mid_heap *heap = me->heap;
+    me->refused = bytes;
     mid_lock(heap);
     MID_EMIT(heap, refused, status, bytes);
     mid_unlock(heap);
@@ -131,11 +138,13 @@ static bool give_one_back(mid_heap *heap)
 static __attribute__((noinline)) mid_status refill_hard(mid_impl *me, unsigned size_class)
 {
     mid_status status = refill(me, size_class);
+    while (status != MID_OK && mid_work_off(me)) /* as much as it takes, and no more */
+        status = refill(me, size_class);
     if (status != MID_OK && mid_drain_all(me))
         status = refill(me, size_class);
     while (status != MID_OK && give_one_back(me->heap)) /* empty pools hold entries */
         status = refill(me, size_class);
-    return status == MID_OK ? MID_OK : refused(me->heap, status, mid_class_size(size_class));
+    return status == MID_OK ? MID_OK : refused(me, status, mid_class_size(size_class));
 }
 
 /* Its `shared` stays even until it is an object. */
@@ -191,12 +200,38 @@ static mid_status large_take(mid_impl *me, size_t size, mid_handle *out)
 
 static mid_status large_new(mid_impl *me, size_t size, mid_handle *out)
 {
+    mid_work_off(me);
     mid_status status = large_take(me, size, out);
+    while (status != MID_OK && mid_work_off(me))
+        status = large_take(me, size, out);
     if (status != MID_OK && mid_drain_all(me))
         status = large_take(me, size, out);
     if (me->credit < 0)
         mid_credit_used(me);
-    return status == MID_OK ? MID_OK : refused(me->heap, status, size);
+    return status == MID_OK ? MID_OK : refused(me, status, size);
+}
+
+static mid_status try_large(mid_heap *heap, size_t size)
+{
+    mid_status status;
+    mid_handle handle = spare_entry(heap, &status);
+    void *at = handle == 0 ? NULL : mid_large_new(&heap->alloc, size, handle, &status);
+    if (at != NULL)
+        mid_large_free(&heap->alloc, at, size, handle);
+    if (handle != 0)
+        mid_entry_give(heap, handle);
+    return at != NULL ? MID_OK : status;
+}
+
+mid_status mid_try(mid_impl *me, size_t size)
+{
+    if (size > MID_POOLED_MAX)
+        return try_large(me->heap, size);
+    unsigned size_class = mid_size_class(size);
+    mid_status status = me->pub.head[size_class] != 0 ? MID_OK : take_slots(me, size_class);
+    while (status != MID_OK && mid_pool_return_one(&me->heap->alloc))
+        status = take_slots(me, size_class);
+    return status;
 }
 
 mid_status mid_slot_new(mid_impl *me, size_t size, unsigned align_shift, mid_handle *out)

@@ -9,7 +9,19 @@
 #include "gc/count.h"
 #include "gc/refs.h"
 
-#define PIECE 64u /* items of a dying array released at a time, in the place of one object */
+#define PIECE 64u      /* items of a dying array released at a time, ... */
+#define PIECE_COST 8u  /* ... in the place of so many objects */
+
+/* What giving memory back has cost since, in objects: pages go at about the speed at which objects die. */
+static inline uint64_t paid(const mid_impl *me, uint64_t given_before)
+{
+    return (me->given - given_before) / MID_PAGE;
+}
+
+static inline uint64_t least(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
 
 static inline void count_pending(mid_impl *me, uint64_t more)
 {
@@ -73,8 +85,10 @@ static inline __attribute__((always_inline)) bool cache_put(mid_impl *me, unsign
 /* A pool has lost another eighth of its objects: frees, like allocations, are worth a look by the daemon now and then. */
 void mid_slots_fell(mid_impl *me, mid_pool *pool)
 {
+    uint64_t returned = me->heap->alloc.returned;
     mid_spend(me, MID_POOL_SIZE / 8);
     mid_pool_fell(&me->heap->alloc, pool);
+    me->given += me->heap->alloc.returned - returned;
 }
 
 void mid_slot_return(mid_impl *me, mid_handle handle, mid_entry *entry)
@@ -191,6 +205,7 @@ static void free_large(mid_impl *me, mid_handle handle, mid_entry *entry, size_t
     mid_lock(heap);
     mid_large_free(&heap->alloc, mid_address(entry), size, handle);
     me->turned += size;
+    me->given += size;
     if (heap->debug && heap->options.quarantine != 0) {
         MID_WRITE_(entry->word, entry->word & ~MID_ADDRESS_MASK_); /* the name waits, the memory does not */
         quarantine(me, handle);
@@ -262,24 +277,64 @@ static bool drop_items(mid_impl *me, const mid_type_info *type, void *object)
     return me->partial_next == end;
 }
 
+/* The end of a large block goes first, in pieces that the system takes back in little time. False: what is left is no more than
+ * a few, or its size is not the object's to say. */
+#define BLOCK_PIECE ((size_t)2 << 20)
+
+static bool shorten(mid_impl *me, mid_handle handle, mid_entry *entry, const mid_type_info *type)
+{
+    char *object = mid_address(entry);
+    size_t size = mid_object_size(type, object), shorter;
+    if (size < 4 * BLOCK_PIECE || type->item_size == 0 || type->item_size > BLOCK_PIECE)
+        return false;
+    size_t items = (size - BLOCK_PIECE - type->size) / type->item_size;
+    mid_status status;
+    shorter = type->size + items * type->item_size;
+    mid_lock(me->heap);
+    object = mid_large_resize(&me->heap->alloc, object, size, shorter, handle, false, &status);
+    if (object != NULL) {
+        MID_WRITE_(entry->word, (entry->word & ~MID_ADDRESS_MASK_) | (uint64_t)(uintptr_t)object);
+        *(uint32_t *)(object + type->length_offset) = (uint32_t)items;
+        me->turned += size - shorter;
+        me->given += size - shorter;
+    }
+    mid_unlock(me->heap);
+    return object != NULL;
+}
+
+/* Release what it refers to, one piece if it is an array. True: all is. */
+static bool drop_refs(mid_impl *me, mid_handle handle, const mid_type_info *type, void *object)
+{
+    if (type->items_are_refs) {
+        if (me->partial != handle)
+            me->partial_next = 0;
+        me->partial = handle;
+        if (!drop_items(me, type, object))
+            return false;
+        me->partial = 0;
+    }
+    mid_refs_fixed(me->heap, type, object, drop_slot, me);
+    mid_decided(me);
+    return true;
+}
+
 /* One step for an object that dies with ceremony. True: it is gone (or lives on). */
 static bool dispose(mid_impl *me, mid_handle handle, unsigned flags)
 {
     mid_heap *heap = me->heap;
     mid_entry *entry = mid_entry_at(heap, handle);
     const mid_type_info *type = mid_type_of_entry(heap, entry);
-    if (me->partial != handle && mid_final_due(heap, entry) && finalize_dying(me, handle, entry, flags))
+    bool begun = me->partial == handle;
+    if (!begun && mid_final_due(heap, entry) && finalize_dying(me, handle, entry, flags))
         return true;
-    if (type->items_are_refs) {
-        if (me->partial != handle)
-            me->partial_next = 0;
+    if (!(begun && me->partial_next == MID_ONLY_MEMORY) && !drop_refs(me, handle, type, mid_address(entry)))
+        return false;
+    if ((MID_READ_(entry->word) & MID_F_LARGE) && shorten(me, handle, entry, type)) {
         me->partial = handle;
-        if (!drop_items(me, type, mid_address(entry)))
-            return false;
-        me->partial = 0;
+        me->partial_next = MID_ONLY_MEMORY;
+        return false;
     }
-    mid_refs_fixed(heap, type, mid_address(entry), drop_slot, me);
-    mid_decided(me);
+    me->partial = 0;
     mid_free_entry(me, handle, entry);
     return true;
 }
@@ -336,6 +391,7 @@ static uint64_t drain_plain(mid_impl *me, uint64_t limit)
     mid_entry *const table = heap->table;
     pending = MID_READ_(mid_entry_in(table, handle)->shared);
     uint64_t freed = 0, died = 0;
+    const uint64_t given = me->given, whole = limit;
     const uint32_t bias = (uint32_t)me->pub.bias;
     const bool still = me->world;
     bool locked = false;
@@ -383,7 +439,10 @@ static uint64_t drain_plain(mid_impl *me, uint64_t limit)
             if (!locked)
                 mid_lock(heap);
             locked = true;
+            uintptr_t unit = batch.unit;
             mid_batch_add(me, &batch, handle, entry);
+            if (unit != batch.unit) /* the pool before may have gone back to the system */
+                limit = whole - least(paid(me, given), whole);
         }
         freed++;
         handle = next;
@@ -424,11 +483,13 @@ uint64_t mid_drain(mid_impl *me, uint64_t limit, unsigned flags)
     if (me->draining)
         return 0;
     me->draining = true;
-    uint64_t done = 0;
-    while (done < limit) {
+    const uint64_t given = me->given;
+    uint64_t done = 0, all = 0; /* without and with what giving memory back has cost */
+    while (all < limit) {
         if (me->partial == 0 && !me->heap->debug)
-            done += drain_plain(me, limit - done);
-        if (done >= limit || (me->partial == 0 && me->pending == 0))
+            done += drain_plain(me, limit - all);
+        all = done + paid(me, given);
+        if (all >= limit || (me->partial == 0 && me->pending == 0))
             break;
         mid_handle handle = me->partial;
         if (handle == 0) {
@@ -437,13 +498,16 @@ uint64_t mid_drain(mid_impl *me, uint64_t limit, unsigned flags)
         }
         bool gone = dispose(me, handle, flags);
         count_pending(me, (uint64_t)-(int64_t)gone);
-        done++;
+        done += gone ? 1 : PIECE_COST;
+        all = done + paid(me, given);
     }
     me->draining = false;
     tell_others(me);
     if (me->pending_count != 0)
         mid_ask(me, MID_ASK_DRAIN);
-    return done;
+    else
+        MID_WRITE_(me->emptied, me->emptied + 1);
+    return all;
 }
 
 static __attribute__((noinline)) void release_last(mid_impl *me, mid_handle value)

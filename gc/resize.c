@@ -193,11 +193,13 @@ static mid_status locked(mid_impl *me, mid_handle handle, const mid_type_info *t
     return status;
 }
 
-/* As for an allocation: what waits is freed, and empty pools give up the entries they hold; then it is worth another try. */
+/* As for an allocation: what waits is freed, and empty pools give up the entries they hold; each time it is worth another try. */
 static bool short_of_memory(mid_impl *me, mid_status status)
 {
     if (status != MID_ENOMEM && status != MID_ELIMIT)
         return false;
+    if (mid_work_off(me))
+        return true;
     bool drained = mid_drain_all(me);
     mid_lock(me->heap);
     bool returned = mid_pool_return_one(&me->heap->alloc);
@@ -219,8 +221,10 @@ mid_status mid_resize(mid_thread *thread, mid_handle object, size_t items)
         return MID_ESIZE;
     size_t size = type->size + items * type->item_size;
     status = locked(me, object, type, items, size);
-    if (short_of_memory(me, status))
+    while (short_of_memory(me, status))
         status = locked(me, object, type, items, size);
+    if (size > MID_POOLED_MAX)
+        me->refused = 0; /* it might grow where it is: that cannot be tried */
     if (me->pending != 0 || me->credit < 0)
         mid_drain(me, me->heap->options.free_batch, MID_DRAIN_FINALIZE);
     return status;

@@ -159,7 +159,7 @@ mid_status mid_service_trim(mid_heap *heap, uint64_t budget_micros, uint64_t kee
 
 #define PUBLISHED(X)                                                                                                   \
     X(allocated_bytes) X(live_slot_bytes) X(live_at_collection) X(pool_bytes) X(empty_bytes) X(gain_bytes)             \
-    X(waiting_objects) X(finalizers_waiting) X(committed_bytes) X(large_bytes) X(live_objects)
+    X(finalizers_waiting) X(committed_bytes) X(large_bytes) X(live_objects)
 
 static uint64_t owned_pools(const mid_heap *heap, unsigned size_class)
 {
@@ -189,7 +189,6 @@ static void fill_snapshot(mid_heap *heap, mid_snapshot *into)
     into->live_at_collection = MID_READ_(heap->live_at_collection);
     into->pool_bytes = a->bytes[MID_IN_POOLS];
     into->empty_bytes = a->bytes[MID_IN_EMPTY];
-    into->waiting_objects = mid_waiting(heap);
     into->finalizers_waiting = MID_READ_(heap->final_count);
     into->committed_bytes = a->committed;
 }
@@ -269,6 +268,19 @@ static mid_mutator_state mutators(mid_heap *heap)
     return state;
 }
 
+/* Threads that go on dropping things always have something waiting; not so to its end. */
+static bool unfinished(mid_heap *heap)
+{
+    bool any = false;
+    for (uint32_t id = 1; id <= mid_thread_places(heap); id++) {
+        mid_impl *impl = heap->threads[id];
+        uint64_t emptied = MID_READ_(impl->emptied);
+        any |= MID_READ_(impl->pending_count) != 0 && emptied == MID_READ_(impl->emptied_seen);
+        MID_WRITE_(impl->emptied_seen, emptied);
+    }
+    return any;
+}
+
 void mid_service_snapshot(mid_heap *heap, mid_snapshot *into)
 {
 #define MID_X(field) into->field = __atomic_load_n(&heap->published.field, __ATOMIC_RELAXED);
@@ -281,4 +293,6 @@ void mid_service_snapshot(mid_heap *heap, mid_snapshot *into)
     into->proposals = MID_READ_(heap->found_count);
     into->sweeping = (mid_sweeping)MID_READ_(heap->sweeps);
     into->mutator = mutators(heap);
+    into->waiting_objects = mid_waiting(heap);
+    into->unfinished = unfinished(heap);
 }

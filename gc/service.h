@@ -30,7 +30,8 @@ typedef struct mid_snapshot {
     uint64_t pool_bytes;         /* pools with at least one object */
     uint64_t empty_bytes;        /* empty pools held */
     uint64_t gain_bytes;         /* pools that a full evacuation would empty, pinned ones ignored */
-    uint64_t waiting_objects;    /* on the work list */
+    uint64_t waiting_objects;    /* on the work lists, now */
+    bool unfinished;             /* a list with something on it was not worked off since the last snapshot */
     uint64_t finalizers_waiting; /* they need the mutator; the daemon cannot run them */
     uint64_t committed_bytes;
     uint64_t live_objects;       /* those outside pools not counted */

@@ -257,6 +257,16 @@ static uint64_t settle(mid_impl *me)
     return freed;
 }
 
+/* Before the world stops: its holder may be waiting for `memory`, or for this thread to stand. */
+void mid_propose_lock(mid_heap *heap)
+{
+    if (pthread_mutex_trylock(&heap->proposing) == 0)
+        return;
+    mid_mine_block();
+    pthread_mutex_lock(&heap->proposing);
+    mid_mine_unblock();
+}
+
 static mid_status collect(mid_impl *me, mid_collect_result *result)
 {
     settle(me);
@@ -277,7 +287,7 @@ mid_status mid_collect(mid_thread *thread, mid_collect_result *result)
     if (status != MID_OK)
         return status;
     mid_impl *me = mid_impl_of(thread);
-    pthread_mutex_lock(&me->heap->proposing); /* before the world stops: its holder may be waiting for `memory` */
+    mid_propose_lock(me->heap);
     status = collect(me, &local);
     pthread_mutex_unlock(&me->heap->proposing);
     if (result != NULL && status != MID_EPOSTPONED)
@@ -319,6 +329,92 @@ mid_status mid_trim(mid_thread *thread, uint64_t budget_micros, uint64_t *return
     mid_unlock(heap);
     if (returned != NULL)
         *returned = bytes;
+    return status;
+}
+
+/* Garbage that finalizers make of what they were given is followed so far, lest they keep it from ending. */
+#define GENERATIONS 8
+
+/* Every cycle, with all that comes to light when finalizers have run. */
+static mid_status collect_all(mid_impl *me)
+{
+    mid_status status = MID_OK;
+    for (unsigned n = 0; status == MID_OK && n < GENERATIONS && (n == 0 || mid_final_waits(me->heap)); n++) {
+        settle(me);
+        mid_drain_all(me);
+        status = world_enter(me);
+        if (status != MID_OK)
+            break;
+        status = mid_collect_overdrawn(me);
+        if (status != MID_OK) { /* the system has nothing for the marks, until it is given something */
+            mid_squeeze(me);
+            status = mid_collect_overdrawn(me);
+        }
+        world_leave(me);
+    }
+    settle(me);
+    return status;
+}
+
+typedef struct holding {
+    uint64_t live, committed;
+} holding;
+
+static holding look(mid_heap *heap)
+{
+    mid_lock(heap);
+    holding now = {mid_live_bytes(heap), heap->alloc.committed};
+    mid_unlock(heap);
+    return now;
+}
+
+static bool came_free(mid_heap *heap, holding before)
+{
+    holding now = look(heap);
+    return now.committed < before.committed || now.live < before.live;
+}
+
+/* With `proposing` held. */
+static mid_status reclaim(mid_impl *me, holding before)
+{
+    mid_heap *heap = me->heap;
+    mid_status status = collect_all(me);
+    mid_status stopped = status == MID_EPOSTPONED ? status : world_enter(me), had;
+    mid_lock(heap);
+    if (stopped == MID_OK) {
+        mid_sweep_finish(me);
+        mid_proposer_close(heap);
+        mid_squeeze(me);
+    } else {
+        mid_caches_flush(me);
+        mid_trim_run(heap, 0, 0, &(uint64_t){0});
+    }
+    if (me->refused != 0)
+        had = mid_try(me, me->refused);
+    else
+        had = came_free(heap, before) ? MID_OK : heap->options.heap_limit != 0 ? MID_ELIMIT : MID_ENOMEM;
+    me->refused = 0;
+    mid_unlock(heap);
+    if (stopped == MID_OK)
+        world_leave(me);
+    if (had == MID_OK)
+        return MID_OK;
+    return status != MID_OK ? status : stopped != MID_OK ? stopped : had;
+}
+
+mid_status mid_reclaim(mid_thread *thread)
+{
+    mid_status status = mid_thread_check(thread);
+    if (status != MID_OK)
+        return status;
+    mid_impl *me = mid_impl_of(thread);
+    holding before = look(me->heap);
+    status = mid_work_begin(thread);
+    if (status != MID_OK)
+        return status;
+    mid_propose_lock(me->heap);
+    status = reclaim(me, before);
+    pthread_mutex_unlock(&me->heap->proposing);
     return status;
 }
 

@@ -3,8 +3,8 @@
  * A program may have any number of heaps; they share nothing. Any number of threads up to MID_THREADS_MAX are attached to a
  * heap at a time, its mutators, each to as many heaps as it wants; and a heap may have a daemon (daemon.h).
  *
- * SAFEPOINTS. Objects move, and cyclic garbage is freed, only inside mid_safepoint, mid_step, mid_collect,
- * mid_compact, mid_blocked_enter ... mid_blocked_leave, mid_thread_detach and mid_heap_close. Nothing else
+ * SAFEPOINTS. Objects move, and cyclic garbage is freed, only inside mid_safepoint, mid_step, mid_collect, mid_compact,
+ * mid_reclaim, mid_blocked_enter ... mid_blocked_leave, mid_thread_detach and mid_heap_close. Nothing else
  * is a safepoint: allocation, load, store and release never move an object.
  *
  * The world is stopped by a handshake: each attached thread is asked, and stands still from its next safepoint, or where it is
@@ -152,6 +152,26 @@ MID_API mid_status mid_step(mid_thread *thread, uint64_t budget_micros);
  * budget). *returned (may be null): bytes given back. Moves nothing, not a safepoint.
  * MID_OK, MID_MORE, MID_ENULL, MID_ETHREAD, MID_EBUSY. */
 MID_API mid_status mid_trim(mid_thread *thread, uint64_t budget_micros, uint64_t *returned);
+
+/* Short of memory: do everything that can be done for it. Frees all that waits, runs finalizers that are due, collects every
+ * cycle, also those that come to light when finalizers have run, takes back what threads have cached, empties sparse pools and
+ * gives back every empty one, the reserve too. A safepoint; unbudgeted. The loop of a caller who would rather wait than fail:
+ *
+ *     while ((status = mid_new(thread, type, &object)) == MID_ELIMIT || status == MID_ENOMEM)
+ *         if (mid_reclaim(thread) != MID_OK)
+ *             break;      -- there is no more: give something up, or fail
+ *
+ * MID_OK: what this thread was last refused (mid_new, mid_new_array) is to be had now, unless another thread is quicker with it;
+ * if nothing was refused since the last call, or it was something else (a resize to more than 32 KiB, a weak cell, a type): memory
+ * came free. So the loop ends. MID_ELIMIT, MID_ENOMEM: it is not to be had, or nothing came free. MID_EPOSTPONED: not so either,
+ * and another thread did not come within 100 ms, so that no cycle was collected or nothing was moved. MID_ENULL, MID_ETHREAD,
+ * MID_EBUSY (from a callback or a finalizer).
+ *
+ * It works at the hard limit: while the world stands `heap-limit` may be passed by 8 bytes an entry of the table, for what a
+ * collection must remember, and by 8 bytes a pool and 64 KiB for the plan of a compaction. That is charged (peak_committed_bytes
+ * shows it) and given back; of garbage with finalizers 4 bytes an object when they have run, in another thread perhaps. Finalizers
+ * that need memory may be refused it. */
+MID_API mid_status mid_reclaim(mid_thread *thread);
 
 #ifdef __cplusplus
 }

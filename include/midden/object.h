@@ -34,7 +34,7 @@ extern "C" {
 /* --- making objects ---------------------------------------------------------------------------------- */
 
 /* A new object of a fixed-size type, zero-filled (but see MID_UNCLEARED), its slots empty; *out is counted.
- * MID_ENOMEM, MID_ELIMIT: *out is 0, the heap is intact; reach a safepoint, free something, try again.
+ * MID_ENOMEM, MID_ELIMIT: *out is 0, the heap is intact; mid_reclaim and try again (see there).
  * MID_ETYPE: not registered, or of variable size. MID_EBUSY, MID_ETHREAD: where it is noticed, which costs nothing only when
  * the thread's cache of the class is empty. `out` must not be null. */
 static inline mid_status mid_new(mid_thread *thread, mid_type type, mid_handle *out);
@@ -54,8 +54,8 @@ MID_API mid_status mid_resize(mid_thread *thread, mid_handle object, size_t item
 static inline mid_handle mid_retain(mid_thread *thread, mid_handle value);
 
 /* One reference less [consumed]. The last one frees the object: its finalizer runs, its references are
- * released in turn, at most `free-batch` objects at once; the rest waits on a work list that later
- * allocations, safepoints and the daemon continue. */
+ * released in turn, at most `free-batch` objects at once (fewer, if memory goes back to the system for them: a page counts as
+ * an object); the rest waits on a work list that later allocations, safepoints and the daemon continue. */
 static inline void mid_release(mid_thread *thread, mid_handle value);
 
 /* Exempt the object from counting for the rest of the heap's life. MID_EHANDLE, MID_ENULL. */

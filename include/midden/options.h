@@ -17,7 +17,7 @@
  * unit: BYTES (suffixes K M G), COUNT (K M G: thousands), MICROS (us ms s), PERCENT (%), SWITCH (on off) */
 #define MID_OPTIONS(X)                                                                             \
     X(heap_limit, "heap-limit", BYTES, 0, 0, UINT64_MAX,                                           \
-      "hard limit on committed bytes, table and side arrays included; 0: none")                    \
+      "hard limit on committed bytes, table and side arrays included (mid_reclaim: see there); 0: none")                    \
     X(max_objects, "max-objects", COUNT, 1u << 28, 1u << 13, 2147483647u,                          \
       "handles that can exist at once, those of free slots included; 16 bytes of address space each")               \
     X(reserve, "reserve", BYTES, 512u << 10, 0, UINT64_MAX,                                          \
@@ -31,7 +31,7 @@
     X(fork_wait, "fork-wait", MICROS, 100000, 0, 60000000,                                         \
       "how long fork() waits for other threads to reach a safepoint")                             \
     X(free_batch, "free-batch", COUNT, 512, 32, 1u << 20,                                          \
-      "objects that one release frees at most; the rest waits on the work list")                   \
+      "objects (or pages, of large ones) that one release frees at most; the rest waits on the work list")                   \
     X(quarantine, "quarantine", COUNT, 4096, 0, 1u << 24,                                          \
       "debug heaps: freed handles kept out of use, so that stale ones are told")                   \
     X(daemon, "daemon", SWITCH, 1, 0, 1, "mid_daemon_start starts the background loop at all")     \

@@ -101,12 +101,19 @@ static void forget(struct obj *o)
     pointers_add(&model.grave, o);
 }
 
+/* Of the work list, at most: pages of a large block count like objects, and what goes with its end first a little more. */
+static uint64_t steps(const struct obj *o)
+{
+    size_t bytes = kind_bytes(o->kind, o->items);
+    return 1 + o->slot_count / 8 + (bytes > 32768 ? bytes / 4096 + bytes / (32 * 4096) : 0);
+}
+
 /* The object has no references left: dead, or pending when its finalizer has not run. */
 static void unheld(struct obj *o)
 {
     if (o->dead || o->sticky || o->in_call || o->pending)
         return;
-    model.killed += 1 + o->slot_count / 8;
+    model.killed += steps(o);
     if ((o->kind->flags & K_FINAL) != 0 && !o->finalized) {
         o->pending = true;
         model.pending++;
@@ -289,7 +296,7 @@ static void kill_unmarked(bool stay)
             continue;
         }
         o->dead = true;
-        model.killed += 1 + o->slot_count / 8;
+        model.killed += steps(o);
         pointers_add(&model.work, o);
     }
     model.garbage.count = stay ? kept : 0;

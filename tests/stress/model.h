@@ -88,7 +88,7 @@ struct model {
     size_t bytes; /* asked for, of live objects */
     size_t big;   /* live objects above 32 KiB */
     uint64_t made;
-    uint64_t killed; /* steps of the work list: an object, or 8 slots of an array */
+    uint64_t killed; /* steps of the work list: an object, 8 slots of an array, a page of a large block */
     size_t pending, pinned;
     size_t due, freed;  /* payloads of dead objects, payloads freed (atomic) */
     size_t finals_left;          /* finalizers that the collection under way still has to run */

@@ -77,6 +77,17 @@ static const struct look looks[] = {
     {"idle, the rest needs the mutator", IDLE, .p = {.dry = 5}, .s = {RUNNING, .waiting_objects = 5}, .look_in = MID_NEVER},
     {"more came after the rest that needs the mutator", IDLE, .p = {.dry = 5}, .s = {RUNNING, .waiting_objects = 6},
      .action = MID_ACT_DRAIN, .why = MID_WHY_IDLE, .value = 300000, .threshold = 300000, .budget = 500},
+    {"not worked off for long, running: any number", .p = {.waits = true, .waits_at = T - 300000},
+     .s = {RUNNING, .waiting_objects = 1, .unfinished = true}, .action = MID_ACT_DRAIN, .why = MID_WHY_WAITING, .value = 1,
+     .threshold = 1, .budget = 500},
+    {"not worked off, but not for long", .p = {.waits = true, .waits_at = T - 250000},
+     .s = {RUNNING, .waiting_objects = 1, .unfinished = true}, .look_in = 50000},
+    {"worked off since, and more was dropped", .p = {.waits = true, .waits_at = T - 300000},
+     .s = {RUNNING, .waiting_objects = 1}, .look_in = 100000},
+    {"not worked off for long: what needs the mutator", .p = {.waits = true, .waits_at = T - 300000, .dry = 1},
+     .s = {RUNNING, .waiting_objects = 1, .unfinished = true}, .look_in = 100000},
+    {"not worked off for long: the drain rests", .p = {.waits = true, .waits_at = T - 300000, .work_at = T, .work_took = 500},
+     .s = {RUNNING, .waiting_objects = 1, .unfinished = true}, .look_in = 1500},
     {"drain rests, running", .p = {.work_at = T, .work_took = 500}, .s = {RUNNING, .waiting_objects = 30000},
      .look_in = 1500},
     {"drain rests, blocked", .p = {.work_at = T, .work_took = 500}, .s = {BLOCKED, .waiting_objects = 30000}, .look_in = 500},
@@ -596,6 +607,7 @@ static void sim_program(struct sim *sim, uint64_t micros)
     s->live_slot_bytes += below(sim, MB(2));
     take(&s->live_slot_bytes, below(sim, MB(2)));
     s->waiting_objects += below(sim, 8) == 0 ? below(sim, 60000) : 0;
+    s->unfinished = below(sim, 2) == 0;
     s->gain_bytes = below(sim, 1024) * KB(64);
     s->pool_bytes = s->live_slot_bytes + s->gain_bytes + below(sim, MB(1));
     s->empty_bytes = below(sim, 16) * MB(1);

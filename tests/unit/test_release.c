@@ -262,6 +262,60 @@ TEST(allocations_of_the_same_size_drain_it_too)
     unit_close(&u);
 }
 
+static mid_handle node_list(struct unit *u, size_t count)
+{
+    mid_handle head = 0, next;
+    for (size_t i = 0; i < count && mid_new(u->thread, u->node, &next) == MID_OK; i++) {
+        mid_give(u->thread, next, LEFT, head);
+        head = next;
+    }
+    return head;
+}
+
+TEST(allocations_of_large_objects_drain_it_too)
+{
+    struct unit u;
+    unit_open(&u, "");
+    mid_release(u.thread, node_list(&u, 100000));
+    size_t made = 0;
+    for (; unit_stats(&u).waiting_objects != 0; made++) {
+        uint64_t before = unit_stats(&u).freed_objects;
+        assert_true(made < 1000);
+        mid_release(u.thread, unit_array(&u, u.bytes, 50000));
+        uint64_t freed = unit_stats(&u).freed_objects - before;
+        assert_in_range(freed, 1, 2048);
+    }
+    assert_true(made > 40);
+    assert_int_equal(unit_live(&u), 0);
+    unit_close(&u);
+}
+
+/* Nor does one that finds no memory free more than it needs. */
+TEST(at_the_limit_an_allocation_drains_what_it_takes)
+{
+    struct unit u;
+    mid_handle made = 0;
+    unit_open(&u, "heap-limit=8M,max-objects=1M,free-batch=32");
+    mid_handle list = node_list(&u, SIZE_MAX);
+    expect(MID_ELIMIT, mid_thread_status(u.thread));
+    mid_release(u.thread, list);
+    uint64_t live = unit_stats(&u).allocated_objects - unit_stats(&u).freed_objects;
+    assert_true(live > 100000);
+    for (int i = 0; i < 3; i++) { /* the same slots, another class's, pages */
+        uint64_t before = unit_stats(&u).freed_objects;
+        ok(mid_new_array(u.thread, u.bytes, i == 0 ? 1 : i == 1 ? 1000 : 100000, &made));
+        assert_in_range(unit_stats(&u).freed_objects - before, 1, 20000);
+        assert_int_equal(unit_stats(&u).waiting_objects, 1);
+        unit_check(&u);
+        mid_release(u.thread, made);
+    }
+    ok(mid_new_array(u.thread, u.bytes, 4000000, &made)); /* most of the heap, and so most of the list */
+    mid_release(u.thread, made);
+    unit_drain(&u);
+    assert_int_equal(unit_live(&u), 0);
+    unit_close(&u);
+}
+
 TEST(closing_finishes_the_work_list)
 {
     struct unit u;
@@ -287,6 +341,62 @@ TEST(a_wide_array_dies_in_pieces)
     unit_check(&u);
     unit_drain(&u);
     assert_int_equal(unit_live(&u), 0);
+    unit_close(&u);
+}
+
+/* No call gives back much more than `free-batch` pages, and one object at the most. */
+static void returns_little_by_little(struct unit *u, mid_handle root, uint64_t object)
+{
+    enum { BATCH = 64 }; /* as the heap was opened */
+    uint64_t least = unit_stats(u).committed_bytes, most = 0, rounds = 0;
+    mid_release(u->thread, root);
+    for (;; rounds++) {
+        mid_stats stats = unit_stats(u);
+        if (least > stats.committed_bytes && least - stats.committed_bytes > most)
+            most = least - stats.committed_bytes;
+        least = stats.committed_bytes;
+        if (stats.waiting_objects == 0)
+            break;
+        unit_check(u);
+        ok(mid_safepoint(u->thread));
+    }
+    assert_true(rounds > 3);
+    assert_true(most > 0 && most <= BATCH * 4096 + object);
+    assert_int_equal(unit_live(u), 0);
+}
+
+TEST(large_objects_die_a_few_at_once)
+{
+    struct unit u;
+    static const size_t sizes[] = {30000, 400000, 3000000};
+    for (int i = 0; i < 3; i++) {
+        unit_open(&u, "free-batch=64,spare=0,reserve=0");
+        mid_handle head = 0;
+        for (int n = 0; n < 100; n++) {
+            mid_handle next = unit_new(&u, u.node);
+            mid_give(u.thread, next, RIGHT, unit_array(&u, u.bytes, sizes[i]));
+            mid_give(u.thread, next, LEFT, head);
+            head = next;
+        }
+        returns_little_by_little(&u, head, sizes[i] + (64u << 10));
+        unit_close(&u);
+    }
+}
+
+/* Of a block that is larger than a call should give back the end goes first. */
+TEST(a_huge_object_dies_in_pieces)
+{
+    struct unit u;
+    enum { HELD = 100000 };
+    unit_open(&u, "free-batch=64,spare=0,reserve=0");
+    mid_handle head = unit_array(&u, u.vec, 20000000), held = unit_new(&u, u.node);
+    for (unsigned i = 0; i < HELD; i++)
+        mid_store(u.thread, head, ITEM(i), held);
+    mid_release(u.thread, held);
+    mid_release(u.thread, head);
+    unit_drain(&u);
+    assert_int_equal(unit_live(&u), 0);
+    returns_little_by_little(&u, unit_array(&u, u.bytes, 80000000), 8u << 20);
     unit_close(&u);
 }
 
@@ -385,8 +495,12 @@ int main(void)
         cmocka_unit_test(safepoints_drain_a_bounded_piece_each),
         cmocka_unit_test(allocations_drain_the_work_list),
         cmocka_unit_test(allocations_of_the_same_size_drain_it_too),
+        cmocka_unit_test(allocations_of_large_objects_drain_it_too),
+        cmocka_unit_test(at_the_limit_an_allocation_drains_what_it_takes),
         cmocka_unit_test(closing_finishes_the_work_list),
         cmocka_unit_test(a_wide_array_dies_in_pieces),
+        cmocka_unit_test(large_objects_die_a_few_at_once),
+        cmocka_unit_test(a_huge_object_dies_in_pieces),
         cmocka_unit_test(what_is_shared_survives_its_holder),
         cmocka_unit_test(holders_are_finalized_before_what_they_hold),
         cmocka_unit_test(traced_slots_are_released_too),

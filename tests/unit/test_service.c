@@ -311,6 +311,50 @@ TEST(frees_kick_as_allocations_do)
     close_bound(&u);
 }
 
+/* What waits is told as it is now; and whether the program has come to the end of it since the last look. */
+TEST(a_list_that_is_not_worked_off_is_told)
+{
+    enum { MANY = 5000 };
+    struct unit u;
+    mid_snapshot shown;
+    mid_handle kept = 0;
+    open_bound(&u, "free-batch=64,credit=1G");
+    for (int i = 0; i < MANY; i++) {
+        mid_handle next = unit_new(&u, u.node);
+        mid_give(u.thread, next, LEFT, kept);
+        kept = next;
+    }
+    mid_service_snapshot(u.heap, &shown);
+    assert_false(shown.unfinished);
+    mid_release(u.thread, kept);
+    mid_service_snapshot(u.heap, &shown);
+    assert_int_equal(shown.waiting_objects, 1);
+    for (int i = 0; i < 10; i++) {
+        ok(mid_safepoint(u.thread));
+        mid_service_snapshot(u.heap, &shown);
+        assert_true(shown.unfinished);
+    }
+    unit_drain(&u);
+    mid_service_snapshot(u.heap, &shown);
+    assert_int_equal(shown.waiting_objects, 0);
+    assert_false(shown.unfinished);
+    mid_handle chains[2] = {0};
+    for (int i = 0; i < 2 * MANY; i++) {
+        mid_handle next = unit_new(&u, u.node);
+        mid_give(u.thread, next, LEFT, chains[i % 2]);
+        chains[i % 2] = next;
+    }
+    mid_release(u.thread, chains[0]);
+    mid_service_snapshot(u.heap, &shown);
+    unit_drain(&u);
+    mid_release(u.thread, chains[1]); /* another one waits now */
+    mid_service_snapshot(u.heap, &shown);
+    assert_int_equal(shown.waiting_objects, 1);
+    assert_false(shown.unfinished);
+    unit_drain(&u);
+    close_bound(&u);
+}
+
 TEST(the_greatest_credit_is_never_used_up)
 {
     struct unit u;
@@ -340,6 +384,7 @@ int main(void)
         cmocka_unit_test(leaving_a_region_waits_for_one_slice),
         cmocka_unit_test(entering_a_region_after_growth_kicks),
         cmocka_unit_test(frees_kick_as_allocations_do),
+        cmocka_unit_test(a_list_that_is_not_worked_off_is_told),
         cmocka_unit_test(the_greatest_credit_is_never_used_up),
     };
     return UNIT_RUN(tests);

@@ -126,7 +126,10 @@ static void compact(struct mutator *m)
 {
     mid_compact_result result = {0};
     struct mutator *first = step_aside(m);
-    tally_stop(mid_compact(m->thread, one_in(2) ? 0 : 1 + pick(200), &result), "mid_compact");
+    if (one_in(4))
+        tally_stop(mid_reclaim(m->thread), "mid_reclaim");
+    else
+        tally_stop(mid_compact(m->thread, one_in(2) ? 0 : 1 + pick(200), &result), "mid_compact");
     step_back(first);
     self->tally[T_MOVED] += result.moved_objects;
     check_pins(m);
