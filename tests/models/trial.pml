@@ -32,6 +32,7 @@
  * refute: BUG_SNAPSHOT_AFTER_J SMALL
  * refute: BUG_TOUCHED_UNREAD SMALL
  * refute: BUG_COMMIT_RUNNING SMALL
+ * refute: BUG_COMMIT_RUNNING NO_UPGRADES MUTATORS=2 SLOTS=1 WIDTH=1
  * refute: BUG_UPGRADE_AFTER SMALL
  * refute: BUG_MEMBER_BY_TAG SMALL
  * refute: BUG_ONE_ROUND GARBAGE SMALL */
@@ -64,7 +65,9 @@ byte closed; /* what was garbage at T0, and has not been touched: it must be fou
 #define TOUCH(v) UNTAG(v); touched = 1
 #endif
 
-#ifdef BUG_UPGRADE_AFTER
+#if defined(NO_UPGRADES)
+#define UPGRADABLE(v) 0
+#elif defined(BUG_UPGRADE_AFTER)
 #define UPGRADABLE(v) HAS(cells, v)
 #else
 #define UPGRADABLE(v) (HAS(cells, v) && !(committed && HAS(watched, v)))
