@@ -24,7 +24,7 @@
  * `explored * weight` is least. */
 static const struct tier {
     uint32_t limit, slack, weight;
-} tiers[MID_TIERS] = {{16, 1, 1}, {256, 8, 1}, {MID_WALK_MOST, 8, 1}, {64, 8, 8}};
+} tiers[MID_TIERS] = {{16, 1, 1}, {256, 8, 1}, {MID_WALK_MOST, 8, 1}, {64, 8, 32}};
 enum { DOUBTS = MID_TIERS - 1 };
 #define DOUBTS_MOST 65536u
 

@@ -193,12 +193,12 @@ mid_verdict mid_walk_from(mid_walk *w, mid_handle suspect, uint32_t limit, uint3
     if (n == NULL)
         return MID_WALK_GONE;
     while (n != NULL) {
+        if (w->missing + missing_of(n) > w->explored + 1 + slack)
+            return MID_WALK_DOUBT;
         if (w->explored == limit || !explore(w, n))
             return outcome(w, false);
         if (w->missing == 0)
             return MID_WALK_GARBAGE;
-        if (w->missing > w->explored + slack)
-            return MID_WALK_DOUBT;
         n = next(w);
         if (n != NULL && was_met(w, n))
             return MID_WALK_ALIVE;

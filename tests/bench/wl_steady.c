@@ -3,7 +3,9 @@
  * into a histogram: that is the latency of the call, the reading included, and whatever else had to be done at that point.
  *
  * pairs: of every few pairs one is a cycle of two. acyclic: chains, which die by counting. rings: closed chains. lists: doubly
- * linked, of 1000. giant: rings of a hundredth of the live graph. All but lists refer to a live node with each node. */
+ * linked, of 1000. giant: rings of a hundredth of the live graph. Pairs and
+ * giants refer to a live node with each node, rings and what is acyclic with every eighth (--refer-every): each such reference costs
+ * a heap that counts a miss when it is made and one when it goes, whatever else it does. */
 #include "graph.h"
 #include "litter.h"
 
@@ -13,7 +15,7 @@ enum { LIST = 1000, GIANTS = 100 };
 struct churn {
     enum garbage form;
     uint32_t size; /* of a structure */
-    uint64_t cycle_every, dropped;
+    uint64_t cycle_every, refer_every, dropped;
     struct chain chain;
 };
 
@@ -22,7 +24,8 @@ static struct churn churn_of(const struct run *run)
     enum garbage form = (enum garbage)run_param(run, "garbage");
     uint32_t giant = (uint32_t)(run_param(run, "live") / GIANTS), ring = (uint32_t)run_param(run, "ring");
     uint32_t size = form == GARBAGE_PAIRS ? 2 : form == GARBAGE_LISTS ? LIST : form == GARBAGE_GIANT ? giant : ring;
-    return (struct churn){.form = form, .size = size ? size : 1, .cycle_every = run_param(run, "cycle-every")};
+    return (struct churn){.form = form, .size = size ? size : 1, .cycle_every = run_param(run, "cycle-every"),
+                          .refer_every = run_param(run, "refer-every")};
 }
 
 static void prepare(struct run *run)
@@ -71,6 +74,14 @@ static inline void add(be_heap *h, struct churn *c, be_ref node)
     drop(h, c);
 }
 
+/* Does the next node refer to a live one? */
+static int refers(const struct churn *c)
+{
+    if (c->form == GARBAGE_RINGS || c->form == GARBAGE_ACYCLIC)
+        return c->chain.count % c->refer_every == 0;
+    return c->form != GARBAGE_LISTS;
+}
+
 static void churn(struct run *run, be_type type, be_ref root, uint32_t live, struct random *random)
 {
     be_heap *h = run->heap;
@@ -79,7 +90,7 @@ static void churn(struct run *run, be_type type, be_ref root, uint32_t live, str
     uint64_t last = now_ns();
     for (uint64_t i = 1; i <= operations; i++) {
         be_ref node = node_make(h, type, (uint32_t)i);
-        if (c->form != GARBAGE_LISTS)
+        if (refers(c))
             be_init(h, node, A, be_share(h, graph_pick(h, root, random, live)));
         if (c->form == GARBAGE_PAIRS)
             add_to_pair(h, c, node, i);
