@@ -4,6 +4,8 @@
 #define DAY 86400000000u        /* a step of the clock counts as no more */
 #define WHOLE 100000u           /* one processor, in thousandths of a percent */
 #define COLLECT_NANOS 12u       /* a whole collection, for each object: see docs/design/pauses.md */
+#define OBJECT_BYTES 16u       /* of small ones, when nothing is known of them */
+#define GROWTH_LEAST (64u << 10)
 #define HELP_LEAST 20000u      /* proposals; or one in a hundred of what lives */
 #define SUSPECTS_MANY 512u
 #define PROPOSALS_MANY 4096u
@@ -107,7 +109,8 @@ static void measure(mid_pacer *p, const mid_snapshot *s, const mid_options *o)
 {
     uint64_t stop = scaled(s->live_objects, COLLECT_NANOS, 1000);
     p->objects = s->live_objects;
-    p->large = stop > (p->large ? o->collect_stop / 2 : o->collect_stop);
+    p->bytes = s->live_slot_bytes;
+    p->large = stop > (p->large ? o->collect_stop / 4 : o->collect_stop / 2); /* it grows until the collection */
 }
 
 static void observe(mid_pacer *p, const mid_snapshot *s, const mid_options *o)
@@ -177,7 +180,10 @@ mid_growth mid_collect_growth(const mid_pacer *p, const mid_options *o)
 {
     if (p->large)
         return (mid_growth){UINT64_MAX, 0};
-    return (mid_growth){scaled(most(o->growth_min, 1), p->backoff, 1), scaled(o->growth, p->backoff, 1)};
+    uint64_t room = minus(scaled(o->collect_stop, 1000, COLLECT_NANOS), p->objects); /* that a stop has time for */
+    uint64_t size = p->objects == 0 ? OBJECT_BYTES : most(p->bytes / p->objects, OBJECT_BYTES);
+    uint64_t most_of_all = o->growth_min == UINT64_MAX ? UINT64_MAX : most(scaled(room, size, 1), GROWTH_LEAST);
+    return (mid_growth){least(scaled(most(o->growth_min, 1), p->backoff, 1), most_of_all), scaled(o->growth, p->backoff, 1)};
 }
 
 static bool wants_collect(const mid_pacer *p, const mid_snapshot *s, const mid_options *o, bool idle, mid_work_plan *plan)
@@ -195,6 +201,15 @@ static bool wants_collect(const mid_pacer *p, const mid_snapshot *s, const mid_o
     plan->threshold = threshold;
     plan->budget = p->large ? 2 * o->slice : 0;
     return true;
+}
+
+/* A sweep is in no hurry, unless the heap has grown since it began, or there is no program to disturb. */
+static uint64_t sweep_duty(const mid_pacer *p, const mid_snapshot *s, const mid_options *o)
+{
+    uint64_t growth = minus(live_bytes(s), p->sweep_live), wanted = growth_wanted(p, s->live_at_collection, o);
+    if (s->mutator == MID_MUTATOR_NONE || growth / 2 >= wanted)
+        return WHOLE / 2;
+    return most(o->share * (WHOLE / 100) / (growth >= wanted ? 1 : 3), WHOLE / 100);
 }
 
 /* What was begun is finished; a heap that shrank meanwhile does not change that. */
@@ -301,7 +316,7 @@ static bool choose(mid_pacer *p, const mid_snapshot *s, const mid_options *o, bo
     if (!p->large && s->sweeping == MID_SWEEPS_NOT && wants_collect(p, s, o, idle, plan))
         return true;
     if (wants_sweep(p, s, o, idle, plan)) {
-        uint64_t longer = most(wait, rest(p, p->swept_at, p->swept_took, work_duty(s, o, idle)));
+        uint64_t longer = most(wait, rest(p, p->swept_at, p->swept_took, sweep_duty(p, s, o)));
         if (longer == 0)
             return true;
         *soonest = least(*soonest, longer);
@@ -344,6 +359,15 @@ mid_work_plan mid_decide(mid_pacer *p, const mid_snapshot *s, const mid_options 
 
 /* --- what came of it ------------------------------------------------------------------------------------------- */
 
+/* Looking for garbage where there is little is put off longer and longer. */
+static void weigh(mid_pacer *p, uint64_t freed, uint64_t growth)
+{
+    if (freed >= growth / 2)
+        p->backoff = 1;
+    else if (freed < growth / 10)
+        p->backoff = least(p->backoff * 2, BACKOFF_MOST);
+}
+
 static void collected(mid_pacer *p, const mid_work_plan *plan, const mid_outcome *out)
 {
     uint64_t before = live_bytes(&out->before), after = live_bytes(&out->after);
@@ -355,10 +379,8 @@ static void collected(mid_pacer *p, const mid_work_plan *plan, const mid_outcome
     }
     uint64_t freed = minus(before, after);
     p->refused_at = 0;
-    if (freed >= growth / 2)
-        p->backoff = 1;
-    else if (freed < growth / 10 && plan->trigger == MID_WHY_GROWTH)
-        p->backoff = least(p->backoff * 2, BACKOFF_MOST);
+    if (plan->trigger == MID_WHY_GROWTH || freed >= growth / 2)
+        weigh(p, freed, growth);
 }
 
 mid_work_plan mid_decide_collected(mid_pacer *p, const mid_own_collections *own, const mid_options *o)
@@ -373,6 +395,11 @@ mid_work_plan mid_decide_collected(mid_pacer *p, const mid_own_collections *own,
         .value = minus(own->live_before, own->live_at_collection),
         .threshold = growth_wanted(p, own->live_at_collection, o),
     };
+    if (plan.value < plan.threshold) {
+        plan.trigger = MID_WHY_SUSPECTS;
+        plan.value = own->suspects;
+        plan.threshold = own->suspects_most;
+    }
     collected(p, &plan, &out);
     p->refusals = 0; /* it has come to a safepoint */
     return plan;
@@ -415,8 +442,16 @@ static void swept(mid_pacer *p, const mid_outcome *out)
 {
     p->swept_at = p->time;
     p->swept_took = out->took;
-    if (out->after.sweeping == MID_SWEEPS_NOT)
-        p->refused_at = out->status == MID_OK ? 0 : live_bytes(&out->after);
+    if (out->before.sweeping == MID_SWEEPS_NOT) {
+        p->sweep_live = live_bytes(&out->before);
+        p->sweep_growth = minus(p->sweep_live, out->before.live_at_collection);
+    }
+    if (out->after.sweeping != MID_SWEEPS_NOT)
+        return;
+    p->refused_at = out->status == MID_OK ? 0 : live_bytes(&out->after);
+    uint64_t found = minus(p->sweep_live, out->after.live_at_collection);
+    if (out->status == MID_OK)
+        weigh(p, found, p->sweep_growth);
 }
 
 static void proved(mid_pacer *p, const mid_outcome *out)

@@ -46,10 +46,11 @@ typedef struct mid_pacer {
     uint64_t compact_at, compact_took; /* end and length of the last slice of compaction, ... */
     uint64_t work_at, work_took;       /* ... of the last slice of drain or trim */
 
-    uint64_t objects;    /* alive, as last seen */
+    uint64_t objects, bytes; /* alive in pools, as last seen */
     bool large;          /* a whole collection would take longer than collect-stop: cycles are proposed, and proved in slices */
     uint64_t proposed_at, proved_at; /* ends of the last slices, ... */
     uint64_t swept_at, swept_took;   /* ... and of a sweep's */
+    uint64_t sweep_live, sweep_growth; /* live bytes when the sweep began, and what they had grown by */
     uint64_t propose_after;          /* one failed: not before */
 
     uint64_t refusals; /* stops refused in a row */

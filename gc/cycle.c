@@ -424,6 +424,7 @@ mid_status mid_cycles_collect(mid_impl *me, mid_collect_result *result)
         status = sweep_run(&s, &result->freed);
         for (uint32_t id = 1; status == MID_OK && id <= heap->thread_count; id++)
             heap->threads[id]->pub.moved = 0;
+        MID_WRITE_(heap->candidates_left, (uint32_t)(s.candidates - s.garbage));
         result->candidates = s.candidates;
         result->garbage = s.garbage;
         mid_settle(me);

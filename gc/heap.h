@@ -191,6 +191,9 @@ struct mid_heap {
 
     /* suspect.c, propose.c */
     bool logging;            /* atomic: somebody looks at what is logged */
+    uint64_t suspected;      /* atomic: suspects logged since the last collection, about, ... */
+    uint32_t candidates_left; /* possibly cyclic objects that the last collection left alive */
+    uint32_t suspect_factor; /* ... and how reluctantly that calls for one */
     mid_list logged;         /* suspects that threads have handed over, */
     uint32_t logged_count;   /* ... and how many, atomic */
     uint32_t sweeps;         /* atomic: mid_sweeping */
@@ -426,6 +429,7 @@ bool mid_reclaim_idle(mid_impl *me);              /* short of memory: all that t
 
 /* --- suspect.c */
 void mid_suspects_give(mid_impl *me);             /* what it logged; forgotten if nobody looks at it */
+uint64_t mid_suspects_most(const mid_heap *heap);  /* so many call for a collection of a small heap */
 mid_status mid_list_room(mid_heap *heap, mid_list *list, uint32_t more); /* takes `memory` */
 void mid_list_free(mid_heap *heap, mid_list *list);
 static inline uint32_t *mid_list_at(const mid_list *list, uint32_t i)

@@ -63,7 +63,7 @@ MID_API void mid_service_resume(mid_heap *heap);
 MID_API bool mid_service_late(mid_heap *heap, char name[32]);
 
 /* A running mutator need not be stopped to collect: when its live bytes (slots and large blocks) have grown by `least` and by
- * `percent` of what the last collection left, whoever made that, it does so itself at its next safepoint, while what it just
+ * `percent` of what the last collection left, whoever made that, or suspects are many for so small a heap, it does so itself at its next safepoint, while what it just
  * dropped is still in its cache, and kicks afterwards. A `least` of UINT64_MAX, as at first: never. Any time. */
 MID_API void mid_service_set_growth(mid_heap *heap, uint64_t least, uint64_t percent);
 
@@ -73,6 +73,7 @@ typedef struct mid_own_collections {
     uint64_t times, freed, micros, longest;
     uint64_t live_at_collection; /* after the collection before */
     uint64_t live_before, live_after;
+    uint64_t suspects, suspects_most; /* the former may have been what called for it */
     mid_status status;
 } mid_own_collections;
 MID_API mid_own_collections mid_service_collected(mid_heap *heap);

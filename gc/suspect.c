@@ -3,7 +3,8 @@
  * An object whose count falls without reaching zero may have become part of a garbage cycle (Bacon and Rajan, "Concurrent cycle
  * collection in reference counted systems", ECOOP 2001: possible roots). Whoever takes the count away logs it, once: the suspect
  * bit says that it is logged, or was found alive so often that only a sweep will look at it again (propose.c). A log that is
- * full goes to the heap's; what there is no room for is left to the sweep as well. */
+ * full goes to the heap's; what there is no room for is left to the sweep as well. In a small heap, where nobody walks from them, so
+ * many suspects call for a collection, or twice as many as long as that finds little. */
 #include <string.h>
 
 #include "gc/heap.h"
@@ -29,13 +30,27 @@ void mid_list_free(mid_heap *heap, mid_list *list)
     list->count = 0;
 }
 
+/* A collection costs about as much as it leaves, and what the suspects led to. */
+uint64_t mid_suspects_most(const mid_heap *heap)
+{
+    uint64_t part = MID_READ_(heap->candidates_left) / 8u;
+    uint64_t least = heap->options.suspect_min;
+    return (part > least ? part : least) * (1u << heap->suspect_factor);
+}
+
 void mid_suspects_give(mid_impl *me)
 {
     mid_heap *heap = me->heap;
     uint32_t n = me->suspect_count;
     MID_WRITE_(me->suspect_count, 0);
-    if (n == 0 || !MID_READ_(heap->logging))
+    if (n == 0)
         return;
+    if (!MID_READ_(heap->logging)) {
+        uint64_t all = __atomic_add_fetch(&heap->suspected, n, __ATOMIC_RELAXED);
+        if (MID_READ_(heap->growth_least) != UINT64_MAX && all >= mid_suspects_most(heap))
+            mid_ask(me, MID_ASK_COLLECT);
+        return;
+    }
     mid_lock(heap);
     if (heap->logged.count < LOGGED_MOST && mid_list_room(heap, &heap->logged, n) == MID_OK) {
         memcpy(mid_list_at(&heap->logged, heap->logged.count), me->suspects, n * sizeof(mid_handle));

@@ -95,7 +95,19 @@ void mid_mine_unblock(void)
         }
 }
 
+#define SUSPECT_FACTOR_MOST 8u
+
 /* --- safepoints --------------------------------------------------------------------------------------------------------------- */
+
+/* Did they lead to as much garbage as there were of them? */
+static void weigh_suspects(mid_heap *heap, uint64_t suspects, uint64_t freed)
+{
+    if (freed >= suspects)
+        heap->suspect_factor -= heap->suspect_factor != 0;
+    else if (suspects >= mid_suspects_most(heap))
+        heap->suspect_factor += heap->suspect_factor < SUSPECT_FACTOR_MOST;
+    MID_WRITE_(heap->suspected, 0);
+}
 
 /* With the world stopped by it. */
 static void collect_now(mid_impl *me, uint64_t live_before)
@@ -104,11 +116,14 @@ static void collect_now(mid_impl *me, uint64_t live_before)
     mid_collect_result result;
     mid_own_collections now = {.times = heap->own.times + 1, .live_at_collection = heap->live_at_collection};
     now.live_before = live_before;
+    now.suspects = MID_READ_(heap->suspected);
+    now.suspects_most = mid_suspects_most(heap);
     MID_EMIT(heap, stop_begin);
     heap->stop_began = mid_thread_cpu_nanos();
     now.status = mid_cycles_collect(me, &result);
     mid_stop_recorded(heap, (mid_thread_cpu_nanos() - heap->stop_began) / 1000);
     now.live_after = mid_live_bytes(heap);
+    weigh_suspects(heap, now.suspects, result.freed);
     now.freed = heap->own.freed + result.freed;
     now.micros = heap->own.micros + result.micros;
     now.longest = heap->own.longest > result.micros ? heap->own.longest : result.micros;
@@ -116,16 +131,22 @@ static void collect_now(mid_impl *me, uint64_t live_before)
     mid_publish(me, true); /* before a service can ask: what it looks at next is of now */
 }
 
-/* It has grown by what a service set. If a thread does not come, the service will see to it. */
+static bool due(const mid_heap *heap, uint64_t live)
+{
+    bool served = MID_READ_(heap->growth_least) != UINT64_MAX;
+    return mid_grown(heap, live) || (served && MID_READ_(heap->suspected) >= mid_suspects_most(heap));
+}
+
+/* It has grown by what a service set, or suspects are many. If a thread does not come, the service will see to it. */
 static void collect_by_itself(mid_impl *me)
 {
     mid_heap *heap = me->heap;
-    if (!mid_grown(heap, mid_live_bytes(heap)))
+    if (!due(heap, mid_live_bytes(heap)))
         return; /* enough has died since */
     if (mid_world_stop(heap, me, heap->options.stop_wait, NULL) != MID_OK)
         return;
     uint64_t live = mid_live_bytes(heap);
-    if (mid_grown(heap, live)) /* nobody else was first */
+    if (due(heap, live)) /* nobody else was first */
         collect_now(me, live);
     mid_world_resume(heap);
 }

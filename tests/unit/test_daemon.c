@@ -755,7 +755,7 @@ TEST(attached_to_a_loop_in_another_thread)
 
 int main(void)
 {
-    setenv("MIDDEN_OPTIONS", "collect-stop=60s", 1); /* collections here are whole; test_propose.c has the others */
+    setenv("MIDDEN_OPTIONS", "collect-stop=60s,suspect-min=4294967295", 1); /* collections here are whole; test_propose.c has the others */
     event_set_mem_functions(event_malloc, event_realloc, free);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(arguments),

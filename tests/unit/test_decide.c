@@ -425,6 +425,7 @@ TEST(growth_of_a_running_program)
     };
     for (size_t i = 0; i < COUNT(rows); i++) {
         mid_options options = options_of(rows[i].options);
+        options.collect_stop = 60000000;
         mid_pacer pacer = fresh();
         pacer.backoff = rows[i].backoff;
         mid_growth growth = mid_collect_growth(&pacer, &options);
