@@ -24,7 +24,7 @@
  * `explored * weight` is least. */
 static const struct tier {
     uint32_t limit, slack, weight;
-} tiers[MID_TIERS] = {{16, 1, 1}, {256, 8, 1}, {MID_WALK_MOST, 8, 1}, {64, 8, 32}};
+} tiers[MID_TIERS] = {{MID_WALK_LEAST, 1, 1}, {256, 8, 1}, {MID_WALK_MOST, 8, 1}, {64, 8, 32}};
 enum { DOUBTS = MID_TIERS - 1 };
 #define DOUBTS_MOST 65536u
 
@@ -98,7 +98,7 @@ static void propose_set(mid_heap *heap)
         return;
     uint32_t size = 0;
     for (uint32_t i = 0; i < w->seen; i++) {
-        const mid_walk_node *n = &w->nodes[w->order[i]];
+        const mid_walk_node *n = &w->nodes[i];
         if (n->state != MID_NODE_EXPLORED)
             continue;
         *mid_list_at(&p->members, p->members.count + size++) = n->index * 2;
@@ -113,7 +113,7 @@ static void propose_set(mid_heap *heap)
 static void met(mid_walk *w)
 {
     for (uint32_t i = 0; i < w->seen; i++)
-        *mid_memo_of(w, w->nodes[w->order[i]].index) = w->nodes[w->order[i]].index * 2;
+        *mid_memo_of(w, w->nodes[i].index) = w->nodes[i].index * 2;
 }
 
 void mid_propose_one(mid_heap *heap, mid_handle suspect, unsigned tier)
@@ -126,7 +126,7 @@ void mid_propose_one(mid_heap *heap, mid_handle suspect, unsigned tier)
         return;
     }
     mid_verdict verdict = mid_walk_from(&p->walk, suspect, tiers[tier].limit, tiers[tier].slack);
-    uint32_t count = p->walk.seen == 0 ? 0 : p->walk.nodes[p->walk.order[0]].count;
+    uint32_t count = p->walk.seen == 0 ? 0 : p->walk.nodes[0].count;
     p->walked++;
     p->explored[tier] += p->walk.explored;
     if (verdict == MID_WALK_GARBAGE)

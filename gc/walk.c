@@ -8,6 +8,8 @@
  * at. When nothing is missing, what was explored is garbage: trial deletion (Christopher 1984; Lins 1992) without writing to
  * any object. Whatever is alive makes its successors live, so if the suspect lacks holders in the end nothing else explored
  * can be garbage either. */
+#include <string.h>
+
 #include "gc/walk.h"
 
 #include "gc/racing.h"
@@ -15,13 +17,13 @@
 #define ANNOUNCED 4u
 #define NEAR_MOST 3u /* holders that a near object lacks at most */
 
-static mid_walk_node *node_at(mid_walk *w, uint32_t index, uint32_t *at)
+/* Where the hash table has, or is to have, an index. */
+static uint32_t *slot_of(mid_walk *w, uint32_t index)
 {
-    uint32_t i = index * 2654435761u >> 7 & w->mask;
-    while (w->nodes[i].index != 0 && w->nodes[i].index != index)
-        i = (i + 1) & w->mask;
-    *at = i;
-    return &w->nodes[i];
+    uint32_t mask = w->limit * 8 - 1, i = index * 2654435761u >> 7 & mask;
+    while (w->slots[i] != 0 && w->nodes[w->slots[i] - 1].index != index)
+        i = (i + 1) & mask;
+    return &w->slots[i];
 }
 
 static uint32_t missing_of(const mid_walk_node *n)
@@ -30,12 +32,12 @@ static uint32_t missing_of(const mid_walk_node *n)
 }
 
 /* The node of a live, mortal, possibly cyclic object; null for anything else. A new one is not yet on a stack. */
-static mid_walk_node *see(mid_walk *w, mid_handle value, uint32_t *at, bool *is_new)
+static mid_walk_node *see(mid_walk *w, mid_handle value, bool *is_new)
 {
-    mid_walk_node *n = node_at(w, value / 2, at);
-    *is_new = n->index == 0;
+    uint32_t *slot = slot_of(w, value / 2);
+    *is_new = *slot == 0;
     if (!*is_new)
-        return n;
+        return &w->nodes[*slot - 1];
     if (!mid_in_table(w->heap, value))
         return NULL;
     const mid_entry *entry = mid_entry_at(w->heap, value);
@@ -45,10 +47,10 @@ static mid_walk_node *see(mid_walk *w, mid_handle value, uint32_t *at, bool *is_
     int64_t count = mid_total(entry);
     if (count <= 0)
         return NULL;
-    *n = (mid_walk_node){value / 2, 0, (uint32_t)count, MID_NODE_SEEN};
+    w->nodes[w->seen] = (mid_walk_node){value / 2, 0, (uint32_t)count, MID_NODE_SEEN};
     __builtin_prefetch(mid_address(entry));
-    w->order[w->seen++] = *at;
-    return n;
+    *slot = ++w->seen;
+    return &w->nodes[w->seen - 1];
 }
 
 /* By a walk before this one, to which nothing came of it: what it belongs to is that one's to find. */
@@ -60,11 +62,11 @@ static bool was_met(mid_walk *w, const mid_walk_node *n)
 static bool meet(void *context, mid_handle value)
 {
     mid_walk *w = context;
-    uint32_t at;
     bool is_new;
-    mid_walk_node *n = see(w, value, &at, &is_new);
+    mid_walk_node *n = see(w, value, &is_new);
     if (n == NULL)
         return true;
+    uint32_t at = (uint32_t)(n - w->nodes);
     n->found++;
     if (n->found > n->count) {
         w->odd = true; /* it changed meanwhile */
@@ -143,11 +145,10 @@ static bool explore(mid_walk *w, mid_walk_node *n)
 static bool hold(void *context, mid_handle value)
 {
     mid_walk *w = context;
-    uint32_t at;
-    mid_walk_node *n = node_at(w, value / 2, &at);
-    if (n->index != 0 && n->state == MID_NODE_EXPLORED) {
-        n->state = MID_NODE_HELD;
-        w->near[w->near_count++] = at;
+    uint32_t slot = *slot_of(w, value / 2);
+    if (slot != 0 && w->nodes[slot - 1].state == MID_NODE_EXPLORED) {
+        w->nodes[slot - 1].state = MID_NODE_HELD;
+        w->near[w->near_count++] = slot - 1;
     }
     return true;
 }
@@ -156,15 +157,15 @@ static mid_verdict judge(mid_walk *w)
 {
     w->near_count = 0;
     for (uint32_t i = 0; i < w->seen; i++) {
-        mid_walk_node *n = &w->nodes[w->order[i]];
+        mid_walk_node *n = &w->nodes[i];
         if (n->state == MID_NODE_EXPLORED && n->found != n->count) {
             n->state = MID_NODE_HELD;
-            w->near[w->near_count++] = w->order[i];
+            w->near[w->near_count++] = i;
         }
     }
     while (w->near_count != 0)
         refs_of(w, w->nodes[w->near[--w->near_count]].index, hold);
-    return w->nodes[w->order[0]].state == MID_NODE_EXPLORED ? MID_WALK_GARBAGE : MID_WALK_ALIVE;
+    return w->nodes[0].state == MID_NODE_EXPLORED ? MID_WALK_GARBAGE : MID_WALK_ALIVE;
 }
 
 static mid_verdict outcome(mid_walk *w, bool exhausted)
@@ -173,29 +174,34 @@ static mid_verdict outcome(mid_walk *w, bool exhausted)
         return MID_WALK_STILL;
     if (w->odd)
         return MID_WALK_ALIVE;
-    const mid_walk_node *first = &w->nodes[w->order[0]];
+    const mid_walk_node *first = &w->nodes[0];
     if (first->found == first->count)
         return w->missing == 0 ? MID_WALK_GARBAGE : judge(w);
     return exhausted ? MID_WALK_ALIVE : MID_WALK_MORE;
 }
 
-mid_verdict mid_walk_from(mid_walk *w, mid_handle suspect, uint32_t limit, uint32_t slack)
+/* Where nearly everything is accounted for (a long list, and not the middle of a graph), more of the same will do. */
+static bool go_further(mid_walk *w)
 {
-    uint32_t at;
+    if (w->limit == MID_WALK_MOST || w->credit <= 0 || w->missing * 4 > w->explored)
+        return false;
+    memset(w->slots, 0, w->limit * 8 * sizeof *w->slots);
+    w->limit = w->limit * 16 < MID_WALK_MOST ? w->limit * 16 : MID_WALK_MOST;
+    for (uint32_t i = 0; i < w->seen; i++)
+        *slot_of(w, w->nodes[i].index) = i + 1;
+    return true;
+}
+
+static mid_verdict walk(mid_walk *w, mid_handle suspect, uint32_t slack)
+{
     bool is_new;
-    w->limit = limit;
-    w->mask = limit * 8 - 1;
-    w->explored = 0;
-    w->missing = 0;
-    w->odd = w->needs_still = false;
-    w->closed_count = w->near_count = w->far_count = 0;
-    mid_walk_node *n = see(w, suspect, &at, &is_new);
+    mid_walk_node *n = see(w, suspect, &is_new);
     if (n == NULL)
         return MID_WALK_GONE;
     while (n != NULL) {
         if (w->missing + missing_of(n) > w->explored + 1 + slack)
             return MID_WALK_DOUBT;
-        if (w->explored == limit || !explore(w, n))
+        if ((w->explored == w->limit && !go_further(w)) || !explore(w, n))
             return outcome(w, false);
         if (w->missing == 0)
             return MID_WALK_GARBAGE;
@@ -206,9 +212,22 @@ mid_verdict mid_walk_from(mid_walk *w, mid_handle suspect, uint32_t limit, uint3
     return outcome(w, true);
 }
 
+mid_verdict mid_walk_from(mid_walk *w, mid_handle suspect, uint32_t limit, uint32_t slack)
+{
+    w->limit = limit;
+    w->explored = 0;
+    w->missing = 0;
+    w->odd = w->needs_still = false;
+    w->closed_count = w->near_count = w->far_count = 0;
+    mid_verdict verdict = walk(w, suspect, slack);
+    w->credit += w->explored <= limit ? 2 * (int64_t)w->explored : (int64_t)limit - w->explored;
+    if (w->credit > (int64_t)MID_WALK_MOST)
+        w->credit = MID_WALK_MOST;
+    return verdict;
+}
+
 void mid_walk_clear(mid_walk *w)
 {
-    for (uint32_t i = 0; i < w->seen; i++)
-        w->nodes[w->order[i]].index = 0;
+    memset(w->slots, 0, w->limit * 8 * sizeof *w->slots);
     w->seen = 0;
 }

@@ -14,33 +14,34 @@ typedef enum mid_verdict {
 } mid_verdict;
 
 typedef struct mid_walk_node {
-    uint32_t index; /* in the table; 0: free */
+    uint32_t index; /* in the table */
     uint32_t found; /* references to it from what was explored */
     uint32_t count; /* as it was when first seen */
     uint32_t state;
 } mid_walk_node;
 enum { MID_NODE_SEEN, MID_NODE_EXPLORED, MID_NODE_HELD };
 
+#define MID_WALK_LEAST 16u
 #define MID_WALK_MOST 4096u /* objects explored at most */
 #define MID_MEMO 16384u
 
-/* The memory of walks, one after another. About 1 MiB, touched as far as walks go. */
+/* The memory of walks, one after another. About half a MiB, touched as far as walks go. */
 typedef struct mid_walk {
     mid_heap *heap;
     bool still;       /* the world stands */
-    uint32_t mask;    /* of `nodes`, for this walk */
-    uint32_t seen, explored, limit, announced;
-    uint64_t missing; /* counts of explored objects that nothing explored accounts for */
     bool odd, needs_still;
-    uint32_t closed_count, near_count, far_count;
+    uint32_t seen, explored, limit, announced;
+    int64_t credit;   /* objects that walks may explore beyond their limits: short walks earn it */
+    uint64_t missing; /* counts of explored objects that nothing explored accounts for */
     uint32_t memo[MID_MEMO]; /* of walks before this one: index * 2 + whether it is proposed; else it was met, and nothing came of it */
-    mid_walk_node nodes[MID_WALK_MOST * 8];
-    uint32_t order[MID_WALK_MOST * 4];                       /* where in `nodes` they are, as they were seen */
+    mid_walk_node nodes[MID_WALK_MOST * 4];  /* what was seen, in that order */
+    uint32_t slots[MID_WALK_MOST * 8];       /* by a hash of the index: 1 + where in `nodes`; limit * 8 are in use */
+    uint32_t closed_count, near_count, far_count;
     uint32_t closed[MID_WALK_MOST * 4], near[MID_WALK_MOST * 4], far[MID_WALK_MOST * 4]; /* stacks, of the same */
 } mid_walk;
 
-/* Look at no more than `limit` objects (a power of two, 16 to MID_WALK_MOST), and no further when they lack more holders than
- * one each and `slack`. Afterwards nodes[order[0 .. seen)] tell what was
+/* Look at no more than `limit` objects (a power of two, MID_WALK_LEAST to MID_WALK_MOST), or further while little is missing and
+ * there is credit; and no further when they lack more holders than one each and `slack`. Afterwards nodes[0 .. seen) tell what was
  * seen, until mid_walk_clear; garbage are those explored and not held. */
 mid_verdict mid_walk_from(mid_walk *walk, mid_handle suspect, uint32_t limit, uint32_t slack);
 /* Prefetch what a walk from here looks at first: the suspect's entry and object should be at hand. */
