@@ -7,6 +7,8 @@
 #define OBJECT_BYTES 16u       /* of small ones, when nothing is known of them */
 #define GROWTH_LEAST (64u << 10)
 #define HELP_LEAST 20000u      /* proposals; or one in a hundred of what lives */
+#define RESOLVE_REST 20u       /* times what the last sweep took */
+#define SLOTS_AN_OBJECT 8u     /* that many slots of an array take as long as an object */
 #define SUSPECTS_MANY 512u
 #define PROPOSALS_MANY 4096u
 #define OVERDUE 2u              /* thresholds passed before a running mutator is stopped to collect */
@@ -107,7 +109,7 @@ static uint64_t kept_while_allocating(const mid_snapshot *s, const mid_options *
 
 static void measure(mid_pacer *p, const mid_snapshot *s, const mid_options *o)
 {
-    uint64_t stop = scaled(s->live_objects, COLLECT_NANOS, 1000);
+    uint64_t stop = scaled(s->live_objects + s->array_slots / SLOTS_AN_OBJECT, COLLECT_NANOS, 1000);
     p->objects = s->live_objects;
     p->bytes = s->live_slot_bytes;
     p->large = stop > (p->large ? o->collect_stop / 4 : o->collect_stop / 2); /* it grows until the collection */
@@ -212,12 +214,26 @@ static uint64_t sweep_duty(const mid_pacer *p, const mid_snapshot *s, const mid_
     return most(o->share * (WHOLE / 100) / (growth >= wanted ? 1 : 3), WHOLE / 100);
 }
 
+/* Not again and again: a sweep that found nothing costs as much. */
+static bool wants_resolve(const mid_pacer *p, const mid_snapshot *s, const mid_options *o, mid_work_plan *plan)
+{
+    if (s->unresolved == 0 || p->time - p->swept_at < scaled(p->swept_all, RESOLVE_REST, 1))
+        return false;
+    plan->action = MID_ACT_SWEEP;
+    plan->trigger = MID_WHY_SUSPECTS;
+    plan->value = s->unresolved;
+    plan->threshold = 1;
+    plan->budget = 2 * o->slice;
+    return true;
+}
+
 /* What was begun is finished; a heap that shrank meanwhile does not change that. */
 static bool wants_sweep(const mid_pacer *p, const mid_snapshot *s, const mid_options *o, bool idle, mid_work_plan *plan)
 {
-    if (s->sweeping == MID_SWEEPS_NOT) /* suspects first: they may explain the growth */
-        return p->large && s->suspects - s->suspects_held < SUSPECTS_MANY && s->proposals < PROPOSALS_MANY &&
-               wants_collect(p, s, o, idle, plan);
+    if (s->sweeping == MID_SWEEPS_NOT) { /* suspects first: they may explain the growth */
+        bool walked = s->suspects - s->suspects_held < SUSPECTS_MANY && s->proposals < PROPOSALS_MANY;
+        return p->large && walked && (wants_collect(p, s, o, idle, plan) || wants_resolve(p, s, o, plan));
+    }
     plan->action = s->sweeping == MID_SWEEPS_RUNNING ? MID_ACT_SWEEP : MID_ACT_PROVE;
     plan->trigger = MID_WHY_GROWTH;
     plan->value = live_bytes(s);
@@ -442,6 +458,7 @@ static void swept(mid_pacer *p, const mid_outcome *out)
 {
     p->swept_at = p->time;
     p->swept_took = out->took;
+    p->swept_all = out->took + (out->before.sweeping == MID_SWEEPS_NOT ? 0 : p->swept_all);
     if (out->before.sweeping == MID_SWEEPS_NOT) {
         p->sweep_live = live_bytes(&out->before);
         p->sweep_growth = minus(p->sweep_live, out->before.live_at_collection);

@@ -49,7 +49,8 @@ typedef struct mid_pacer {
     uint64_t objects, bytes; /* alive in pools, as last seen */
     bool large;          /* a whole collection would take longer than collect-stop: cycles are proposed, and proved in slices */
     uint64_t proposed_at, proved_at; /* ends of the last slices, ... */
-    uint64_t swept_at, swept_took;   /* ... and of a sweep's */
+    uint64_t swept_at, swept_took;   /* ... and of a sweep's, ... */
+    uint64_t swept_all;              /* ... whose slices took so long together */
     uint64_t sweep_live, sweep_growth; /* live bytes when the sweep began, and what they had grown by */
     uint64_t propose_after;          /* one failed: not before */
 

@@ -268,6 +268,8 @@ mid_status mid_compact_run(mid_impl *me, uint64_t budget_micros, mid_compact_res
     add_up(heap, &plan->result.pools_after, &plan->result.pools_optimal);
     plan->result.micros = (mid_thread_cpu_nanos() - start) / 1000;
     heap->counts.compactions += status == MID_OK;
+    if (plan->result.moved_objects != 0)
+        __atomic_fetch_add(&heap->moves, 1, __ATOMIC_RELEASE);
     heap->counts.moved_objects += plan->result.moved_objects;
     heap->counts.moved_bytes += plan->result.moved_bytes;
     heap->counts.compact_micros += plan->result.micros;

@@ -430,7 +430,7 @@ mid_status mid_cycles_collect(mid_impl *me, mid_collect_result *result)
         mid_settle(me);
     }
     result->micros = (mid_thread_cpu_nanos() - began) / 1000;
-    heap->touched += result->freed != 0;
+    heap->touched += result->garbage != 0;
     heap->counts.collections++;
     heap->counts.collected_objects += result->freed;
     heap->counts.collect_micros += result->micros;
@@ -445,6 +445,6 @@ mid_status mid_cycles_prove(mid_impl *me, const mid_handle *set, uint32_t count,
     sweep s = {.heap = heap, .me = me, .list = set, .count = count};
     mid_status status = sweep_run(&s, freed);
     heap->counts.collected_objects += *freed;
-    heap->touched += *freed != 0; /* members of a set on trial, perhaps */
+    heap->touched += s.garbage != 0; /* freed or condemned: members of a set on trial, perhaps */
     return status;
 }

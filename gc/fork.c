@@ -50,14 +50,12 @@ static mid_impl *current(mid_heap *heap)
     return thread == NULL ? NULL : mid_impl_of(thread);
 }
 
-/* Stopped or not, `lock`, `memory` and the rest are held afterwards. `proposing` first: its holder takes `memory` and waits for
- * nobody. */
+/* Stopped or not, `lock`, `memory` and the rest are held afterwards. */
 static void before_one(mid_heap *heap)
 {
     mid_impl *self = current(heap);
     if (self != NULL && self->in_region)
         self = NULL; /* it sleeps, and is claimed like others */
-    mid_propose_lock(heap);
     bool stands = mid_world_stop(heap, self, heap->options.fork_wait, NULL) == MID_OK;
     if (!stands)
         mid_world_hold(heap);
@@ -74,6 +72,8 @@ static void before(void)
     mid_mine_block(); /* another thread forks, perhaps, and waits for this one */
     pthread_mutex_lock(&heaps_lock);
     mid_mine_unblock();
+    for (mid_heap *heap = heaps; heap != NULL; heap = heap->next_heap)
+        mid_propose_lock(heap); /* of all, before any stands: its holder may be wanted in another */
     for (mid_heap *heap = heaps; heap != NULL; heap = heap->next_heap)
         before_one(heap);
 }

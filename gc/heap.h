@@ -109,6 +109,7 @@ typedef struct mid_impl {
     uint32_t finalizing;     /* inside finalizers: collection, compaction, detach and close are refused */
     mid_handle finalizes;    /* the object whose finalizer runs, ... */
     bool condemned;          /* ... and whether it is one of the condemned */
+    bool whole;              /* it settles everything now: nothing is left to a trial */
 
     /* share.c */
     mid_handle outbox[MID_OUTBOX]; /* others' objects of which this thread released more than the others had counted */
@@ -198,6 +199,9 @@ struct mid_heap {
     uint32_t logged_count;   /* ... and how many, atomic */
     uint32_t sweeps;         /* atomic: mid_sweeping */
     uint32_t help_at;        /* atomic: proposals at which mutators lend the service a hand; 0: never */
+    uint64_t array_slots, array_bytes; /* atomic: references in blocks outside pools, when a sweep last saw them, and their bytes then */
+    uint32_t unresolved;     /* atomic: suspects of which walks could not tell, sets given up, since a sweep began */
+    uint32_t moves;          /* atomic: slices of compaction that moved something */
     uint32_t touched;        /* atomic: watched objects that somebody counted or stored */
     bool watching;           /* objects are watched: no thread is `alone` */
     bool committed;          /* the watched set is garbage, and is being freed */
@@ -432,6 +436,7 @@ void mid_suspects_give(mid_impl *me);             /* what it logged; forgotten i
 uint64_t mid_suspects_most(const mid_heap *heap);  /* so many call for a collection of a small heap */
 mid_status mid_list_room(mid_heap *heap, mid_list *list, uint32_t more); /* takes `memory` */
 void mid_list_free(mid_heap *heap, mid_list *list);
+void mid_array_drop(mid_heap *heap, mid_array *array);
 static inline uint32_t *mid_list_at(const mid_list *list, uint32_t i)
 {
     return (uint32_t *)list->memory.data + i;

@@ -94,10 +94,14 @@ mid_status mid_prove(mid_impl *me, uint64_t budget_micros, uint64_t *freed)
     if (heap->proposer != NULL) {
         all = age_suspects(heap, deadline - budget_micros / 4 * 3);
         all = prove_sets(me, deadline, freed) && all && walk_still(heap, deadline);
-        if (all && MID_READ_(heap->sweeps) >= MID_SWEEPS_STOPPED)
-            *freed += mid_sweep_still(me, deadline);
-        mid_proposer_count(heap);
+        if (all && MID_READ_(heap->sweeps) >= MID_SWEEPS_STOPPED) {
+            uint64_t swept = mid_sweep_still(me, deadline);
+            MID_COUNT(heap, collected_objects, swept);
+            *freed += swept;
+        }
+        me->pub.moved |= 1; /* fewer suspects than there may be garbage: who collects the whole heap must look at it */
     }
+    mid_proposer_count(heap);
     pthread_mutex_unlock(&heap->proposing);
     return all ? MID_OK : MID_MORE;
 }

@@ -67,6 +67,9 @@ void mid_proposer_close(mid_heap *heap)
     mid_uncharge(&heap->alloc, MID_IN_META, bytes);
     mid_unlock(heap);
     heap->proposer = NULL;
+    mid_proposer_count(heap);
+    MID_WRITE_(heap->logged_count, 0);
+    MID_WRITE_(heap->sweeps, MID_SWEEPS_NOT);
 }
 
 /* --- what comes of a walk --------------------------------------------------------------------------------------------- */
@@ -116,6 +119,18 @@ static void met(mid_walk *w)
         *mid_memo_of(w, w->nodes[i].index) = w->nodes[i].index * 2;
 }
 
+/* Once more, and further. False: that was it. */
+static bool walk_later(mid_heap *heap, mid_handle suspect, unsigned tier, mid_verdict verdict)
+{
+    mid_proposer *p = heap->proposer;
+    if (verdict == MID_WALK_DOUBT)
+        return tier == 0 && p->todo[DOUBTS].count < DOUBTS_MOST && push(heap, &p->todo[DOUBTS], suspect);
+    if (tier + 1 < DOUBTS)
+        return push(heap, &p->todo[tier + 1], suspect);
+    __atomic_fetch_add(&heap->unresolved, 1, __ATOMIC_RELAXED);
+    return false;
+}
+
 void mid_propose_one(mid_heap *heap, mid_handle suspect, unsigned tier)
 {
     mid_proposer *p = heap->proposer;
@@ -135,11 +150,7 @@ void mid_propose_one(mid_heap *heap, mid_handle suspect, unsigned tier)
         push(heap, &p->still, suspect);
     else if (verdict != MID_WALK_GONE)
         met(&p->walk);
-    if (verdict == MID_WALK_DOUBT && tier == 0 && p->todo[DOUBTS].count < DOUBTS_MOST)
-        push(heap, &p->todo[DOUBTS], suspect);
-    else if (verdict == MID_WALK_MORE && tier + 1 < DOUBTS)
-        push(heap, &p->todo[tier + 1], suspect);
-    else if (verdict == MID_WALK_MORE || verdict == MID_WALK_DOUBT || verdict == MID_WALK_ALIVE)
+    if (verdict == MID_WALK_ALIVE || ((verdict == MID_WALK_MORE || verdict == MID_WALK_DOUBT) && !walk_later(heap, suspect, tier, verdict)))
         was_alive(heap, suspect | (verdict == MID_WALK_DOUBT), count);
     mid_walk_clear(&p->walk);
 }
@@ -147,6 +158,11 @@ void mid_propose_one(mid_heap *heap, mid_handle suspect, unsigned tier)
 void mid_proposer_count(mid_heap *heap)
 {
     const mid_proposer *p = heap->proposer;
+    if (p == NULL) {
+        MID_WRITE_(heap->todo_count, 0);
+        MID_WRITE_(heap->found_count, 0);
+        return;
+    }
     uint32_t todo = p->batch.count - p->batch_next;
     for (unsigned tier = 0; tier < MID_TIERS; tier++)
         todo += p->todo[tier].count;

@@ -1,6 +1,7 @@
 /* gc/resize.c: another number of items under the same handle. */
 #include <string.h>
 
+#include "gc/count.h"
 #include "gc/refs.h"
 
 /* Let `handle` live in the slot that `other` (free, just taken) is bound to, and bind `other` to where it was. */
@@ -220,6 +221,7 @@ mid_status mid_resize(mid_thread *thread, mid_handle object, size_t items)
     if (items > UINT32_MAX || items > (((size_t)1 << 40) - type->size) / type->item_size)
         return MID_ESIZE;
     size_t size = type->size + items * type->item_size;
+    mid_touch(me, entry, MID_READ_(entry->count)); /* it may move */
     status = locked(me, object, type, items, size);
     while (short_of_memory(me, status))
         status = locked(me, object, type, items, size);

@@ -291,6 +291,9 @@ void mid_service_snapshot(mid_heap *heap, mid_snapshot *into)
         into->suspects_held += MID_READ_(heap->threads[id]->suspect_count);
     into->suspects = MID_READ_(heap->logged_count) + MID_READ_(heap->todo_count) + into->suspects_held;
     into->proposals = MID_READ_(heap->found_count);
+    uint64_t seen = MID_READ_(heap->array_bytes);
+    into->array_slots = MID_READ_(heap->array_slots) + (into->large_bytes > seen ? into->large_bytes - seen : 0) / sizeof(mid_slot);
+    into->unresolved = MID_READ_(heap->unresolved);
     into->sweeping = (mid_sweeping)MID_READ_(heap->sweeps);
     into->mutator = mutators(heap);
     into->waiting_objects = mid_waiting(heap);

@@ -38,6 +38,8 @@ typedef struct mid_snapshot {
     uint64_t suspects;           /* logged and not yet walked from */
     uint64_t suspects_held;      /* of them, in the threads' own logs: a stop brings them in */
     uint64_t proposals;          /* what a stop has to prove, or to put straight */
+    uint64_t array_slots;        /* references in large blocks, at most */
+    uint64_t unresolved;         /* suspects of which no walk could tell: a sweep can */
     mid_sweeping sweeping;
 } mid_snapshot;
 

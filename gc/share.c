@@ -413,16 +413,17 @@ void mid_escape_(mid_thread *thread, mid_handle value)
 #define SIBLINGS 64u
 
 typedef struct siblings {
-    mid_heap *heap;
+    mid_impl *me;
     const mid_slot *at;
     mid_handle handle[SIBLINGS];
     unsigned count;
     bool passed; /* `at` was seen: those that follow it are likely next */
 } siblings;
 
-static bool mark(mid_heap *heap, mid_handle value, uint32_t flag, uint32_t if_set)
+static bool mark(mid_impl *me, mid_handle value, uint32_t flag, uint32_t if_set)
 {
-    mid_entry *entry = mid_entry_at(heap, value);
+    mid_entry *entry = mid_entry_at(me->heap, value);
+    mid_touch(me, entry, MID_READ_(entry->count));
     uint32_t seen = __atomic_load_n(&entry->shared, __ATOMIC_ACQUIRE);
     do
         if (!(seen & MID_LIVE_) || (seen & (MID_ESCAPED_ | MID_MERGED_)) || (seen & if_set) != if_set)
@@ -438,21 +439,21 @@ static void consider(void *context, mid_slot *slot)
     if (!s->passed || s->count == SIBLINGS)
         return;
     mid_handle value = __atomic_load_n(&slot->bits_, __ATOMIC_ACQUIRE);
-    if (mid_is_object_(value) && mark(s->heap, value, MID_ESCAPING_, 0))
+    if (mid_is_object_(value) && mark(s->me, value, MID_ESCAPING_, 0))
         s->handle[s->count++] = value;
 }
 
 static void siblings_of(siblings *s, mid_handle holder)
 {
-    mid_entry *entry = mid_entry_at(s->heap, holder);
-    const mid_type_info *type = mid_type_of_entry(s->heap, entry);
+    mid_entry *entry = mid_entry_at(s->me->heap, holder);
+    const mid_type_info *type = mid_type_of_entry(s->me->heap, entry);
     mid_slot *items = type->items_are_refs ? mid_item_slots(type, mid_address(entry)) : NULL;
     if (items != NULL && s->at >= items) {
         size_t from = (size_t)(s->at - items), end = mid_items(type, mid_address(entry));
         for (size_t i = from; i < end && i < from + SIBLINGS; i++)
             consider(s, items + i);
     } else if (type->trace == NULL) {
-        mid_refs_fixed(s->heap, type, mid_address(entry), consider, s);
+        mid_refs_fixed(s->me->heap, type, mid_address(entry), consider, s);
     } else {
         consider(s, (mid_slot *)s->at);
     }
@@ -464,7 +465,7 @@ static void siblings_of(siblings *s, mid_handle holder)
 static void force_escape(mid_impl *me, mid_handle holder, const mid_slot *at)
 {
     mid_heap *heap = me->heap;
-    siblings s = {.heap = heap, .at = at};
+    siblings s = {.me = me, .at = at};
     pthread_mutex_lock(&heap->escapes);
     siblings_of(&s, holder);
     if (s.count != 0)
@@ -473,7 +474,7 @@ static void force_escape(mid_impl *me, mid_handle holder, const mid_slot *at)
         for (uint32_t id = 1; id <= mid_thread_places(heap); id++)
             while (__atomic_load_n(&heap->threads[id]->pub.dying, __ATOMIC_ACQUIRE) == s.handle[i] && heap->threads[id] != me)
                 mid_yield();
-        mark(heap, s.handle[i], MID_ESCAPED_, MID_ESCAPING_);
+        mark(me, s.handle[i], MID_ESCAPED_, MID_ESCAPING_);
     }
     pthread_mutex_unlock(&heap->escapes);
     MID_COUNT(heap, escapes_forced, s.count != 0);

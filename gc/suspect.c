@@ -10,6 +10,7 @@
 #include "gc/heap.h"
 
 #define LOGGED_MOST (1u << 20)
+#define UNMAP_PIECE ((size_t)1 << 20)
 
 mid_status mid_list_room(mid_heap *heap, mid_list *list, uint32_t more)
 {
@@ -22,11 +23,30 @@ mid_status mid_list_room(mid_heap *heap, mid_list *list, uint32_t more)
     return status;
 }
 
+/* In pieces: to unmap much takes long, and `memory` is wanted by all. */
+void mid_array_drop(mid_heap *heap, mid_array *array)
+{
+    mid_alloc *a = &heap->alloc;
+    while (array->bytes > UNMAP_PIECE) {
+        mid_lock(heap);
+        size_t less = array->bytes - UNMAP_PIECE;
+        void *data = a->os.remap(a->os.ctx, array->data, array->bytes, less);
+        if (data != NULL) {
+            mid_uncharge(a, MID_IN_META, UNMAP_PIECE);
+            *array = (mid_array){data, less};
+        }
+        mid_unlock(heap);
+        if (data == NULL)
+            break;
+    }
+    mid_lock(heap);
+    mid_array_free(a, array);
+    mid_unlock(heap);
+}
+
 void mid_list_free(mid_heap *heap, mid_list *list)
 {
-    mid_lock(heap);
-    mid_array_free(&heap->alloc, &list->memory);
-    mid_unlock(heap);
+    mid_array_drop(heap, &list->memory);
     list->count = 0;
 }
 

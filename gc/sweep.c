@@ -22,9 +22,7 @@ void mid_sweep_next(mid_sweep *s, mid_sweep_step step)
 void mid_sweep_end(mid_sweep *s)
 {
     mid_heap *heap = s->heap;
-    mid_lock(heap);
-    mid_array_free(&heap->alloc, &s->marks);
-    mid_unlock(heap);
+    mid_array_drop(heap, &s->marks);
     mid_list_free(heap, &s->set);
     mid_list_free(heap, &s->dropped);
     mid_list_free(heap, &s->later);
@@ -40,7 +38,8 @@ mid_status mid_sweep_open(mid_sweep *s)
     mid_unlock(heap);
     s->stack = MID_SWEEP_END;
     s->rounds = 0;
-    s->rejudged = s->waits = false;
+    s->rejudged = s->waits = s->large = s->spoiled = false;
+    s->later_item = 0;
     s->set.count = s->dropped.count = s->later.count = 0;
     return status;
 }
@@ -48,9 +47,11 @@ mid_status mid_sweep_open(mid_sweep *s)
 static void begin(mid_sweep *s)
 {
     mid_heap *heap = s->heap;
+    MID_WRITE_(heap->unresolved, 0);
     s->live_bytes = mid_live_bytes(heap);
-    s->live_objects = 0;
+    s->live_objects = s->array_slots = 0;
     mid_lock(heap);
+    s->large_bytes = heap->alloc.large_live;
     for (unsigned i = 0; i < MID_CLASSES; i++)
         s->live_objects += mid_live_slots(heap, i);
     mid_unlock(heap);
@@ -102,6 +103,7 @@ static void subtract(mid_sweep *s)
             continue;
         }
         *mid_sweep_mark(s, s->at) |= MID_SWEEP_MEMBER;
+        s->array_slots += MID_READ_(entry->word) & MID_F_LARGE ? MID_RACING_PIECE : 0;
         if (!piece_of(s, s->at, count_one))
             return;
         s->at++;
@@ -175,6 +177,7 @@ static void gather(mid_sweep *s)
     for (uint32_t n = 0; n < PIECE && s->at < s->end; n++, s->at++) {
         if (!mid_sweep_member(s, s->at * 2))
             continue;
+        s->large |= (MID_READ_(s->heap->table[s->at].word) & MID_F_LARGE) != 0;
         if (mid_entry_live(s->heap->table + s->at) && mid_list_room(s->heap, &s->set, 1) == MID_OK)
             *mid_list_at(&s->set, s->set.count++) = s->at * 2;
         else
@@ -186,8 +189,10 @@ static void gather(mid_sweep *s)
     /* Growth counts from what was alive when it began: what has become garbage since is the next one's. */
     uint64_t garbage = s->live_objects == 0 ? 0 : (uint64_t)((unsigned __int128)s->live_bytes * s->set.count / s->live_objects);
     MID_WRITE_(s->heap->live_at_collection, garbage < s->live_bytes ? s->live_bytes - garbage : 0);
+    MID_WRITE_(s->heap->array_slots, s->array_slots);
+    MID_WRITE_(s->heap->array_bytes, s->large_bytes);
     MID_COUNT(s->heap, collections, 1);
-    if (s->set.count > MID_SWEEP_SMALL) {
+    if (s->set.count > MID_SWEEP_SMALL || s->large) {
         mid_sweep_next(s, MID_SWEEP_WATCH);
         return;
     }
@@ -198,18 +203,17 @@ static void gather(mid_sweep *s)
 
 /* --- steps ---------------------------------------------------------------------------------------------------------------- */
 
-/* What could not be traced while mutators run, one object. */
+/* What could not be traced while mutators run, a piece of one object. */
 static void trace_now(mid_sweep *s)
 {
     uint32_t index = *mid_list_at(&s->later, s->later.count - 1);
     mid_racing_fn *fn = s->step == MID_SWEEP_REVIVE ? revive_one : count_one;
     if (s->step == MID_SWEEP_COUNT)
         fn = mid_trial_count_one;
-    uint32_t item = s->item;
-    s->item = 0;
-    while (!piece_of(s, index, fn)) {
-    }
-    s->item = item;
+    mid_racing state = mid_racing_piece(s->heap, index, true, &s->later_item, fn, s);
+    if (state == MID_RACING_MORE)
+        return;
+    s->later_item = 0;
     s->later.count--;
 }
 

@@ -36,12 +36,16 @@ typedef struct mid_sweep {
     uint32_t stack, current; /* of what was revived; the object in hand, 0: none */
     mid_list set;           /* handles; a member has MID_SWEEP_MEMBER in its mark */
     mid_list dropped;       /* no members any more, but tagged */
-    mid_list later;         /* indices of what is traced only while the world stands */
+    mid_list later;         /* indices of what is traced only while the world stands, ... */
+    uint32_t later_item;    /* ... and where in the last of them it goes on */
     uint32_t touched;       /* mid_heap.touched when the round began */
     uint32_t rounds;
     uint32_t followed;      /* of the dropped, when they are to be held */
+    bool large;             /* a member is a block outside pools, which takes its time */
+    bool spoiled;           /* of what was read in this round something was not what it seemed */
     bool rejudged, waits;   /* the set was condemned; it waits for the finalizers of another */
-    uint64_t live_bytes, live_objects; /* when it began */
+    uint64_t live_bytes, live_objects, large_bytes; /* when it began */
+    uint64_t array_slots;   /* references in blocks outside pools */
     uint64_t finals;        /* finalizers due among what is held */
     uint64_t found, freed;  /* members proposed, freed; ever */
 } mid_sweep;

@@ -266,6 +266,7 @@ static void world_leave(mid_impl *me)
 static uint64_t settle(mid_impl *me)
 {
     uint64_t freed = 0, before;
+    me->whole = true;
     do {
         exchange_news(me);
         before = MID_READ_(me->heap->counts.finalized_objects) + freed;
@@ -275,6 +276,7 @@ static uint64_t settle(mid_impl *me)
             ;
     } while (me->outbox_count != 0 || mid_has_news(me) ||
              (mid_final_waits(me->heap) && MID_READ_(me->heap->counts.finalized_objects) + freed != before));
+    me->whole = false;
     return freed;
 }
 
@@ -288,15 +290,32 @@ void mid_propose_lock(mid_heap *heap)
     mid_mine_unblock();
 }
 
+/* For the whole heap, and alone: nobody proposes, no set is on trial. */
+static mid_status whole_enter(mid_impl *me)
+{
+    mid_propose_lock(me->heap);
+    mid_status status = world_enter(me);
+    if (status == MID_OK)
+        mid_sweep_finish(me);
+    else
+        pthread_mutex_unlock(&me->heap->proposing);
+    return status;
+}
+
+static void whole_leave(mid_impl *me)
+{
+    world_leave(me);
+    pthread_mutex_unlock(&me->heap->proposing);
+}
+
 static mid_status collect(mid_impl *me, mid_collect_result *result)
 {
     settle(me);
-    mid_status status = world_enter(me);
+    mid_status status = whole_enter(me);
     if (status != MID_OK)
         return status;
-    mid_sweep_finish(me);
     status = mid_cycles_collect(me, result);
-    world_leave(me);
+    whole_leave(me);
     result->freed += settle(me);
     return status;
 }
@@ -307,10 +326,7 @@ mid_status mid_collect(mid_thread *thread, mid_collect_result *result)
     mid_status status = mid_work_begin(thread);
     if (status != MID_OK)
         return status;
-    mid_impl *me = mid_impl_of(thread);
-    mid_propose_lock(me->heap);
-    status = collect(me, &local);
-    pthread_mutex_unlock(&me->heap->proposing);
+    status = collect(mid_impl_of(thread), &local);
     if (result != NULL && status != MID_EPOSTPONED)
         *result = local;
     return status;
@@ -363,7 +379,7 @@ static mid_status collect_all(mid_impl *me)
     for (unsigned n = 0; status == MID_OK && n < GENERATIONS && (n == 0 || mid_final_waits(me->heap)); n++) {
         settle(me);
         mid_drain_all(me);
-        status = world_enter(me);
+        status = whole_enter(me);
         if (status != MID_OK)
             break;
         status = mid_collect_overdrawn(me);
@@ -371,7 +387,7 @@ static mid_status collect_all(mid_impl *me)
             mid_squeeze(me);
             status = mid_collect_overdrawn(me);
         }
-        world_leave(me);
+        whole_leave(me);
     }
     settle(me);
     return status;
@@ -395,15 +411,13 @@ static bool came_free(mid_heap *heap, holding before)
     return now.committed < before.committed || now.live < before.live;
 }
 
-/* With `proposing` held. */
 static mid_status reclaim(mid_impl *me, holding before)
 {
     mid_heap *heap = me->heap;
     mid_status status = collect_all(me);
-    mid_status stopped = status == MID_EPOSTPONED ? status : world_enter(me), had;
+    mid_status stopped = status == MID_EPOSTPONED ? status : whole_enter(me), had;
     mid_lock(heap);
     if (stopped == MID_OK) {
-        mid_sweep_finish(me);
         mid_proposer_close(heap);
         mid_squeeze(me);
     } else {
@@ -417,7 +431,7 @@ static mid_status reclaim(mid_impl *me, holding before)
     me->refused = 0;
     mid_unlock(heap);
     if (stopped == MID_OK)
-        world_leave(me);
+        whole_leave(me);
     if (had == MID_OK)
         return MID_OK;
     return status != MID_OK ? status : stopped != MID_OK ? stopped : had;
@@ -433,10 +447,7 @@ mid_status mid_reclaim(mid_thread *thread)
     status = mid_work_begin(thread);
     if (status != MID_OK)
         return status;
-    mid_propose_lock(me->heap);
-    status = reclaim(me, before);
-    pthread_mutex_unlock(&me->heap->proposing);
-    return status;
+    return reclaim(me, before);
 }
 
 /* Before it sleeps, if something has changed: to add up the figures takes longer than to enter a region. */

@@ -8,7 +8,8 @@
  * found as the count says, nothing else held that member at T0. If that holds for all, the set was closed garbage at T0, and
  * garbage stays garbage. What was touched, or has more counts, is dropped with what it reaches, and the rest counted again, from
  * nothing: what the dropped held may have been taken out of their slots since. One store commits the set, in a stop, if nothing was
- * touched since the round began; then it is freed in slices.
+ * touched since the round began; then it is freed in slices. A member that is moved by its user is touched; that compaction moved
+ * objects while one was read spoils the round.
  *
  * tests/models/trial.pml explores this; docs/design/pauses.md tells it at length. */
 #include "gc/propose.h"
@@ -87,6 +88,7 @@ static void untag_some(mid_sweep *s, const mid_list *list, mid_sweep_step next)
 
 static void reset_some(mid_sweep *s)
 {
+    s->spoiled &= s->at != 0;
     if (s->at == 0)
         s->touched = __atomic_load_n(&s->heap->touched, __ATOMIC_SEQ_CST);
     for (uint32_t n = 0; n < 16 * PIECE && s->at < s->set.count; n++, s->at++) {
@@ -111,7 +113,10 @@ static void count_some(mid_sweep *s)
         mid_handle value = *mid_list_at(&s->set, s->at);
         prefetch(s, &s->set);
         if (mid_sweep_member(s, value)) {
+            uint32_t moves = __atomic_load_n(&s->heap->moves, __ATOMIC_ACQUIRE);
             mid_racing state = mid_racing_piece(s->heap, value / 2, s->me != NULL, &s->item, mid_trial_count_one, s);
+            __atomic_thread_fence(__ATOMIC_ACQUIRE);
+            s->spoiled |= MID_READ_(s->heap->moves) != moves; /* another object may have been read in its place */
             if (state == MID_RACING_MORE)
                 return;
             if (state == MID_RACING_NOT_NOW && mid_list_room(s->heap, &s->later, 1) == MID_OK)
@@ -133,7 +138,9 @@ static void judge_some(mid_sweep *s)
         if (!mid_sweep_member(s, value))
             continue;
         const mid_entry *entry = mid_entry_at(s->heap, value);
-        if (!untouched(entry) || mid_total(entry) != (int64_t)(*mid_sweep_mark(s, value / 2) & MID_SWEEP_INSIDE))
+        int64_t total = mid_total(entry); /* before its flags: who changes it has set them before that */
+        __atomic_thread_fence(__ATOMIC_ACQUIRE);
+        if (!untouched(entry) || total != (int64_t)(*mid_sweep_mark(s, value / 2) & MID_SWEEP_INSIDE))
             drop(s, value);
     }
     if (s->at == s->set.count)
@@ -180,13 +187,15 @@ static void trial_over(mid_sweep *s)
 static void abandon_some(mid_sweep *s)
 {
     untag_some(s, &s->set, MID_SWEEP_CLOSE);
-    if (s->step == MID_SWEEP_CLOSE)
-        trial_over(s);
+    if (s->step != MID_SWEEP_CLOSE)
+        return;
+    __atomic_fetch_add(&s->heap->unresolved, 1, __ATOMIC_RELAXED);
+    trial_over(s);
 }
 
 static void commit(mid_sweep *s)
 {
-    if (__atomic_load_n(&s->heap->touched, __ATOMIC_SEQ_CST) != s->touched) {
+    if (s->spoiled || __atomic_load_n(&s->heap->touched, __ATOMIC_SEQ_CST) != s->touched) {
         mid_sweep_next(s, ++s->rounds > ROUNDS_MOST ? MID_SWEEP_ABANDON : MID_SWEEP_RESET);
         return;
     }
@@ -258,13 +267,17 @@ static void condemn_some(mid_sweep *s)
     }
     if (s->at < s->dropped.count)
         return;
+    if (s->dropped.count == 0) {
+        mid_sweep_next(s, MID_SWEEP_DISPOSE);
+        return;
+    }
     mid_array was = heap->condemned;
     heap->condemned = s->dropped.memory;
+    heap->condemned_next = 0;
     MID_WRITE_(heap->condemned_count, s->dropped.count);
     MID_WRITE_(heap->final_count, heap->final_count + s->finals);
     s->dropped = (mid_list){was, 0};
-    if (heap->condemned_count != 0)
-        mid_ask_all(heap, MID_ASK_FINALIZE);
+    mid_ask_all(heap, MID_ASK_FINALIZE);
     mid_sweep_next(s, MID_SWEEP_DISPOSE);
 }
 
@@ -273,6 +286,33 @@ static bool drop_outward(void *context, mid_handle value)
     mid_sweep *s = context;
     if (!mid_sweep_member(s, value))
         mid_drop_ref(s->me, value);
+    return true;
+}
+
+static void drop_and_clear(void *context, mid_slot *slot)
+{
+    mid_sweep *s = context;
+    mid_handle value = slot->bits_;
+    slot->bits_ = 0;
+    if (mid_is_object_(value))
+        drop_outward(s, value);
+}
+
+/* A block outside pools may be long, and long to unmap: it loses its references in pieces, and dies like others do. */
+static bool dispose_large(mid_sweep *s, mid_handle value, mid_entry *entry)
+{
+    const mid_type_info *type = mid_type_of_entry(s->heap, entry);
+    void *object = mid_address(entry);
+    uint32_t items = type->items_are_refs ? mid_items(type, object) : 0, end = s->item + MID_RACING_PIECE;
+    if (s->item == 0)
+        mid_refs_fixed(s->heap, type, object, drop_and_clear, s);
+    for (; s->item < items && s->item < end; s->item++)
+        drop_and_clear(s, mid_item_slots(type, object) + s->item);
+    if (s->item < items)
+        return false;
+    MID_WRITE_(entry->count, MID_DYING_);
+    mid_died(s->me, value, entry);
+    s->freed++;
     return true;
 }
 
@@ -285,8 +325,19 @@ static void dispose_some(mid_sweep *s)
         mid_handle value = *mid_list_at(&s->set, s->at);
         mid_entry *entry = mid_entry_at(heap, value);
         prefetch(s, &s->set);
-        if (!mid_sweep_member(s, value) || !mid_watched(entry->count))
+        if (!mid_watched(entry->count))
             continue;
+        if (!mid_sweep_member(s, value)) { /* dropped, and there was no room to remember it */
+            mid_untag(entry);
+            continue;
+        }
+        if (entry->word & MID_F_LARGE) {
+            if (s->item == 0 && entry->word & MID_F_WEAK)
+                mid_weak_clear(heap, value, entry);
+            if (!dispose_large(s, value, entry))
+                break;
+            continue;
+        }
         if (s->item == 0 && entry->word & MID_F_WEAK)
             mid_weak_clear(heap, value, entry);
         if (mid_racing_piece(heap, value / 2, true, &s->item, drop_outward, s) == MID_RACING_MORE)
@@ -310,7 +361,7 @@ static void dispose_some(mid_sweep *s)
 bool mid_trial_rejudge(mid_impl *me)
 {
     mid_heap *heap = me->heap;
-    if (heap->condemned_count <= MID_SWEEP_SMALL || !MID_READ_(heap->logging) || heap->proposer == NULL || pthread_mutex_trylock(&heap->proposing) != 0)
+    if (heap->condemned_count <= MID_SWEEP_SMALL || me->whole || !MID_READ_(heap->logging) || heap->proposer == NULL || pthread_mutex_trylock(&heap->proposing) != 0)
         return false;
     mid_sweep *s = &heap->proposer->sweep;
     bool taken = s->step == MID_SWEEP_NONE && mid_sweep_open(s) == MID_OK;
@@ -359,6 +410,8 @@ void mid_trial_stop(mid_sweep *s)
             s->at--;
             mid_drop_ref(s->me, *mid_list_at(&s->dropped, s->at));
         }
+    while (s->step == MID_SWEEP_RELEASE)
+        release_some(s);
     if (s->step != MID_SWEEP_DISPOSE)
         mid_sweep_next(s, MID_SWEEP_ABANDON);
     while (s->step != MID_SWEEP_NONE)

@@ -14,6 +14,7 @@
 
 #include "gc/racing.h"
 
+#define ITEMS_MOST 4096u /* an array of more is left to the sweep, and what holds it */
 #define ANNOUNCED 4u
 #define NEAR_MOST 3u /* holders that a near object lacks at most */
 
@@ -89,7 +90,7 @@ static inline __attribute__((always_inline)) bool refs_of(mid_walk *w, uint32_t 
     mid_racing state;
     do
         state = mid_racing_piece(w->heap, index, w->still, &item, fn, w);
-    while (state == MID_RACING_MORE);
+    while (state == MID_RACING_MORE && item < ITEMS_MOST);
     w->needs_still |= state == MID_RACING_NOT_NOW;
     return state == MID_RACING_DONE;
 }
