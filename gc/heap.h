@@ -4,6 +4,7 @@
  *   release.c  counts to zero, the work list                resize.c   another number of items
  *   share.c    counts of several threads, first loads       transfer.c another owner for a graph
  *   cycle.c    garbage cycles                               compact.c  evacuation
+ *   suspect.c, walk.c, propose.c, proof.c, sweep.c, trial.c: the same while mutators run (propose.h)    step.c  on request
  *   finalize.c queue of finalizers, recount after them      weak.c     weak cells
  *   pin.c      pins                                         scope.c    temporaries
  *   thread.c   attach, safepoints, blocked regions          stop.c     stop and resume the world
@@ -13,8 +14,8 @@
  *
  * WHO WRITES WHAT. A mid_impl belongs to its thread while that runs, and to whoever has claimed it while it does not
  * (stop.c). Pools, the table's free entries, types, weak cells, pins, finalizers, listeners and everything in mid_alloc
- * are changed with `memory` held, or while the world stands. Entries: count.h. Lock order: lock, escapes, memory, a
- * thread's inbox_lock. kick_lock is taken with any of them and takes none. */
+ * are changed with `memory` held, or while the world stands. Entries: count.h. Lock order: proposing, lock, escapes,
+ * memory, a thread's inbox_lock. kick_lock is taken with any of them and takes none. */
 #ifndef MID_GC_HEAP_H
 #define MID_GC_HEAP_H
 

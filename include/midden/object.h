@@ -84,7 +84,8 @@ static inline mid_handle mid_take(mid_thread *thread, mid_handle holder, unsigne
 static inline int mid_swap_if(mid_thread *thread, mid_handle holder, unsigned slot, mid_handle expected, mid_handle value);
 
 /* Put `value` [consumed] into an empty slot of an object that no other thread can reach yet: a new one, until a handle of it
- * is stored or handed out. The cheap way to fill what was just made. */
+ * is stored or handed out. The value or the object must have been made since this thread's last safepoint. The cheap way to fill
+ * what was just made; anything else is mid_swap's. */
 static inline void mid_init(mid_thread *thread, mid_handle holder, unsigned slot, mid_handle value);
 
 /* Make `to` (attached to the same heap) the owner of `root` and of all it reaches that the calling thread owns and no other
