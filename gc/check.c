@@ -171,6 +171,8 @@ static void check_counts(audit *a)
         if (!mid_entry_live(entry) || mid_immortal(entry))
             continue;
         bool watched = mid_watched(entry->count); /* its flags are hidden */
+        if (watched && !a->heap->watching)
+            fail(a, "an object is watched, and no set is on trial", i);
         if (mid_total(entry) < a->seen[i])
             fail(a, "a count is lower than the references to the object (invariant 1)", i);
         if (!(entry->shared & MID_LIVE_) ||
