@@ -115,7 +115,7 @@ static void count_some(mid_sweep *s)
         if (mid_sweep_member(s, value)) {
             uint32_t moves = __atomic_load_n(&s->heap->moves, __ATOMIC_ACQUIRE);
             mid_racing state = mid_racing_piece(s->heap, value / 2, s->me != NULL, &s->item, mid_trial_count_one, s);
-            __atomic_thread_fence(__ATOMIC_ACQUIRE);
+            mid_read_before();
             s->spoiled |= MID_READ_(s->heap->moves) != moves; /* another object may have been read in its place */
             if (state == MID_RACING_MORE)
                 return;
@@ -139,7 +139,7 @@ static void judge_some(mid_sweep *s)
             continue;
         const mid_entry *entry = mid_entry_at(s->heap, value);
         int64_t total = mid_total(entry); /* before its flags: who changes it has set them before that */
-        __atomic_thread_fence(__ATOMIC_ACQUIRE);
+        mid_read_before();
         if (!untouched(entry) || total != (int64_t)(*mid_sweep_mark(s, value / 2) & MID_SWEEP_INSIDE))
             drop(s, value);
     }
