@@ -38,10 +38,12 @@ void mid_help(mid_impl *me)
     mid_heap *heap = me->heap;
     uint64_t one, other;
     me->credit = (int64_t)heap->options.credit / 8; /* soon again, if this was not enough */
+    mid_propose_lock(heap); /* the service is at it, perhaps, and waits for a processor: this one */
+    pthread_mutex_unlock(&heap->proposing);
     if (MID_READ_(heap->found_count) >= MID_READ_(heap->help_at))
         prove(me, heap->options.slice, &one);
-    else if (mid_propose(heap, heap->options.slice, &one, &other) == MID_EBUSY)
-        mid_yield(); /* the service is at it, but perhaps not running */
+    else
+        mid_propose(heap, heap->options.slice, &one, &other);
 }
 
 /* --- asked for -------------------------------------------------------------------------------------------------------------- */
