@@ -130,11 +130,13 @@ static bool give_one_back(mid_heap *heap)
 
 static __attribute__((noinline)) mid_status refill_hard(mid_impl *me, unsigned size_class)
 {
+    mid_part part = mid_pause_begin(me, MID_PAUSE_REFILL);
     mid_status status = refill(me, size_class);
     if (status != MID_OK && mid_drain_all(me))
         status = refill(me, size_class);
     while (status != MID_OK && give_one_back(me->heap)) /* empty pools hold entries */
         status = refill(me, size_class);
+    mid_pause_end(&part);
     return status == MID_OK ? MID_OK : refused(me->heap, status, mid_class_size(size_class));
 }
 
@@ -191,11 +193,13 @@ static mid_status large_take(mid_impl *me, size_t size, mid_handle *out)
 
 static mid_status large_new(mid_impl *me, size_t size, mid_handle *out)
 {
+    mid_part part = mid_pause_begin(me, MID_PAUSE_LARGE);
     mid_status status = large_take(me, size, out);
     if (status != MID_OK && mid_drain_all(me))
         status = large_take(me, size, out);
     if (me->credit < 0)
         mid_credit_used(me);
+    mid_pause_end(&part);
     return status == MID_OK ? MID_OK : refused(me->heap, status, size);
 }
 

@@ -91,6 +91,7 @@ void mid_slot_return(mid_impl *me, mid_handle handle, mid_entry *entry)
 static __attribute__((noinline)) void cache_spill(mid_impl *me, unsigned size_class)
 {
     mid_thread *thread = &me->pub;
+    mid_part part = mid_pause_begin(me, MID_PAUSE_REFILL);
     uint32_t keep = me->heap->cache_room[size_class] / 2u;
     mid_handle *link = &thread->head[size_class];
     for (uint32_t n = 0; n < keep && *link != 0; n++)
@@ -111,6 +112,7 @@ static __attribute__((noinline)) void cache_spill(mid_impl *me, unsigned size_cl
     mid_unlock(me->heap);
     if (me->credit < 0)
         mid_credit_used(me);
+    mid_pause_end(&part);
 }
 
 /* Who has no cache of its own at the moment (it is nobody's, for a while) frees into the pools. */
@@ -188,6 +190,7 @@ void mid_quarantine_flush(mid_impl *me)
 static void free_large(mid_impl *me, mid_handle handle, mid_entry *entry, size_t size)
 {
     mid_heap *heap = me->heap;
+    mid_part part = mid_pause_begin(me, MID_PAUSE_LARGE);
     mid_lock(heap);
     mid_large_free(&heap->alloc, mid_address(entry), size, handle);
     me->turned += size;
@@ -198,17 +201,20 @@ static void free_large(mid_impl *me, mid_handle handle, mid_entry *entry, size_t
         large_gone(heap, handle);
     }
     mid_unlock(heap);
+    mid_pause_end(&part);
 }
 
-static void free_payload(mid_heap *heap, const mid_type_info *type, const char *object)
+static void free_payload(mid_impl *me, const mid_type_info *type, const char *object)
 {
     void *payload = *(void **)(object + type->payload_offset);
     if (payload == NULL)
         return;
     mid_callback frame;
-    mid_callback_begin(&frame, heap);
+    mid_part part = mid_pause_begin(me, MID_PAUSE_FINALIZE);
+    mid_callback_begin(&frame, me->heap);
     type->payload_free(payload, type->payload_context);
     mid_callback_end(&frame);
+    mid_pause_end(&part);
 }
 
 void mid_free_entry(mid_impl *me, mid_handle handle, mid_entry *entry)
@@ -221,7 +227,7 @@ void mid_free_entry(mid_impl *me, mid_handle handle, mid_entry *entry)
     if (MID_READ_(entry->word) & MID_F_PINNED)
         mid_pin_forget(heap, handle, entry);
     if (type->payload_free != NULL)
-        free_payload(heap, type, object);
+        free_payload(me, type, object);
     if (MID_READ_(entry->word) & MID_F_LARGE)
         free_large(me, handle, entry, mid_object_size(type, object));
     else
@@ -335,12 +341,12 @@ static uint64_t drain_plain(mid_impl *me, uint64_t limit)
         return 0;
     mid_entry *const table = heap->table;
     pending = MID_READ_(mid_entry_in(table, handle)->shared);
-    uint64_t freed = 0, died = 0;
+    uint64_t left = limit, died = 0;
     const uint32_t bias = (uint32_t)me->pub.bias;
     const bool still = me->world;
     bool locked = false;
     shape shape = {.key = UINT64_MAX};
-    run cache = {0};
+    run cache = {.size_class = MID_CLASSES};
     mid_batch batch = {0};
     for (;;) {
         mid_entry *entry = mid_entry_in(table, handle);
@@ -370,7 +376,7 @@ static uint64_t drain_plain(mid_impl *me, uint64_t limit)
             }
         }
         unsigned size_class = shape.size_class != MID_CLASSES ? shape.size_class : mid_pool_of(mid_address(entry))->size_class;
-        if (MID_UNLIKELY_(size_class != cache.size_class || freed == 0)) {
+        if (MID_UNLIKELY_(size_class != cache.size_class)) {
             run_end(me, &cache);
             cache = run_begin(me, size_class);
         }
@@ -385,7 +391,7 @@ static uint64_t drain_plain(mid_impl *me, uint64_t limit)
             locked = true;
             mid_batch_add(me, &batch, handle, entry);
         }
-        freed++;
+        left--;
         handle = next;
         if (handle == 0) {
             handle = pending;
@@ -393,7 +399,7 @@ static uint64_t drain_plain(mid_impl *me, uint64_t limit)
                 break;
             pending = MID_READ_(mid_entry_in(table, handle)->shared);
         }
-        if (freed >= limit)
+        if (left == 0)
             break;
     }
     run_end(me, &cache);
@@ -404,8 +410,8 @@ static uint64_t drain_plain(mid_impl *me, uint64_t limit)
         MID_WRITE_(mid_entry_in(table, handle)->shared, pending);
     mid_decided(me);
     me->pending = handle;
-    count_pending(me, died - freed);
-    return freed;
+    count_pending(me, died - (limit - left));
+    return limit - left;
 }
 
 /* What others have to be told, once no lock is held and nothing is half done. */
@@ -418,6 +424,10 @@ static void tell_others(mid_impl *me)
     if (MID_UNLIKELY_(me->credit < 0))
         mid_credit_used(me);
 }
+
+/* Objects, about a microsecond: most structures that die are no larger, and would pay too much for a look at the clock. */
+#define UNTIMED 64u
+#define CEREMONY 7u /* more of them that one which dies with ceremony counts for */
 
 uint64_t mid_drain(mid_impl *me, uint64_t limit, unsigned flags)
 {
@@ -438,11 +448,28 @@ uint64_t mid_drain(mid_impl *me, uint64_t limit, unsigned flags)
         bool gone = dispose(me, handle, flags);
         count_pending(me, (uint64_t)-(int64_t)gone);
         done++;
+        if (flags & MID_DRAIN_BRIEFLY) /* ceremony takes longer, and a long array */
+            limit = gone && limit > done + CEREMONY ? limit - CEREMONY : done;
     }
     me->draining = false;
+    if (flags & MID_DRAIN_BRIEFLY && me->pending_count != 0) /* its caller goes on */
+        return done;
     tell_others(me);
     if (me->pending_count != 0)
         mid_ask(me, MID_ASK_DRAIN);
+    return done;
+}
+
+uint64_t mid_drain_timed(mid_impl *me, uint64_t limit, unsigned flags)
+{
+    if (me->draining)
+        return 0;
+    uint64_t done = mid_drain(me, limit < UNTIMED ? limit : UNTIMED, flags | MID_DRAIN_BRIEFLY);
+    if (me->pending_count == 0)
+        return done;
+    mid_part part = mid_pause_begin(me, MID_PAUSE_DRAIN);
+    done += mid_drain(me, limit - done, flags);
+    mid_pause_end(&part);
     return done;
 }
 
@@ -465,7 +492,7 @@ static __attribute__((noinline)) void release_last(mid_impl *me, mid_handle valu
         mid_decided(me);
         slot_free(me, value, entry);
         if (me->pending != 0)
-            mid_drain(me, heap->options.free_batch, MID_DRAIN_FINALIZE);
+            mid_drain_timed(me, heap->options.free_batch, MID_DRAIN_FINALIZE);
         else if (MID_UNLIKELY_(me->outbox_count == MID_OUTBOX) && !me->draining)
             tell_others(me);
         return;
@@ -475,7 +502,7 @@ static __attribute__((noinline)) void release_last(mid_impl *me, mid_handle valu
     if (mid_busy(heap))
         mid_ask(me, MID_ASK_DRAIN);
     else
-        mid_drain(me, heap->options.free_batch, MID_DRAIN_FINALIZE);
+        mid_drain_timed(me, heap->options.free_batch, MID_DRAIN_FINALIZE);
 }
 
 /* The common case in a straight line, without a frame: the owner's last count of a leaf, and room in the cache. */
