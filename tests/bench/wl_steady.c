@@ -14,7 +14,7 @@ enum { POLL_EVERY = 256 };
 
 static void prepare(struct run *run)
 {
-    (void)run;
+    run_times_calls(run);
 }
 
 static be_ref pick(be_heap *h, be_ref root, struct random *random, uint32_t count)
@@ -74,7 +74,7 @@ static void churn(struct run *run, be_type type, be_ref root, uint32_t live, str
         if (i % POLL_EVERY == 0)
             be_poll(h);
         uint64_t now = now_ns();
-        histogram_add(&run->calls, now - last);
+        run_called(run, last, now);
         last = now;
     }
     if (first)
