@@ -1,4 +1,5 @@
-/* midden/stats.h: what a heap can say of itself. All byte figures are bytes, all times microseconds. */
+/* midden/stats.h: what a heap can say of itself. All byte figures are bytes; times are microseconds, or
+ * nanoseconds where that is said. */
 #ifndef MIDDEN_STATS_H
 #define MIDDEN_STATS_H
 

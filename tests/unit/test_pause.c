@@ -195,6 +195,43 @@ static void naps(mid_thread *thread, mid_handle object)
     nap();
 }
 
+TEST(waiting_is_not_processor_time)
+{
+    struct unit u;
+    unit_open(&u, "");
+    struct peer *peer = peer_new(&u);
+    peer_begin(peer, peer_polls);
+    ok_in_time(mid_service_stop(u.heap, u.thread, 100000, NULL));
+    nap();
+    mid_service_resume(u.heap);
+    peer_finish(peer);
+    mid_pause_stats s = pauses_of(u.heap, MID_PAUSE_PARKED);
+    assert_true(s.wall_nanos_max >= NAP && s.wall_nanos - s.cpu_nanos >= NAP / 2);
+    s = pauses_of(u.heap, MID_PAUSE_SERVICE);
+    assert_true(s.wall_nanos_max >= NAP && s.wall_nanos - s.cpu_nanos >= NAP / 2);
+    peer_end(peer);
+    unit_close(&u);
+}
+
+/* In a release that frees many, the last of which naps. An interruption may be longer than the nap, but not each time. */
+TEST(the_cause_is_what_takes_longest_by_itself)
+{
+    struct unit u;
+    unit_open(&u, "");
+    mid_type dozer = unit_node_type(u.heap, (mid_type_desc){.name = "naps", .finalize = naps});
+    for (int tries = 0; tries < 100 && pauses_of(u.heap, MID_PAUSE_FINALIZE).count == 0; tries++) {
+        mid_handle list = unit_new(&u, dozer);
+        for (int i = 0; i < 200; i++) {
+            mid_handle made = unit_new(&u, u.node);
+            mid_give(u.thread, made, LEFT, list);
+            list = made;
+        }
+        mid_release(u.thread, list);
+    }
+    assert_true(pauses_of(u.heap, MID_PAUSE_FINALIZE).count == 1);
+    unit_close(&u);
+}
+
 static void drop_one_that_naps(struct peer *peer)
 {
     mid_handle object;
@@ -326,6 +363,8 @@ int main(void)
         cmocka_unit_test(more_pauses_than_are_kept_give_a_bound),
         cmocka_unit_test(every_stop_has_its_cause),
         cmocka_unit_test(who_waits_for_a_stop_is_parked),
+        cmocka_unit_test(waiting_is_not_processor_time),
+        cmocka_unit_test(the_cause_is_what_takes_longest_by_itself),
         cmocka_unit_test(a_thread_that_has_gone_has_been_paused),
         cmocka_unit_test(waiting_for_memory_is_a_pause),
         cmocka_unit_test(a_call_takes_no_longer_than_it_seems),
