@@ -276,6 +276,14 @@ static inline void mid_unlock(mid_heap *heap)
 {
     pthread_mutex_unlock(&heap->memory);
 }
+/* The same by a thread that need not have begun a part: it has if it had to wait. */
+static inline void mid_lock_part(mid_impl *me, mid_part *part, mid_pause_cause cause)
+{
+    if (MID_LIKELY_(pthread_mutex_trylock(&me->heap->memory) == 0))
+        return;
+    mid_pause_late(me, part, cause);
+    mid_lock(me->heap);
+}
 /* Is the calling thread inside a callback of this heap? */
 static inline bool mid_busy(const mid_heap *heap)
 {
@@ -387,6 +395,7 @@ void mid_free_entry(mid_impl *me, mid_handle handle, mid_entry *entry); /* weak,
 void mid_slot_free(mid_impl *me, mid_handle handle, mid_entry *entry);
 void mid_slots_fell(mid_impl *me, mid_pool *pool); /* mid_pool_fell, and perhaps a kick */
 void mid_slot_return(mid_impl *me, mid_handle handle, mid_entry *entry); /* to its pool's chain; counts no free */
+void mid_slots_return(mid_impl *me, mid_handle handle); /* the same for a list of them */
 void mid_quarantine_flush(mid_impl *me);
 
 /* --- share.c */

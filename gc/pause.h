@@ -52,6 +52,12 @@ typedef struct mid_pause_record {
 /* Nothing happens if `me` is null or not the calling thread's: who works with another's structure pauses nobody but himself. */
 mid_part mid_pause_begin(mid_impl *me, mid_pause_cause cause);
 void mid_pause_end(const mid_part *part);
+/* Begin a part that has not begun: a path that is short most of the time turns out not to be. */
+static inline void mid_pause_late(mid_impl *me, mid_part *part, mid_pause_cause cause)
+{
+    if (part->me == NULL)
+        *part = mid_pause_begin(me, cause);
+}
 void mid_pauses_clear(mid_pauses *p); /* another thread's from now on */
 
 /* A pause of the thread more, later than those before; worst[i]: how much of the worst window of mid_mmu_windows[i] that ends

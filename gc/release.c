@@ -87,11 +87,24 @@ void mid_slot_return(mid_impl *me, mid_handle handle, mid_entry *entry)
         mid_slots_fell(me, pool);
 }
 
+/* Not inline: the loop keeps its registers. */
+__attribute__((noinline)) void mid_slots_return(mid_impl *me, mid_handle handle)
+{
+    while (handle != 0) {
+        mid_entry *entry = mid_entry_at(me->heap, handle);
+        mid_handle next = MID_READ_(entry->shared);
+        mid_slot_return(me, handle, entry);
+        handle = next;
+    }
+}
+
+#define MANY 256u /* slots: to put back fewer takes a microsecond or two, and happens often */
+
 /* The cache is full: the half that waits longest goes to the pools, in one visit. */
 static __attribute__((noinline)) void cache_spill(mid_impl *me, unsigned size_class)
 {
     mid_thread *thread = &me->pub;
-    mid_part part = mid_pause_begin(me, MID_PAUSE_REFILL);
+    mid_part part = {0};
     uint32_t keep = me->heap->cache_room[size_class] / 2u;
     mid_handle *link = &thread->head[size_class];
     for (uint32_t n = 0; n < keep && *link != 0; n++)
@@ -100,15 +113,11 @@ static __attribute__((noinline)) void cache_spill(mid_impl *me, unsigned size_cl
     uint32_t spilled = thread->left[size_class] - keep;
     MID_WRITE_(*link, 0);
     MID_WRITE_(thread->left[size_class], keep);
-    mid_lock(me->heap);
-    mid_class *c = &me->heap->alloc.classes[size_class];
-    c->handed -= spilled; /* not freed here: what was, was counted when it came into the cache */
-    while (handle != 0) {
-        mid_entry *entry = mid_entry_at(me->heap, handle);
-        mid_handle next = MID_READ_(entry->shared);
-        mid_slot_return(me, handle, entry);
-        handle = next;
-    }
+    if (spilled > MANY)
+        part = mid_pause_begin(me, MID_PAUSE_REFILL);
+    mid_lock_part(me, &part, MID_PAUSE_REFILL);
+    me->heap->alloc.classes[size_class].handed -= spilled; /* what was freed was counted when it came into the cache */
+    mid_slots_return(me, handle);
     mid_unlock(me->heap);
     if (me->credit < 0)
         mid_credit_used(me);
@@ -426,8 +435,8 @@ static void tell_others(mid_impl *me)
 }
 
 /* Objects, about a microsecond: most structures that die are no larger, and would pay too much for a look at the clock. */
-#define UNTIMED 64u
-#define CEREMONY 7u /* more of them that one which dies with ceremony counts for */
+#define UNTIMED 128u
+#define CEREMONY 15u /* more of them that one which dies with ceremony counts for */
 
 uint64_t mid_drain(mid_impl *me, uint64_t limit, unsigned flags)
 {

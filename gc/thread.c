@@ -182,7 +182,7 @@ static void serve(mid_impl *me)
         return;
     uint32_t asked = MID_READ_(me->pub.stop);
     mid_part part = {0};
-    if (asked != 0 || me->outbox_count != 0 || mid_has_news(me))
+    if ((asked & ~(uint32_t)MID_ASK_DRAIN) != 0 || me->outbox_count != 0 || mid_has_news(me))
         part = mid_pause_begin(me, MID_PAUSE_NEWS);
     if (asked & MID_ASK_COLLECT) {
         mid_unask(me, MID_ASK_COLLECT);
