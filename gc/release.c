@@ -476,7 +476,9 @@ uint64_t mid_drain_timed(mid_impl *me, uint64_t limit, unsigned flags)
     uint64_t done = mid_drain(me, limit < UNTIMED ? limit : UNTIMED, flags | MID_DRAIN_BRIEFLY);
     if (me->pending_count == 0)
         return done;
-    mid_part part = mid_pause_begin(me, MID_PAUSE_DRAIN);
+    mid_part part = {0};
+    if (done < limit)
+        part = mid_pause_begin(me, MID_PAUSE_DRAIN);
     done += mid_drain(me, limit - done, flags);
     mid_pause_end(&part);
     return done;
