@@ -123,7 +123,7 @@ def check_pauses(r):
 def test_agreement(folder):
     """Enough garbage that collections stop the program: the driver's timing of calls and the heap's account are of the same."""
     path = os.path.join(folder, "steady.json")
-    status, out, err = bench("--check", "--workload", "steady", "--live", "20000", "--operations", "1000000", "--heap", "midden",
+    status, out, err = bench("--check", "--workload", "steady", "--live", "20000", "--operations", "120000", "--heap", "midden",
                              "--heap", "malloc", "--json", path)
     check(status == 0, f"steady: status {status}, {err}")
     for r in load(path)["results"] if status == 0 else []:
