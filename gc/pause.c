@@ -85,7 +85,7 @@ mid_part mid_pause_begin(mid_impl *me, mid_pause_cause cause)
         p->most = p->inside = p->idle = 0;
         p->cause = (uint8_t)cause;
     }
-    mid_part part = {.me = me, .cause = cause, .inside = p->inside, .idle = p->idle, .from = mid_clock_nanos()};
+    mid_part part = {.me = me, .cause = cause, .stop = mid_pause_stops(cause), .inside = p->inside, .idle = p->idle, .from = mid_clock_nanos()};
     if (mid_pause_counts_cpu(cause))
         part.cpu = mid_thread_cpu_nanos();
     p->inside = 0;
@@ -121,7 +121,7 @@ void mid_pause_end(const mid_part *part)
     if (part->me == NULL)
         return;
     mid_pauses *p = mid_pauses_of(part->me);
-    bool stop = mid_pause_stops(part->cause);
+    bool stop = part->stop;
     if (mid_pause_counts_cpu(part->cause)) { /* what was known of its parts is in it */
         uint64_t cpu = mid_thread_cpu_nanos() - part->cpu, wall = mid_clock_nanos() - part->from;
         p->idle = part->idle + (wall > cpu ? wall - cpu : 0);

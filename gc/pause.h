@@ -41,6 +41,7 @@ typedef struct mid_part {
     mid_impl *me; /* null: nobody's pause */
     uint64_t from, cpu, inside, idle;
     mid_pause_cause cause;
+    bool stop; /* it stops the world, or waits for a stop: because of its cause, or as it turns out */
 } mid_part;
 
 /* What the heap keeps of all threads; every field atomic. */

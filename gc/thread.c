@@ -430,9 +430,11 @@ mid_status mid_reclaim(mid_thread *thread)
     status = mid_work_begin(thread);
     if (status != MID_OK)
         return status;
+    mid_part part = mid_pause_begin(me, MID_PAUSE_RECLAIM);
     mid_propose_lock(me->heap);
     status = reclaim(me, before);
     pthread_mutex_unlock(&me->heap->proposing);
+    mid_pause_end(&part);
     return status;
 }
 

@@ -49,13 +49,16 @@ typedef struct mid_class_stats {
 /* PAUSES, as the program sees them: calls in which an attached thread did the heap's work, or waited for it. Recorded are those
  * that stopped the world or waited for a stop, however short, and all others that took 10 µs or more behind the fast path. A
  * pause has one cause: if it stopped the world or waited for a stop, that; else what took longest. X(name, word, text); the first
- * five are of stops. */
+ * six are of stops, the next two may be. */
 #define MID_PAUSE_CAUSES(X)                                                                                            \
     X(MID_PAUSE_PARKED, "parked", "waited while another thread, or the daemon's, had stopped the world or wanted to")  \
     X(MID_PAUSE_COLLECT, "collect", "collected cycles, or counted again after finalizers")                             \
     X(MID_PAUSE_COMPACT, "compact", "mid_compact")                                                                     \
     X(MID_PAUSE_SERVICE, "service", "a turn of the daemon on this thread")                                             \
+    X(MID_PAUSE_RECLAIM, "reclaim", "mid_reclaim")                                                                     \
     X(MID_PAUSE_LOOK, "look", "stopped the world to look at it: mid_heap_check, mid_stats_type")                       \
+    X(MID_PAUSE_STEP, "step", "mid_step")                                                                              \
+    X(MID_PAUSE_HELP, "help", "looked for garbage cycles at a safepoint, or proved some, as the daemon fell behind")   \
     X(MID_PAUSE_TRIM, "trim", "mid_trim")                                                                              \
     X(MID_PAUSE_DRAIN, "drain", "freed what had died: in a release, or at a safepoint")                                \
     X(MID_PAUSE_FINALIZE, "finalize", "ran the program's finalizers, or functions that free payloads")                 \

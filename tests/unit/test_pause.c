@@ -167,6 +167,30 @@ TEST(every_stop_has_its_cause)
     unit_close(&u);
 }
 
+TEST(a_step_is_a_pause_and_so_is_help)
+{
+    struct unit u;
+    uint64_t stopped = 0;
+    unit_open(&u, "credit=64K");
+    ok(mid_step(u.thread, 0)); /* from now on suspects are logged */
+    for (int i = 0; i < 400; i++) {
+        uint64_t before = pauses_of(u.heap, MID_PAUSE_STEP).count;
+        mid_release(u.thread, unit_ring(&u, u.node, 4));
+        ok(mid_step(u.thread, 10000000));
+        stopped += pauses_of(u.heap, MID_PAUSE_STEP).count - before;
+    }
+    assert_int_equal(stopped, 400); /* each proved a ring to be garbage, in a stop, however short */
+    mid_service_log(u.heap, true, 8);
+    for (int i = 0; i < 100000 && pauses_of(u.heap, MID_PAUSE_HELP).count == 0; i++) {
+        mid_release(u.thread, unit_ring(&u, u.node, 100));
+        ok(mid_safepoint(u.thread));
+    }
+    assert_true(pauses_of(u.heap, MID_PAUSE_HELP).count >= 1);
+    ok(mid_reclaim(u.thread));
+    assert_int_equal(pauses_of(u.heap, MID_PAUSE_RECLAIM).count, 1);
+    unit_close(&u);
+}
+
 TEST(who_waits_for_a_stop_is_parked)
 {
     struct unit u;
@@ -362,6 +386,7 @@ int main(void)
         cmocka_unit_test(lives_shorter_than_the_window),
         cmocka_unit_test(more_pauses_than_are_kept_give_a_bound),
         cmocka_unit_test(every_stop_has_its_cause),
+        cmocka_unit_test(a_step_is_a_pause_and_so_is_help),
         cmocka_unit_test(who_waits_for_a_stop_is_parked),
         cmocka_unit_test(waiting_is_not_processor_time),
         cmocka_unit_test(the_cause_is_what_takes_longest_by_itself),
