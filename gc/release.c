@@ -305,6 +305,7 @@ static bool shorten(mid_impl *me, mid_handle handle, mid_entry *entry, const mid
     size_t items = (size - BLOCK_PIECE - type->size) / type->item_size;
     mid_status status;
     shorter = type->size + items * type->item_size;
+    mid_part part = mid_pause_begin(me, MID_PAUSE_LARGE);
     mid_lock(me->heap);
     object = mid_large_resize(&me->heap->alloc, object, size, shorter, handle, false, &status);
     if (object != NULL) {
@@ -314,6 +315,7 @@ static bool shorten(mid_impl *me, mid_handle handle, mid_entry *entry, const mid
         me->given += size - shorter;
     }
     mid_unlock(me->heap);
+    mid_pause_end(&part);
     return object != NULL;
 }
 

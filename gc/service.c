@@ -143,14 +143,30 @@ void mid_service_log(mid_heap *heap, bool on, uint32_t help_at)
     __atomic_store_n(&heap->help_at, on ? help_at : 0, __ATOMIC_RELAXED);
 }
 
+/* It stops nobody, but whoever turns the service on his own thread does nothing else meanwhile. */
+static mid_part part_beside(mid_heap *heap)
+{
+    mid_thread *thread = mid_thread_current(heap);
+    mid_impl *me = thread == NULL || mid_impl_of(thread)->in_region ? NULL : mid_impl_of(thread);
+    mid_part part = mid_pause_begin(me, MID_PAUSE_SERVICE);
+    part.stop = false;
+    return part;
+}
+
 mid_status mid_service_propose(mid_heap *heap, uint64_t budget_micros, uint64_t *walked, uint64_t *proposed)
 {
-    return mid_propose(heap, budget_micros, walked, proposed);
+    mid_part part = part_beside(heap);
+    mid_status status = mid_propose(heap, budget_micros, walked, proposed);
+    mid_pause_end(&part);
+    return status;
 }
 
 mid_status mid_service_sweep(mid_heap *heap, uint64_t budget_micros, bool start)
 {
-    return mid_sweep_run(heap, budget_micros, start);
+    mid_part part = part_beside(heap);
+    mid_status status = mid_sweep_run(heap, budget_micros, start);
+    mid_pause_end(&part);
+    return status;
 }
 
 mid_status mid_service_prove(mid_heap *heap, uint64_t budget_micros, uint64_t *freed)

@@ -49,7 +49,7 @@ typedef struct mid_class_stats {
 /* PAUSES, as the program sees them: calls in which an attached thread did the heap's work, or waited for it. Recorded are those
  * that stopped the world or waited for a stop, however short, and all others that took 10 µs or more behind the fast path. A
  * pause has one cause: if it stopped the world or waited for a stop, that; else what took longest. X(name, word, text); the first
- * six are of stops, the next two may be. */
+ * six are of stops, but for turns of the daemon in which it works beside the program; the next two may be. */
 #define MID_PAUSE_CAUSES(X)                                                                                            \
     X(MID_PAUSE_PARKED, "parked", "waited while another thread, or the daemon's, had stopped the world or wanted to")  \
     X(MID_PAUSE_COLLECT, "collect", "collected cycles, or counted again after finalizers")                             \

@@ -191,6 +191,31 @@ TEST(a_step_is_a_pause_and_so_is_help)
     unit_close(&u);
 }
 
+static void drop_rings(struct unit *u)
+{
+    for (size_t i = 0; i < unit_scale(20000); i++)
+        mid_release(u->thread, unit_ring(u, u->node, 10));
+}
+
+/* The daemon on the loop of a mutator: what it does there is a pause, though it stops nobody. */
+TEST(looking_for_cycles_on_the_own_thread_is_a_pause)
+{
+    struct unit u;
+    uint64_t walked, proposed;
+    unit_open(&u, "");
+    mid_service_log(u.heap, true, 0);
+    drop_rings(&u);
+    ok(mid_service_propose(u.heap, 1000000000, &walked, &proposed));
+    assert_true(walked != 0 && proposed != 0);
+    assert_int_equal(pauses_of(u.heap, MID_PAUSE_SERVICE).count, 1);
+    drop_rings(&u);
+    ok(mid_blocked_enter(u.thread));
+    ok(mid_service_propose(u.heap, 1000000000, &walked, &proposed));
+    ok(mid_blocked_leave(u.thread));
+    assert_int_equal(pauses_of(u.heap, MID_PAUSE_SERVICE).count, 1); /* time in a region is the thread's own */
+    unit_close(&u);
+}
+
 TEST(who_waits_for_a_stop_is_parked)
 {
     struct unit u;
@@ -284,7 +309,7 @@ TEST(a_thread_that_has_gone_has_been_paused)
     unit_close(&u);
 }
 
-/* Memory that the system takes its time to give. */
+/* Memory that the system takes its time to give, and to take. */
 static bool hesitates;
 
 static bool slow_commit(void *context, void *at, size_t size)
@@ -301,6 +326,13 @@ static void *slow_map(void *context, size_t size)
     return mid_os_default.map(context, size);
 }
 
+static void *slow_remap(void *context, void *at, size_t old_size, size_t new_size)
+{
+    if (hesitates)
+        nap();
+    return mid_os_default.remap(context, at, old_size, new_size);
+}
+
 TEST(waiting_for_memory_is_a_pause)
 {
     struct unit u;
@@ -308,6 +340,7 @@ TEST(waiting_for_memory_is_a_pause)
     mid_options options;
     slow.commit = slow_commit;
     slow.map = slow_map;
+    slow.remap = slow_remap;
     mid_options_init(&options);
     options.os = &slow;
     unit_open_with(&u, &options);
@@ -320,6 +353,12 @@ TEST(waiting_for_memory_is_a_pause)
     assert_true(s.count >= 1 && s.wall_nanos_max >= NAP);
     mid_release(u.thread, large);
     mid_release(u.thread, small);
+    large = unit_array(&u, u.bytes, 20000000);
+    uint64_t before = paused_nanos(u.heap);
+    hesitates = true;
+    mid_release(u.thread, large); /* a piece of it */
+    hesitates = false;
+    assert_true(paused_nanos(u.heap) - before >= NAP);
     unit_close(&u);
 }
 
@@ -387,6 +426,7 @@ int main(void)
         cmocka_unit_test(more_pauses_than_are_kept_give_a_bound),
         cmocka_unit_test(every_stop_has_its_cause),
         cmocka_unit_test(a_step_is_a_pause_and_so_is_help),
+        cmocka_unit_test(looking_for_cycles_on_the_own_thread_is_a_pause),
         cmocka_unit_test(who_waits_for_a_stop_is_parked),
         cmocka_unit_test(waiting_is_not_processor_time),
         cmocka_unit_test(the_cause_is_what_takes_longest_by_itself),
