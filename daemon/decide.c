@@ -6,7 +6,7 @@
 #define COLLECT_NANOS 12u       /* a whole collection, for each object: see docs/design/pauses.md */
 #define OBJECT_BYTES 16u       /* of small ones, when nothing is known of them */
 #define GROWTH_LEAST (64u << 10)
-#define HELP_LEAST 20000u      /* proposals; or one in a hundred of what lives */
+#define HELP_LEAST 30000u      /* proposals; or one in a hundred of what lives */
 #define RESOLVE_REST 20u       /* times what the last sweep took */
 #define SLOTS_AN_OBJECT 8u     /* that many slots of an array take as long as an object */
 #define SUSPECTS_MANY 512u

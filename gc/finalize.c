@@ -21,11 +21,13 @@ static void call(mid_impl *me, mid_handle handle, mid_entry *entry)
 {
     mid_heap *heap = me->heap;
     __atomic_fetch_or(&entry->word, MID_F_FINALIZED, __ATOMIC_RELAXED);
+    mid_part part = mid_pause_begin(me, MID_PAUSE_FINALIZE);
     me->finalizing++;
     me->finalizes = handle;
     mid_type_of_entry(heap, entry)->finalize(&me->pub, handle);
     me->finalizes = 0;
     me->finalizing--;
+    mid_pause_end(&part);
     MID_COUNT(heap, finalized_objects, 1);
 }
 

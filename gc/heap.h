@@ -10,6 +10,7 @@
  *   thread.c   attach, safepoints, blocked regions          stop.c     stop and resume the world
  *   fork.c     fork                                         service.c  what the daemon asks
  *   reclaim.c  all that can be done for memory
+ *   pause.c    pauses as the program sees them (pause.h)
  *   type.c, stats.c, events.c, options.c, check.c, debug.c, status.c, map.c: what their names say
  *
  * WHO WRITES WHAT. A mid_impl belongs to its thread while that runs, and to whoever has claimed it while it does not
@@ -23,6 +24,7 @@
 
 #include "alloc/alloc.h"
 #include "midden/midden.h"
+#include "gc/pause.h"
 #include "gc/service.h"
 
 /* Flags of an entry, bits 48-51 of its word. */
@@ -76,7 +78,7 @@ typedef enum { MID_T_RUNNING, MID_T_BLOCKED, MID_T_CLAIMED, MID_T_ABSENT, MID_T_
 
 /* A thread's place in a heap. Detached, it is ABSENT and keeps its number, its objects and what waits in it, until the next
  * thread that attaches takes it over. */
-typedef struct mid_impl {
+struct mid_impl {
     mid_thread pub; /* first: a mid_thread * is a mid_impl * */
     mid_heap *heap;
     const void *here;    /* atomic: what only its thread has, while that may call: see mid_here */
@@ -127,7 +129,9 @@ typedef struct mid_impl {
     mid_array scope_handles;
     size_t scope_height; /* handles kept; marks of open scopes among them */
     size_t scope_depth;
-} mid_impl;
+};
+
+#define MID_PLACE_BYTES (MID_PAGE + (sizeof(mid_pauses) + MID_PAGE - 1) / MID_PAGE * MID_PAGE) /* with its pauses behind it */
 
 /* Callbacks under way on the calling thread, of whatever heap. */
 typedef struct mid_callback {
@@ -252,6 +256,8 @@ struct mid_heap {
     mid_listener listeners[MID_LISTENERS_MAX];
     unsigned listener_count;
     mid_stats counts;        /* the cumulative part */
+    mid_pause_record pauses; /* pause.c */
+    mid_part stopper;        /* while the world stands for the service, or for a look: the pause of who stopped it */
     uint64_t large_objects, large_freed, large_allocated; /* objects, objects, bytes; ever */
     uint64_t stop_histogram[MID_STOP_BUCKETS], wait_histogram[MID_STOP_BUCKETS];
     uint64_t live_at_collection; /* atomic */
@@ -261,6 +267,10 @@ struct mid_heap {
 static inline mid_impl *mid_impl_of(mid_thread *thread)
 {
     return (mid_impl *)thread;
+}
+static inline mid_pauses *mid_pauses_of(mid_impl *impl)
+{
+    return (mid_pauses *)((char *)impl + MID_PAGE);
 }
 static inline mid_entry *mid_entry_in(mid_entry *table, mid_handle object)
 {
@@ -303,6 +313,14 @@ static inline void mid_lock(mid_heap *heap)
 static inline void mid_unlock(mid_heap *heap)
 {
     pthread_mutex_unlock(&heap->memory);
+}
+/* The same by a thread that need not have begun a part: it has if it had to wait. */
+static inline void mid_lock_part(mid_impl *me, mid_part *part, mid_pause_cause cause)
+{
+    if (MID_LIKELY_(pthread_mutex_trylock(&me->heap->memory) == 0))
+        return;
+    mid_pause_late(me, part, cause);
+    mid_lock(me->heap);
 }
 /* Is the calling thread inside a callback of this heap? */
 static inline bool mid_busy(const mid_heap *heap)
@@ -407,9 +425,13 @@ static inline void mid_spend(mid_impl *me, uint64_t bytes)
 
 /* --- release.c */
 void mid_caches_open(mid_heap *heap);
-enum { MID_DRAIN_FINALIZE = 1 }; /* may run finalizers: only on a mutator's thread, outside the collector */
+enum {
+    MID_DRAIN_FINALIZE = 1, /* may run finalizers: only on a mutator's thread, outside the collector */
+    MID_DRAIN_BRIEFLY = 2   /* the beginning of mid_drain_timed */
+};
 /* Free up to `limit` objects of the work list; pieces of arrays and pages given back count, too. */
 uint64_t mid_drain(mid_impl *me, uint64_t limit, unsigned flags);
+uint64_t mid_drain_timed(mid_impl *me, uint64_t limit, unsigned flags); /* on its own thread: a pause, if it turns out to be long */
 bool mid_work_off(mid_impl *me);  /* who allocates: a bounded part of what waits; was there anything? (new.c) */
 bool mid_drain_all(mid_impl *me); /* short of memory: everything, quarantine too; was there anything? (new.c) */
 void mid_drop_ref(mid_impl *me, mid_handle value); /* uncounts; may queue on the work list, frees nothing */
@@ -418,6 +440,7 @@ void mid_free_entry(mid_impl *me, mid_handle handle, mid_entry *entry); /* weak,
 void mid_slot_free(mid_impl *me, mid_handle handle, mid_entry *entry);
 void mid_slots_fell(mid_impl *me, mid_pool *pool); /* mid_pool_fell, and perhaps a kick */
 void mid_slot_return(mid_impl *me, mid_handle handle, mid_entry *entry); /* to its pool's chain; counts no free */
+void mid_slots_return(mid_impl *me, mid_handle handle); /* the same for a list of them */
 void mid_quarantine_flush(mid_impl *me);
 
 /* --- share.c */

@@ -20,7 +20,9 @@ _Static_assert((MID_UNOWNED_ & ~(MID_LOCAL_ - 1)) == MID_UNOWNED_ && (MID_STICKY
                "a count word has an owner, none, or sticks");
 _Static_assert(MID_CLASSES_ == MID_CLASSES, "one cache a size class");
 _Static_assert(offsetof(mid_impl, pub) == 0, "mid_impl_of is a cast");
-_Static_assert(sizeof(mid_impl) <= MID_PAGE, "a thread's structure is one page");
+_Static_assert(sizeof(mid_impl) <= MID_PAGE, "a thread's structure is one page, its pauses are behind it");
+_Static_assert(MID_PAUSE_LOOK == 5 && MID_PAUSE_TRIM == 8, "stops come first, then what has the processor's clock read");
+_Static_assert(sizeof(mid_pause_stats) % sizeof(uint64_t) == 0, "pauses are copied figure by figure");
 _Static_assert(MID_TYPES_MAX < 1u << (64 - MID_TYPE_SHIFT_), "types fit above the flags");
 _Static_assert((MID_F_ALL & MID_ADDRESS_MASK_) == 0 && MID_F_ALL < 1ull << MID_TYPE_SHIFT_, "flags have their own bits");
 _Static_assert(sizeof(mid_weak) == 8 && sizeof(mid_weak_cell) == 16, "weak handles are two words of 32 bits");

@@ -58,7 +58,7 @@ static void hand_over(mid_impl *me, mid_pool *pool, mid_class *c)
 }
 
 /* Fill the cache of a class from the thread's pool, or from the fullest one that has room. */
-static mid_status take_slots(mid_impl *me, unsigned size_class)
+static mid_status take_slots(mid_impl *me, unsigned size_class, mid_part *part)
 {
     mid_heap *heap = me->heap;
     mid_class *c = &heap->alloc.classes[size_class];
@@ -66,8 +66,11 @@ static mid_status take_slots(mid_impl *me, unsigned size_class)
     for (;;) {
         mid_pool *pool = me->owned[size_class];
         if (pool != NULL) {
-            if (pool->chain == 0 && pool->bound < pool->slots)
+            if (pool->chain == 0 && pool->bound < pool->slots) {
+                if (heap->free_entries == 0)
+                    mid_pause_late(me, part, MID_PAUSE_REFILL); /* the table grows */
                 status = mid_bind(heap, pool);
+            }
             if (pool->chain != 0) {
                 hand_over(me, pool, c);
                 return MID_OK;
@@ -77,6 +80,7 @@ static mid_status take_slots(mid_impl *me, unsigned size_class)
             me->owned[size_class] = NULL;
             mid_pool_put(&heap->alloc, pool);
         }
+        mid_pause_late(me, part, MID_PAUSE_REFILL);
         pool = mid_pool_take(&heap->alloc, size_class, &status);
         if (pool == NULL)
             return status;
@@ -90,17 +94,20 @@ bool mid_work_off(mid_impl *me)
     return (me->pending != 0 || me->partial != 0) && mid_drain(me, DRAIN_PER_REFILL, 0) != 0;
 }
 
-static mid_status refill(mid_impl *me, unsigned size_class)
+static mid_status refill(mid_impl *me, unsigned size_class, mid_part *part)
 {
-    if (mid_has_news(me) && !me->draining)
+    bool news = mid_has_news(me) && !me->draining;
+    if (news || me->pending_count != 0 || me->outbox_count != 0)
+        mid_pause_late(me, part, MID_PAUSE_REFILL);
+    if (news)
         mid_inbox_merge(me, me); /* what other threads freed of this one's */
     mid_work_off(me);
     if (me->outbox_count != 0)
         mid_outbox_flush(me);
     if (me->pub.head[size_class] != 0) /* the drain has freed some */
         return MID_OK;
-    mid_lock(me->heap);
-    mid_status status = take_slots(me, size_class);
+    mid_lock_part(me, part, MID_PAUSE_REFILL);
+    mid_status status = take_slots(me, size_class, part);
     mid_unlock(me->heap);
     if (me->credit < 0)
         mid_credit_used(me);
@@ -137,13 +144,15 @@ static bool give_one_back(mid_heap *heap)
 
 static __attribute__((noinline)) mid_status refill_hard(mid_impl *me, unsigned size_class)
 {
-    mid_status status = refill(me, size_class);
+    mid_part part = {0};
+    mid_status status = refill(me, size_class, &part);
     while (status != MID_OK && mid_work_off(me)) /* as much as it takes, and no more */
-        status = refill(me, size_class);
+        status = refill(me, size_class, &part);
     if (status != MID_OK && mid_drain_all(me))
-        status = refill(me, size_class);
+        status = refill(me, size_class, &part);
     while (status != MID_OK && give_one_back(me->heap)) /* empty pools hold entries */
-        status = refill(me, size_class);
+        status = refill(me, size_class, &part);
+    mid_pause_end(&part);
     return status == MID_OK ? MID_OK : refused(me, status, mid_class_size(size_class));
 }
 
@@ -200,6 +209,7 @@ static mid_status large_take(mid_impl *me, size_t size, mid_handle *out)
 
 static mid_status large_new(mid_impl *me, size_t size, mid_handle *out)
 {
+    mid_part part = mid_pause_begin(me, MID_PAUSE_LARGE);
     mid_work_off(me);
     mid_status status = large_take(me, size, out);
     while (status != MID_OK && mid_work_off(me))
@@ -208,6 +218,7 @@ static mid_status large_new(mid_impl *me, size_t size, mid_handle *out)
         status = large_take(me, size, out);
     if (me->credit < 0)
         mid_credit_used(me);
+    mid_pause_end(&part);
     return status == MID_OK ? MID_OK : refused(me, status, size);
 }
 
@@ -228,9 +239,11 @@ mid_status mid_try(mid_impl *me, size_t size)
     if (size > MID_POOLED_MAX)
         return try_large(me->heap, size);
     unsigned size_class = mid_size_class(size);
-    mid_status status = me->pub.head[size_class] != 0 ? MID_OK : take_slots(me, size_class);
+    mid_part part = {0};
+    mid_status status = me->pub.head[size_class] != 0 ? MID_OK : take_slots(me, size_class, &part);
     while (status != MID_OK && mid_pool_return_one(&me->heap->alloc))
-        status = take_slots(me, size_class);
+        status = take_slots(me, size_class, &part);
+    mid_pause_end(&part);
     return status;
 }
 
@@ -376,12 +389,7 @@ void mid_caches_flush(mid_impl *me)
         heap->alloc.classes[i].handed -= me->pub.left[i];
         *mid_cache_head(me, i) = 0;
         MID_WRITE_(me->pub.left[i], 0);
-        while (handle != 0) {
-            mid_entry *entry = mid_entry_at(heap, handle);
-            mid_handle next = MID_READ_(entry->shared);
-            mid_slot_return(me, handle, entry);
-            handle = next;
-        }
+        mid_slots_return(me, handle);
         if (me->owned[i] != NULL)
             mid_pool_put(&heap->alloc, me->owned[i]);
         me->owned[i] = NULL;

@@ -101,10 +101,24 @@ void mid_slot_return(mid_impl *me, mid_handle handle, mid_entry *entry)
         mid_slots_fell(me, pool);
 }
 
+/* Not inline: the loop keeps its registers. */
+__attribute__((noinline)) void mid_slots_return(mid_impl *me, mid_handle handle)
+{
+    while (handle != 0) {
+        mid_entry *entry = mid_entry_at(me->heap, handle);
+        mid_handle next = MID_READ_(entry->shared);
+        mid_slot_return(me, handle, entry);
+        handle = next;
+    }
+}
+
+#define MANY 256u /* slots: to put back fewer takes a microsecond or two, and happens often */
+
 /* The cache is full: the half that waits longest goes to the pools, in one visit. */
 static __attribute__((noinline)) void cache_spill(mid_impl *me, unsigned size_class)
 {
     mid_thread *thread = &me->pub;
+    mid_part part = {0};
     uint32_t keep = me->heap->cache_room[size_class] / 2u;
     mid_handle *link = &thread->head[size_class];
     for (uint32_t n = 0; n < keep && *link != 0; n++)
@@ -113,18 +127,15 @@ static __attribute__((noinline)) void cache_spill(mid_impl *me, unsigned size_cl
     uint32_t spilled = thread->left[size_class] - keep;
     MID_WRITE_(*link, 0);
     MID_WRITE_(thread->left[size_class], keep);
-    mid_lock(me->heap);
-    mid_class *c = &me->heap->alloc.classes[size_class];
-    c->handed -= spilled; /* not freed here: what was, was counted when it came into the cache */
-    while (handle != 0) {
-        mid_entry *entry = mid_entry_at(me->heap, handle);
-        mid_handle next = MID_READ_(entry->shared);
-        mid_slot_return(me, handle, entry);
-        handle = next;
-    }
+    if (spilled > MANY)
+        part = mid_pause_begin(me, MID_PAUSE_REFILL);
+    mid_lock_part(me, &part, MID_PAUSE_REFILL);
+    me->heap->alloc.classes[size_class].handed -= spilled; /* what was freed was counted when it came into the cache */
+    mid_slots_return(me, handle);
     mid_unlock(me->heap);
     if (me->credit < 0)
         mid_credit_used(me);
+    mid_pause_end(&part);
 }
 
 /* Who has no cache of its own at the moment (it is nobody's, for a while) frees into the pools. */
@@ -202,6 +213,7 @@ void mid_quarantine_flush(mid_impl *me)
 static void free_large(mid_impl *me, mid_handle handle, mid_entry *entry, size_t size)
 {
     mid_heap *heap = me->heap;
+    mid_part part = mid_pause_begin(me, MID_PAUSE_LARGE);
     mid_lock(heap);
     mid_large_free(&heap->alloc, mid_address(entry), size, handle);
     me->turned += size;
@@ -213,17 +225,20 @@ static void free_large(mid_impl *me, mid_handle handle, mid_entry *entry, size_t
         large_gone(heap, handle);
     }
     mid_unlock(heap);
+    mid_pause_end(&part);
 }
 
-static void free_payload(mid_heap *heap, const mid_type_info *type, const char *object)
+static void free_payload(mid_impl *me, const mid_type_info *type, const char *object)
 {
     void *payload = *(void **)(object + type->payload_offset);
     if (payload == NULL)
         return;
     mid_callback frame;
-    mid_callback_begin(&frame, heap);
+    mid_part part = mid_pause_begin(me, MID_PAUSE_FINALIZE);
+    mid_callback_begin(&frame, me->heap);
     type->payload_free(payload, type->payload_context);
     mid_callback_end(&frame);
+    mid_pause_end(&part);
 }
 
 void mid_free_entry(mid_impl *me, mid_handle handle, mid_entry *entry)
@@ -236,7 +251,7 @@ void mid_free_entry(mid_impl *me, mid_handle handle, mid_entry *entry)
     if (MID_READ_(entry->word) & MID_F_PINNED)
         mid_pin_forget(heap, handle, entry);
     if (type->payload_free != NULL)
-        free_payload(heap, type, object);
+        free_payload(me, type, object);
     if (MID_READ_(entry->word) & MID_F_LARGE)
         free_large(me, handle, entry, mid_object_size(type, object));
     else
@@ -290,6 +305,7 @@ static bool shorten(mid_impl *me, mid_handle handle, mid_entry *entry, const mid
     size_t items = (size - BLOCK_PIECE - type->size) / type->item_size;
     mid_status status;
     shorter = type->size + items * type->item_size;
+    mid_part part = mid_pause_begin(me, MID_PAUSE_LARGE);
     mid_lock(me->heap);
     object = mid_large_resize(&me->heap->alloc, object, size, shorter, handle, false, &status);
     if (object != NULL) {
@@ -299,6 +315,7 @@ static bool shorten(mid_impl *me, mid_handle handle, mid_entry *entry, const mid
         me->given += size - shorter;
     }
     mid_unlock(me->heap);
+    mid_pause_end(&part);
     return object != NULL;
 }
 
@@ -390,13 +407,13 @@ static uint64_t drain_plain(mid_impl *me, uint64_t limit)
         return 0;
     mid_entry *const table = heap->table;
     pending = MID_READ_(mid_entry_in(table, handle)->shared);
-    uint64_t freed = 0, died = 0;
-    const uint64_t given = me->given, whole = limit;
+    const uint64_t given = me->given;
+    uint64_t left = limit, gone = 0, died = 0; /* gone: of the limit, for what was given back */
     const uint32_t bias = (uint32_t)me->pub.bias;
     const bool still = me->world;
     bool locked = false;
     shape shape = {.key = UINT64_MAX};
-    run cache = {0};
+    run cache = {.size_class = MID_CLASSES};
     mid_batch batch = {0};
     for (;;) {
         mid_entry *entry = mid_entry_in(table, handle);
@@ -426,7 +443,7 @@ static uint64_t drain_plain(mid_impl *me, uint64_t limit)
             }
         }
         unsigned size_class = shape.size_class != MID_CLASSES ? shape.size_class : mid_pool_of(mid_address(entry))->size_class;
-        if (MID_UNLIKELY_(size_class != cache.size_class || freed == 0)) {
+        if (MID_UNLIKELY_(size_class != cache.size_class)) {
             run_end(me, &cache);
             cache = run_begin(me, size_class);
         }
@@ -441,10 +458,13 @@ static uint64_t drain_plain(mid_impl *me, uint64_t limit)
             locked = true;
             uintptr_t unit = batch.unit;
             mid_batch_add(me, &batch, handle, entry);
-            if (unit != batch.unit) /* the pool before may have gone back to the system */
-                limit = whole - least(paid(me, given), whole);
+            if (unit != batch.unit) { /* the pool before may have gone back to the system */
+                uint64_t cost = least(paid(me, given) - gone, left - 1);
+                gone += cost;
+                left -= cost;
+            }
         }
-        freed++;
+        left--;
         handle = next;
         if (handle == 0) {
             handle = pending;
@@ -452,7 +472,7 @@ static uint64_t drain_plain(mid_impl *me, uint64_t limit)
                 break;
             pending = MID_READ_(mid_entry_in(table, handle)->shared);
         }
-        if (freed >= limit)
+        if (left == 0)
             break;
     }
     run_end(me, &cache);
@@ -463,8 +483,9 @@ static uint64_t drain_plain(mid_impl *me, uint64_t limit)
         MID_WRITE_(mid_entry_in(table, handle)->shared, pending);
     mid_decided(me);
     me->pending = handle;
-    count_pending(me, died - freed);
-    return freed;
+    limit -= gone + left;
+    count_pending(me, died - limit);
+    return limit;
 }
 
 /* What others have to be told, once no lock is held and nothing is half done. */
@@ -477,6 +498,10 @@ static void tell_others(mid_impl *me)
     if (MID_UNLIKELY_(me->credit < 0))
         mid_credit_used(me);
 }
+
+/* Objects, about a microsecond: most structures that die are no larger, and would pay too much for a look at the clock. */
+#define UNTIMED 128u
+#define CEREMONY 15u /* more of them that one which dies with ceremony counts for */
 
 uint64_t mid_drain(mid_impl *me, uint64_t limit, unsigned flags)
 {
@@ -500,14 +525,33 @@ uint64_t mid_drain(mid_impl *me, uint64_t limit, unsigned flags)
         count_pending(me, (uint64_t)-(int64_t)gone);
         done += gone ? 1 : PIECE_COST;
         all = done + paid(me, given);
+        if (flags & MID_DRAIN_BRIEFLY) /* ceremony takes longer, and a long array */
+            limit = gone && limit > all + CEREMONY ? limit - CEREMONY : all;
     }
     me->draining = false;
+    if (flags & MID_DRAIN_BRIEFLY && me->pending_count != 0) /* its caller goes on */
+        return all;
     tell_others(me);
     if (me->pending_count != 0)
         mid_ask(me, MID_ASK_DRAIN);
     else
         MID_WRITE_(me->emptied, me->emptied + 1);
     return all;
+}
+
+uint64_t mid_drain_timed(mid_impl *me, uint64_t limit, unsigned flags)
+{
+    if (me->draining)
+        return 0;
+    uint64_t done = mid_drain(me, limit < UNTIMED ? limit : UNTIMED, flags | MID_DRAIN_BRIEFLY);
+    if (me->pending_count == 0)
+        return done;
+    mid_part part = {0};
+    if (done < limit)
+        part = mid_pause_begin(me, MID_PAUSE_DRAIN);
+    done += mid_drain(me, limit - least(done, limit), flags);
+    mid_pause_end(&part);
+    return done;
 }
 
 static __attribute__((noinline)) void release_last(mid_impl *me, mid_handle value)
@@ -529,7 +573,7 @@ static __attribute__((noinline)) void release_last(mid_impl *me, mid_handle valu
         mid_decided(me);
         slot_free(me, value, entry);
         if (me->pending != 0)
-            mid_drain(me, heap->options.free_batch, MID_DRAIN_FINALIZE);
+            mid_drain_timed(me, heap->options.free_batch, MID_DRAIN_FINALIZE);
         else if (MID_UNLIKELY_(me->outbox_count == MID_OUTBOX) && !me->draining)
             tell_others(me);
         return;
@@ -539,7 +583,7 @@ static __attribute__((noinline)) void release_last(mid_impl *me, mid_handle valu
     if (mid_busy(heap))
         mid_ask(me, MID_ASK_DRAIN);
     else
-        mid_drain(me, heap->options.free_batch, MID_DRAIN_FINALIZE);
+        mid_drain_timed(me, heap->options.free_batch, MID_DRAIN_FINALIZE);
 }
 
 /* The common cases in a straight line, without a frame: a new suspect; the owner's last count of a leaf, and room in the cache. */

@@ -222,12 +222,16 @@ mid_status mid_resize(mid_thread *thread, mid_handle object, size_t items)
         return MID_ESIZE;
     size_t size = type->size + items * type->item_size;
     mid_touch(me, entry, MID_READ_(entry->count)); /* it may move */
+    mid_part part = {0};
+    if (size > MID_POOLED_MAX || MID_READ_(entry->word) & MID_F_LARGE)
+        part = mid_pause_begin(me, MID_PAUSE_LARGE);
     status = locked(me, object, type, items, size);
     while (short_of_memory(me, status))
         status = locked(me, object, type, items, size);
     if (size > MID_POOLED_MAX)
         me->refused = 0; /* it might grow where it is: that cannot be tried */
     if (me->pending != 0 || me->credit < 0)
-        mid_drain(me, me->heap->options.free_batch, MID_DRAIN_FINALIZE);
+        mid_drain_timed(me, me->heap->options.free_batch, MID_DRAIN_FINALIZE);
+    mid_pause_end(&part);
     return status;
 }

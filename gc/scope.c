@@ -63,6 +63,8 @@ static void close_to(mid_impl *impl, size_t height)
     }
 }
 
+#define MANY 64u /* temporaries: to let go of them may take long enough to be a pause */
+
 mid_handle mid_scope_close(mid_thread *thread, mid_scope *scope, mid_handle result)
 {
     mid_status status = scope == NULL ? MID_ENULL : mid_thread_check(thread);
@@ -76,7 +78,11 @@ mid_handle mid_scope_close(mid_thread *thread, mid_scope *scope, mid_handle resu
     if (status != MID_OK)
         return 0;
     (mid_retain)(thread, result);
+    mid_part part = {0};
+    if (impl->scope_height - scope->height_ > MANY)
+        part = mid_pause_begin(impl, MID_PAUSE_DRAIN);
     close_to(impl, scope->height_);
+    mid_pause_end(&part);
     return result;
 }
 

@@ -69,9 +69,13 @@ mid_status mid_service_stop(mid_heap *heap, mid_thread *self, uint64_t wait_micr
             *waited = 0;
         return MID_EBUSY;
     }
+    mid_part part = mid_pause_begin(me, MID_PAUSE_SERVICE);
     mid_status status = mid_world_stop(heap, me, wait_micros, waited);
-    if (status != MID_OK)
+    if (status != MID_OK) {
+        mid_pause_end(&part);
         return status;
+    }
+    heap->stopper = part;
     heap->actor = mid_actor(heap, me);
     MID_EMIT(heap, stop_begin);
     heap->stop_began = mid_thread_cpu_nanos();
@@ -81,9 +85,11 @@ mid_status mid_service_stop(mid_heap *heap, mid_thread *self, uint64_t wait_micr
 
 void mid_service_resume(mid_heap *heap)
 {
+    mid_part part = heap->stopper;
     mid_stop_recorded(heap, (mid_thread_cpu_nanos() - heap->stop_began) / 1000);
     mid_publish(heap->actor, false);
     mid_world_resume(heap);
+    mid_pause_end(&part);
 }
 
 bool mid_service_late(mid_heap *heap, char name[32])
@@ -137,14 +143,30 @@ void mid_service_log(mid_heap *heap, bool on, uint32_t help_at)
     __atomic_store_n(&heap->help_at, on ? help_at : 0, __ATOMIC_RELAXED);
 }
 
+/* It stops nobody, but whoever turns the service on his own thread does nothing else meanwhile. */
+static mid_part part_beside(mid_heap *heap)
+{
+    mid_thread *thread = mid_thread_current(heap);
+    mid_impl *me = thread == NULL || mid_impl_of(thread)->in_region ? NULL : mid_impl_of(thread);
+    mid_part part = mid_pause_begin(me, MID_PAUSE_SERVICE);
+    part.stop = false;
+    return part;
+}
+
 mid_status mid_service_propose(mid_heap *heap, uint64_t budget_micros, uint64_t *walked, uint64_t *proposed)
 {
-    return mid_propose(heap, budget_micros, walked, proposed);
+    mid_part part = part_beside(heap);
+    mid_status status = mid_propose(heap, budget_micros, walked, proposed);
+    mid_pause_end(&part);
+    return status;
 }
 
 mid_status mid_service_sweep(mid_heap *heap, uint64_t budget_micros, bool start)
 {
-    return mid_sweep_run(heap, budget_micros, start);
+    mid_part part = part_beside(heap);
+    mid_status status = mid_sweep_run(heap, budget_micros, start);
+    mid_pause_end(&part);
+    return status;
 }
 
 mid_status mid_service_prove(mid_heap *heap, uint64_t budget_micros, uint64_t *freed)
@@ -215,12 +237,14 @@ bool mid_grown(const mid_heap *heap, uint64_t live)
 void mid_credit_used(mid_impl *me)
 {
     bool asked = MID_READ_(me->pub.stop) & MID_ASK_COLLECT;
+    mid_part part = mid_pause_begin(me, MID_PAUSE_NEWS);
     bool grown = mid_grown(me->heap, mid_live_bytes(me->heap));
     if (grown)
         mid_ask(me, MID_ASK_COLLECT);
     if (mid_help_wanted(me->heap))
         mid_ask(me, MID_ASK_HELP);
     mid_publish(me, asked || !grown);
+    mid_pause_end(&part);
 }
 
 /* It writes to a descriptor: a cancellation point. */

@@ -276,6 +276,7 @@ static void work_for(mid_impl *me, mid_impl *of)
 void mid_visit_idle(mid_impl *me)
 {
     mid_heap *heap = me->heap;
+    mid_part part = mid_pause_begin(me, MID_PAUSE_NEWS);
     pthread_mutex_lock(&heap->lock);
     me->visit = false;
     __atomic_exchange_n(&heap->orphans, 0, __ATOMIC_SEQ_CST); /* before it looks at anybody's state */
@@ -294,6 +295,7 @@ void mid_visit_idle(mid_impl *me)
         __atomic_store_n(&of->state, state, __ATOMIC_SEQ_CST);
     }
     pthread_mutex_unlock(&heap->lock);
+    mid_pause_end(&part);
 }
 
 bool mid_reclaim_idle(mid_impl *me)
@@ -466,6 +468,7 @@ static void force_escape(mid_impl *me, mid_handle holder, const mid_slot *at)
 {
     mid_heap *heap = me->heap;
     siblings s = {.me = me, .at = at};
+    mid_part part = mid_pause_begin(me, MID_PAUSE_LOAD);
     pthread_mutex_lock(&heap->escapes);
     siblings_of(&s, holder);
     if (s.count != 0)
@@ -477,6 +480,7 @@ static void force_escape(mid_impl *me, mid_handle holder, const mid_slot *at)
         mark(me, s.handle[i], MID_ESCAPED_, MID_ESCAPING_);
     }
     pthread_mutex_unlock(&heap->escapes);
+    mid_pause_end(&part);
     MID_COUNT(heap, escapes_forced, s.count != 0);
 }
 

@@ -7,9 +7,10 @@ static bool proposals_wait(const mid_heap *heap)
 }
 
 /* One slice with the world stopped. MID_OK: nothing is left to prove. */
-static mid_status prove(mid_impl *me, uint64_t budget_micros, uint64_t *freed)
+static mid_status prove(mid_impl *me, mid_part *part, uint64_t budget_micros, uint64_t *freed)
 {
     mid_heap *heap = me->heap;
+    part->stop = true;
     mid_status status = mid_world_stop(heap, me, heap->options.stop_wait, NULL);
     if (status != MID_OK)
         return status;
@@ -37,13 +38,15 @@ void mid_help(mid_impl *me)
 {
     mid_heap *heap = me->heap;
     uint64_t one, other;
+    mid_part part = mid_pause_begin(me, MID_PAUSE_HELP);
     me->credit = (int64_t)heap->options.credit / 8; /* soon again, if this was not enough */
     mid_propose_lock(heap); /* the service is at it, perhaps, and waits for a processor: this one */
     pthread_mutex_unlock(&heap->proposing);
     if (MID_READ_(heap->found_count) >= MID_READ_(heap->help_at))
-        prove(me, heap->options.slice, &one);
+        prove(me, &part, heap->options.slice, &one);
     else
         mid_propose(heap, heap->options.slice, &one, &other);
+    mid_pause_end(&part);
 }
 
 /* --- asked for -------------------------------------------------------------------------------------------------------------- */
@@ -55,7 +58,7 @@ static uint64_t left_of(uint64_t deadline)
 }
 
 /* As a service would: whole if that fits, else piece by piece. */
-static mid_status collect_some(mid_impl *me, uint64_t deadline)
+static mid_status collect_some(mid_impl *me, mid_part *part, uint64_t deadline)
 {
     mid_heap *heap = me->heap;
     uint64_t one, other, left;
@@ -63,11 +66,11 @@ static mid_status collect_some(mid_impl *me, uint64_t deadline)
     mid_suspects_give(me);
     while ((left = left_of(deadline)) != 0) {
         if (MID_READ_(heap->found_count) != 0 && (suspects(heap) == 0 || MID_READ_(heap->found_count) >= 4096))
-            status = prove(me, left, &one);
+            status = prove(me, part, left, &one);
         else if (suspects(heap) != 0)
             status = mid_propose(heap, left, &one, &other);
         else if (MID_READ_(heap->sweeps) == MID_SWEEPS_STOPPED)
-            status = prove(me, left, &one);
+            status = prove(me, part, left, &one);
         else if (MID_READ_(heap->sweeps) == MID_SWEEPS_RUNNING)
             status = mid_sweep_run(heap, left, false);
         else if (MID_READ_(heap->sweeps) == MID_SWEEPS_NOT && mid_sweep_due(heap))
@@ -90,21 +93,28 @@ static bool fragmented(mid_heap *heap)
            (unsigned __int128)now.pool_bytes * 100 >= (unsigned __int128)now.live_slot_bytes * heap->options.frag_start;
 }
 
+static mid_status step(mid_impl *me, mid_part *part, uint64_t deadline)
+{
+    mid_heap *heap = me->heap;
+    __atomic_store_n(&heap->logging, true, __ATOMIC_RELAXED);
+    while (me->pending_count != 0 && left_of(deadline) != 0)
+        mid_drain(me, 64, MID_DRAIN_FINALIZE);
+    mid_status status = collect_some(me, part, deadline);
+    uint64_t left = left_of(deadline);
+    if (status != MID_OK || left == 0)
+        return status == MID_OK && me->pending_count != 0 ? MID_MORE : status;
+    mid_publish(me, false);
+    return fragmented(heap) ? mid_compact(&me->pub, left, NULL) : mid_trim(&me->pub, left, NULL);
+}
+
 mid_status mid_step(mid_thread *thread, uint64_t budget_micros)
 {
     uint64_t now = mid_clock_micros(), deadline = budget_micros > UINT64_MAX - now ? UINT64_MAX : now + budget_micros;
     mid_status status = mid_work_begin(thread);
     if (status != MID_OK)
         return status;
-    mid_impl *me = mid_impl_of(thread);
-    mid_heap *heap = me->heap;
-    __atomic_store_n(&heap->logging, true, __ATOMIC_RELAXED);
-    while (me->pending_count != 0 && left_of(deadline) != 0)
-        mid_drain(me, 64, MID_DRAIN_FINALIZE);
-    status = collect_some(me, deadline);
-    uint64_t left = left_of(deadline);
-    if (status != MID_OK || left == 0)
-        return status == MID_OK && me->pending_count == 0 ? MID_OK : status == MID_OK ? MID_MORE : status;
-    mid_publish(me, false);
-    return fragmented(heap) ? mid_compact(thread, left, NULL) : mid_trim(thread, left, NULL);
+    mid_part part = mid_pause_begin(mid_impl_of(thread), MID_PAUSE_STEP);
+    status = step(mid_impl_of(thread), &part, deadline);
+    mid_pause_end(&part);
+    return status;
 }

@@ -78,15 +78,18 @@ void mid_unblock(mid_impl *impl)
         running(impl);
         return;
     }
+    mid_part part = mid_pause_begin(impl, MID_PAUSE_PARKED);
     pthread_mutex_lock(&impl->heap->lock); /* who claims holds it to the end of the slice */
     run_on(impl);
     pthread_mutex_unlock(&impl->heap->lock);
+    mid_pause_end(&part);
 }
 
 /* A stop is wanted: park until it is over, or until it turns out that nobody comes. */
 void mid_park(mid_impl *impl)
 {
     mid_heap *heap = impl->heap;
+    mid_part part = mid_pause_begin(impl, MID_PAUSE_PARKED);
     mid_block(impl);
     pthread_mutex_lock(&heap->lock);
     impl->asked = 0;
@@ -108,6 +111,7 @@ void mid_park(mid_impl *impl)
     }
     run_on(impl);
     pthread_mutex_unlock(&heap->lock);
+    mid_pause_end(&part);
 }
 
 /* With `lock` held: let go by one stopper, it waits on, and is to be claimed by the next. */
@@ -349,13 +353,21 @@ mid_status mid_look_begin(mid_heap *heap, bool *stopped)
         return MID_ETHREAD;
     if (mid_busy(heap)) /* it may hold `memory`, which comes after `lock` */
         return MID_EBUSY;
+    mid_part part = mid_pause_begin(self, MID_PAUSE_LOOK);
     mid_status status = mid_world_stop(heap, self, MID_PATIENCE, NULL);
     *stopped = status == MID_OK;
+    if (*stopped)
+        heap->stopper = part;
+    else
+        mid_pause_end(&part);
     return status;
 }
 
 void mid_look_end(mid_heap *heap, bool stopped)
 {
-    if (stopped)
-        mid_world_resume(heap);
+    if (!stopped)
+        return;
+    mid_part part = heap->stopper;
+    mid_world_resume(heap);
+    mid_pause_end(&part);
 }

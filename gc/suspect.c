@@ -71,6 +71,7 @@ void mid_suspects_give(mid_impl *me)
             mid_ask(me, MID_ASK_COLLECT);
         return;
     }
+    mid_part part = mid_pause_begin(me, MID_PAUSE_NEWS);
     mid_lock(heap);
     if (heap->logged.count < LOGGED_MOST && mid_list_room(heap, &heap->logged, n) == MID_OK) {
         memcpy(mid_list_at(&heap->logged, heap->logged.count), me->suspects, n * sizeof(mid_handle));
@@ -78,4 +79,5 @@ void mid_suspects_give(mid_impl *me)
         MID_WRITE_(heap->logged_count, heap->logged.count);
     }
     mid_unlock(heap);
+    mid_pause_end(&part);
 }

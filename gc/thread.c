@@ -143,12 +143,14 @@ static void collect_by_itself(mid_impl *me)
     mid_heap *heap = me->heap;
     if (!due(heap, mid_live_bytes(heap)))
         return; /* enough has died since */
-    if (mid_world_stop(heap, me, heap->options.stop_wait, NULL) != MID_OK)
-        return;
-    uint64_t live = mid_live_bytes(heap);
-    if (due(heap, live)) /* nobody else was first */
-        collect_now(me, live);
-    mid_world_resume(heap);
+    mid_part part = mid_pause_begin(me, MID_PAUSE_COLLECT);
+    if (mid_world_stop(heap, me, heap->options.stop_wait, NULL) == MID_OK) {
+        uint64_t live = mid_live_bytes(heap);
+        if (due(heap, live)) /* nobody else was first */
+            collect_now(me, live);
+        mid_world_resume(heap);
+    }
+    mid_pause_end(&part);
 }
 
 /* After the finalizers of condemned garbage its counts are taken again, which needs the world to stand. */
@@ -159,10 +161,14 @@ static uint64_t judge(mid_impl *me, uint64_t patience)
     mid_lock(heap);
     bool due = heap->condemned_count != 0 && heap->condemned_next == heap->condemned_count && heap->finals_running == 0;
     mid_unlock(heap);
-    if (!due || mid_world_stop(heap, me, patience, NULL) != MID_OK)
+    if (!due)
         return 0;
-    freed = mid_final_judge(me);
-    mid_world_resume(heap);
+    mid_part part = mid_pause_begin(me, MID_PAUSE_COLLECT);
+    if (mid_world_stop(heap, me, patience, NULL) == MID_OK) {
+        freed = mid_final_judge(me);
+        mid_world_resume(heap);
+    }
+    mid_pause_end(&part);
     return freed;
 }
 
@@ -181,7 +187,7 @@ static void drain_batch(mid_impl *me)
 {
     uint64_t left = me->heap->options.free_batch, done = 1;
     while (me->pending_count != 0 && left != 0 && done != 0) {
-        done = mid_drain(me, left, MID_DRAIN_FINALIZE);
+        done = mid_drain_timed(me, left, MID_DRAIN_FINALIZE);
         left -= done < left ? done : left;
         if (me->outbox_count == 0)
             break;
@@ -196,6 +202,9 @@ static void serve(mid_impl *me)
     if (mid_midway(me)) /* a finalizer calls: the heap is in the middle of something */
         return;
     uint32_t asked = MID_READ_(me->pub.stop);
+    mid_part part = {0};
+    if ((asked & ~(uint32_t)MID_ASK_DRAIN) != 0 || me->outbox_count != 0 || mid_has_news(me))
+        part = mid_pause_begin(me, MID_PAUSE_NEWS);
     if (asked & MID_ASK_COLLECT) {
         mid_unask(me, MID_ASK_COLLECT);
         collect_by_itself(me);
@@ -219,6 +228,7 @@ static void serve(mid_impl *me)
         mid_ask(me, MID_ASK_DRAIN);
     if (me->credit < 0)
         mid_credit_used(me);
+    mid_pause_end(&part);
 }
 
 mid_status mid_safepoint_slow_(mid_thread *thread)
@@ -326,7 +336,9 @@ mid_status mid_collect(mid_thread *thread, mid_collect_result *result)
     mid_status status = mid_work_begin(thread);
     if (status != MID_OK)
         return status;
+    mid_part part = mid_pause_begin(mid_impl_of(thread), MID_PAUSE_COLLECT);
     status = collect(mid_impl_of(thread), &local);
+    mid_pause_end(&part);
     if (result != NULL && status != MID_EPOSTPONED)
         *result = local;
     return status;
@@ -339,9 +351,12 @@ mid_status mid_compact(mid_thread *thread, uint64_t budget_micros, mid_compact_r
     if (status != MID_OK)
         return status;
     mid_impl *me = mid_impl_of(thread);
+    mid_part part = mid_pause_begin(me, MID_PAUSE_COMPACT);
     status = world_enter(me);
-    if (status != MID_OK)
+    if (status != MID_OK) {
+        mid_pause_end(&part);
         return status;
+    }
     status = mid_compact_run(me, budget_micros, &local);
     if (status == MID_OK) {
         /* What is left of the budget, at least a microsecond of it: 0 would be none. */
@@ -349,6 +364,7 @@ mid_status mid_compact(mid_thread *thread, uint64_t budget_micros, mid_compact_r
         status = mid_trim_run(me->heap, left, me->heap->options.reserve, &local.returned_bytes);
     }
     world_leave(me);
+    mid_pause_end(&part);
     if (result != NULL && (status == MID_OK || status == MID_MORE))
         *result = local;
     return status;
@@ -361,9 +377,11 @@ mid_status mid_trim(mid_thread *thread, uint64_t budget_micros, uint64_t *return
     if (status != MID_OK)
         return status;
     mid_heap *heap = mid_impl_of(thread)->heap;
+    mid_part part = mid_pause_begin(mid_impl_of(thread), MID_PAUSE_TRIM);
     mid_lock(heap);
     status = mid_trim_run(heap, budget_micros, heap->options.reserve, &bytes);
     mid_unlock(heap);
+    mid_pause_end(&part);
     if (returned != NULL)
         *returned = bytes;
     return status;
@@ -447,7 +465,10 @@ mid_status mid_reclaim(mid_thread *thread)
     status = mid_work_begin(thread);
     if (status != MID_OK)
         return status;
-    return reclaim(me, before);
+    mid_part part = mid_pause_begin(me, MID_PAUSE_RECLAIM);
+    status = reclaim(me, before);
+    mid_pause_end(&part);
+    return status;
 }
 
 /* Before it sleeps, if something has changed: to add up the figures takes longer than to enter a region. */
@@ -456,7 +477,9 @@ static void tell_service(mid_impl *me)
     if (me->pending_count == 0 && !mid_final_waits(me->heap) && me->turned - me->told < me->heap->options.credit / 8)
         return;
     me->told = me->turned;
+    mid_part part = mid_pause_begin(me, MID_PAUSE_NEWS);
     mid_publish(me, mid_worth_a_kick(me->heap));
+    mid_pause_end(&part);
 }
 
 /* --- blocked regions ------------------------------------------------------------------------------------------------------------- */
@@ -484,7 +507,7 @@ mid_status mid_blocked_enter(mid_thread *thread)
     while (mid_has_news(me)) { /* who told it may have found it running */
         mid_unblock(me);
         mid_inbox_merge(me, me);
-        mid_drain(me, me->heap->options.free_batch, 0);
+        mid_drain_timed(me, me->heap->options.free_batch, 0);
         exchange_news(me);
         sleep_with_work(me);
     }
@@ -517,6 +540,7 @@ mid_status mid_blocked_leave(mid_thread *thread)
 static void leave(mid_impl *me)
 {
     mid_heap *heap = me->heap;
+    mid_part part = mid_pause_begin(me, MID_PAUSE_DRAIN);
     exchange_news(me);
     for (unsigned n = 0; n < LEAVING_BATCHES && mid_drain(me, heap->options.free_batch, MID_DRAIN_FINALIZE) != 0; n++)
         exchange_news(me);
@@ -527,6 +551,7 @@ static void leave(mid_impl *me)
     mid_lock(heap);
     mid_array_free(&heap->alloc, &me->scope_handles);
     mid_unlock(heap);
+    mid_pause_end(&part);
     for (mid_impl **link = &mine; *link != NULL; link = &(*link)->next_mine)
         if (*link == me) {
             *link = me->next_mine;
@@ -582,7 +607,7 @@ mid_status mid_place_new(mid_heap *heap)
     mid_array memory = {0};
     if (heap->thread_count == MID_THREADS_MAX)
         return MID_ELIMIT;
-    mid_status status = mid_array_grow(&heap->alloc, &memory, sizeof(mid_impl));
+    mid_status status = mid_array_grow(&heap->alloc, &memory, MID_PLACE_BYTES);
     if (status != MID_OK)
         return status;
     mid_impl *impl = memory.data;
@@ -620,6 +645,7 @@ static void enter(mid_heap *heap, mid_impl *me)
 {
     me->credit = (int64_t)heap->options.credit;
     me->draining = false;
+    mid_pauses_clear(mid_pauses_of(me));
     memcpy(me->pub.head, me->kept, sizeof me->kept);
     me->next_mine = mine;
     mine = me;
@@ -688,7 +714,7 @@ void mid_threads_forget(mid_heap *heap)
             link = &(*link)->next_mine;
     for (uint32_t id = 1; id <= heap->thread_count; id++) {
         mid_impl *impl = heap->threads[id];
-        mid_array memory = {impl, mid_round(sizeof *impl, MID_PAGE)};
+        mid_array memory = {impl, MID_PLACE_BYTES};
         mid_array_free(&heap->alloc, &impl->scope_handles);
         mid_array_free(&heap->alloc, &impl->inbox);
         mid_array_free(&heap->alloc, &impl->way);

@@ -18,6 +18,7 @@ typedef struct transfer {
     unsigned calls;
     bool stopped;  /* it is over */
     bool dropped;  /* there was no room for part of the way */
+    mid_part part; /* once it has looked at the clock */
 } transfer;
 
 /* Acquire: others may have counted it, and let go. */
@@ -60,7 +61,11 @@ static void consider(transfer *t, const mid_slot *slot)
 /* Is there time left? The clock is read every so many calls. */
 static bool in_time(transfer *t)
 {
-    if (t->deadline != 0 && ++t->calls % CLOCK_EVERY == 0 && mid_clock_micros() >= t->deadline)
+    if (++t->calls % CLOCK_EVERY != 0)
+        return !t->stopped;
+    if (t->calls == CLOCK_EVERY)
+        t->part = mid_pause_begin(t->me, MID_PAUSE_TRANSFER);
+    if (t->deadline != 0 && mid_clock_micros() >= t->deadline)
         t->stopped = true;
     return !t->stopped;
 }
@@ -113,5 +118,6 @@ mid_status mid_transfer(mid_thread *thread, mid_thread *to, mid_handle root, uin
         mid_array_free(&t.me->heap->alloc, &t.me->way);
         mid_unlock(t.me->heap);
     }
+    mid_pause_end(&t.part);
     return t.dropped || t.stopped ? MID_MORE : MID_OK;
 }

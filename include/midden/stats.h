@@ -1,4 +1,5 @@
-/* midden/stats.h: what a heap can say of itself. All byte figures are bytes, all times microseconds. */
+/* midden/stats.h: what a heap can say of itself. All byte figures are bytes; times are microseconds, or
+ * nanoseconds where that is said. */
 #ifndef MIDDEN_STATS_H
 #define MIDDEN_STATS_H
 
@@ -45,6 +46,46 @@ typedef struct mid_class_stats {
  * first those below 2 µs, the last everything above. */
 #define MID_STOP_BUCKETS 32
 
+/* PAUSES, as the program sees them: calls in which an attached thread did the heap's work, or waited for it. Recorded are those
+ * that stopped the world or waited for a stop, however short, and all others that took 10 µs or more behind the fast path. A
+ * pause has one cause: if it stopped the world or waited for a stop, that; else what took longest. X(name, word, text); the first
+ * six are of stops, but for turns of the daemon in which it works beside the program; the next two may be. */
+#define MID_PAUSE_CAUSES(X)                                                                                            \
+    X(MID_PAUSE_PARKED, "parked", "waited while another thread, or the daemon's, had stopped the world or wanted to")  \
+    X(MID_PAUSE_COLLECT, "collect", "collected cycles, or counted again after finalizers")                             \
+    X(MID_PAUSE_COMPACT, "compact", "mid_compact")                                                                     \
+    X(MID_PAUSE_SERVICE, "service", "a turn of the daemon on this thread")                                             \
+    X(MID_PAUSE_RECLAIM, "reclaim", "mid_reclaim")                                                                     \
+    X(MID_PAUSE_LOOK, "look", "stopped the world to look at it: mid_heap_check, mid_stats_type")                       \
+    X(MID_PAUSE_STEP, "step", "mid_step")                                                                              \
+    X(MID_PAUSE_HELP, "help", "looked for garbage cycles at a safepoint, or proved some, as the daemon fell behind")   \
+    X(MID_PAUSE_TRIM, "trim", "mid_trim")                                                                              \
+    X(MID_PAUSE_DRAIN, "drain", "freed what had died: in a release, or at a safepoint")                                \
+    X(MID_PAUSE_FINALIZE, "finalize", "ran the program's finalizers, or functions that free payloads")                 \
+    X(MID_PAUSE_NEWS, "news", "exchanged messages with other threads, told the daemon")                                \
+    X(MID_PAUSE_REFILL, "refill", "filled a cache of free slots, or emptied one")                                      \
+    X(MID_PAUSE_LARGE, "large", "made, resized or freed an object above 32 KiB")                                       \
+    X(MID_PAUSE_LOAD, "load", "the first load of another thread's object")                                             \
+    X(MID_PAUSE_TRANSFER, "transfer", "mid_transfer")
+
+typedef enum mid_pause_cause {
+#define MID_X(name, word, text) name,
+    MID_PAUSE_CAUSES(MID_X)
+#undef MID_X
+    MID_PAUSE_CAUSE_COUNT
+} mid_pause_cause;
+
+/* Pauses of one cause, of all threads, since the heap was opened. Nanoseconds; histogram[i] counts pauses of 2^i to 2^(i+1) - 1 ns,
+ * the last everything above. Processor time is that of the paused thread. What was spent waiting for stops, and while the
+ * world was stopped or memory was given back, is taken from it by the thread's clock; in other work the clock is not read, and a
+ * thread that was not running then counts as if it were. */
+typedef struct mid_pause_stats {
+    uint64_t count;
+    uint64_t wall_nanos, wall_nanos_max;
+    uint64_t cpu_nanos, cpu_nanos_max;
+    uint64_t wall_histogram[MID_STOP_BUCKETS], cpu_histogram[MID_STOP_BUCKETS];
+} mid_pause_stats;
+
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -68,6 +109,19 @@ MID_API mid_status mid_stats_stops(mid_heap *heap, uint64_t stop_histogram[MID_S
 /* How long stops waited for running threads, request to stillness, in nanoseconds of wall time: wait_histogram[i] counts waits
  * of 2^i to 2^(i+1) - 1 ns. Stops that had nobody to wait for are not in it. Any thread. MID_ENULL. */
 MID_API mid_status mid_stats_waits(mid_heap *heap, uint64_t wait_histogram[MID_STOP_BUCKETS]);
+
+/* Pauses of a cause, those that have ended. Any thread, also from a listener; takes no lock, so that each figure is of some moment
+ * during the call. MID_EINVAL: no such cause; MID_ENULL. */
+MID_API mid_status mid_stats_pauses(mid_heap *heap, mid_pause_cause cause, mid_pause_stats *stats);
+
+/* The word for a cause ("parked"); never null, also for a value that is none. Any thread; safe in a signal handler. */
+MID_API const char *mid_pause_name(mid_pause_cause cause);
+
+/* The minimum mutator utilisation: of all windows of 1000, 5000, 10000 or 50000 µs in the life of any thread, detached ones too,
+ * the least part (0 to 1) that was not taken by recorded pauses. Pauses count when they have ended; time before a thread was
+ * attached, and in blocked regions, is its own. Exact as long as a thread has at most 500 pauses in 50 ms, else never too high.
+ * Any thread, also from a listener; takes no lock. MID_EINVAL: another window; MID_ENULL. */
+MID_API mid_status mid_stats_mmu(mid_heap *heap, uint64_t window_micros, double *utilisation);
 
 #ifdef __cplusplus
 }

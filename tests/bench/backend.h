@@ -105,6 +105,20 @@ uint64_t be_epoch(void);
 /* BE_COUNTS: collect all garbage there is, now. */
 void be_collect(be_heap *h);
 
+/* What the heap says of the pauses it has caused, since it was opened; sums, and the longest of each. */
+struct be_cause {
+    const char *name;
+    uint64_t count, ns, max, cpu_max;
+};
+enum { BE_CAUSES_MAX = 16, BE_WINDOWS = 4 };
+static const unsigned be_windows_ms[BE_WINDOWS] = {1, 5, 10, 50};
+struct be_account {
+    struct be_cause causes[BE_CAUSES_MAX];
+    unsigned count;
+    double mmu[BE_WINDOWS];
+};
+/* False: it says nothing. */
+int be_account(be_heap *h, struct be_account *account);
 /* Stops of the program since the last clear; null if this heap never stops it. */
 struct histogram *be_pauses(be_heap *h);
 

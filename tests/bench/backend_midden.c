@@ -227,3 +227,20 @@ struct histogram *be_pauses(be_heap *h)
     (void)h;
     return &pauses;
 }
+
+int be_account(be_heap *h, struct be_account *account)
+{
+    (void)h;
+    mid_pause_stats s;
+    account->count = MID_PAUSE_CAUSE_COUNT;
+    for (unsigned i = 0; i < account->count; i++) {
+        must(mid_stats_pauses(heap, (mid_pause_cause)i, &s), "mid_stats_pauses");
+        account->causes[i] = (struct be_cause){mid_pause_name((mid_pause_cause)i), s.count, s.wall_nanos, s.wall_nanos_max,
+                                               s.cpu_nanos_max};
+    }
+    for (unsigned i = 0; i < BE_WINDOWS; i++)
+        must(mid_stats_mmu(heap, be_windows_ms[i] * 1000u, &account->mmu[i]), "mid_stats_mmu");
+    return 1;
+}
+
+_Static_assert((int)MID_PAUSE_CAUSE_COUNT <= (int)BE_CAUSES_MAX, "room for every cause");

@@ -93,7 +93,7 @@ struct figure {
 /* `params` as bench_describe says them; `key` "seconds", "net_rss_bytes", "call_ns.max" ... */
 struct figure bench_figure(const json_t *document, const char *workload, const char *params, const char *phase, const char *heap,
                          const char *variant, const char *key);
-/* The best (least) median over the variants of a heap that count as its own default use; acyclic never does.
+/* The best (least; of utilisations, greatest) median over the variants of a heap that count as its own default use; acyclic never does.
  * *variant (may be null) says which. */
 struct figure bench_figure_best(const json_t *document, const char *workload, const char *params, const char *phase,
                                 const char *heap, const char *key, const char **variant);

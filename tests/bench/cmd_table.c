@@ -154,9 +154,11 @@ static void memory_table(const json_t *document, const struct figure_row *rows, 
 
 static bool any_heap_has(const json_t *document, const struct figure_row *row, const char *key)
 {
-    for (const char *const *heap = bench_heaps; *heap; heap++)
-        if (best(document, row, *heap, key, NULL).median > 0)
+    for (const char *const *heap = bench_heaps; *heap; heap++) {
+        struct figure figure = best(document, row, *heap, key, NULL);
+        if (figure.median > 0 || (figure.count != 0 && strncmp(key, "mmu.", 4) == 0)) /* of those 0 is a figure */
             return true;
+    }
     return false;
 }
 
@@ -169,7 +171,13 @@ static void pause_table(const json_t *document, const struct figure_row *rows, s
                  {"gap_ns.max", "spinner's longest gap, ms", 1e-6},
                  {"call_ns.p50", "call p50, ns", 1},
                  {"call_ns.p99.9", "call p99.9, µs", 1e-3},
-                 {"call_ns.max", "call max, ms", 1e-6}};
+                 {"call_ns.max", "call max, ms", 1e-6},
+                 {"heap_longest_ns.wall", "longest pause by its own account, ms", 1e-6},
+                 {"heap_longest_ns.cpu", "the same, processor time, ms", 1e-6},
+                 {"mmu.1", "least share of 1 ms", 1},
+                 {"mmu.5", "least share of 5 ms", 1},
+                 {"mmu.10", "least share of 10 ms", 1},
+                 {"mmu.50", "least share of 50 ms", 1}};
     struct bench_grid grid = {0};
     heading(&grid, "figure");
     for (size_t r = 0; r < count; r++) {

@@ -107,6 +107,57 @@ static json_t *latencies(const char *text, bool count)
                      (json_int_t)v[3]);
 }
 
+static json_t *long_calls(const char *text)
+{
+    uint64_t count, ns;
+    if (sscanf(text, "%" SCNu64 ",%" SCNu64, &count, &ns) != 2)
+        return json_null();
+    return json_pack("{s:I,s:I}", "count", (json_int_t)count, "ns", (json_int_t)ns);
+}
+
+/* By the length of the window in milliseconds. */
+static json_t *utilisation(const char *text)
+{
+    double v[4];
+    if (sscanf(text, "%lf,%lf,%lf,%lf", &v[0], &v[1], &v[2], &v[3]) != 4)
+        return json_null();
+    return json_pack("{s:f,s:f,s:f,s:f}", "1", v[0], "5", v[1], "10", v[2], "50", v[3]);
+}
+
+/* "collect:2:300:200:200,drain:..." */
+static json_t *account(char *text)
+{
+    char *rest = NULL;
+    json_t *causes = json_object();
+    if (strcmp(text, "-") == 0)
+        return json_decref(causes), json_null();
+    for (char *word = strtok_r(text, ",", &rest); word; word = strtok_r(NULL, ",", &rest)) {
+        char name[32];
+        uint64_t v[4];
+        if (sscanf(word, "%31[a-z]:%" SCNu64 ":%" SCNu64 ":%" SCNu64 ":%" SCNu64, name, &v[0], &v[1], &v[2], &v[3]) != 5)
+            return json_decref(causes), NULL;
+        if (v[3] != 0 || v[0] != 0)
+            json_object_set_new(causes, name, json_pack("{s:I,s:I,s:I,s:I}", "count", (json_int_t)v[0], "ns", (json_int_t)v[1],
+                                                        "max", (json_int_t)v[2], "cpu_max", (json_int_t)v[3]));
+    }
+    return causes;
+}
+
+/* The longest of all causes. */
+static json_t *account_longest(json_t *causes)
+{
+    const char *name;
+    json_t *cause;
+    json_int_t wall = 0, cpu = 0;
+    json_object_foreach(causes, name, cause) {
+        json_int_t max = json_integer_value(json_object_get(cause, "max"));
+        json_int_t cpu_max = json_integer_value(json_object_get(cause, "cpu_max"));
+        wall = max > wall ? max : wall;
+        cpu = cpu_max > cpu ? cpu_max : cpu;
+    }
+    return json_is_object(causes) ? json_pack("{s:I,s:I}", "wall", wall, "cpu", cpu) : json_null();
+}
+
 static json_t *params_object(const struct bench_run *run)
 {
     json_t *params = json_object();
@@ -119,22 +170,26 @@ static json_t *params_object(const struct bench_run *run)
 
 static bool take_phase(const char *line, const struct bench_run *run, unsigned repeat, struct run_outcome *outcome)
 {
-    char phase[64], calls[128], pauses[128];
+    char phase[64], calls[128], pauses[128], longs[64], mmu[64], causes[2048], heap_mmu[64];
     uint64_t wall, cpu, operations, live, peak;
     int64_t net;
     if (sscanf(line,
                "phase %63s wall=%" SCNu64 " cpu=%" SCNu64 " operations=%" SCNu64 " live=%" SCNu64 " peak=%" SCNu64
-               " net=%" SCNd64 " calls=%127s pauses=%127s",
-               phase, &wall, &cpu, &operations, &live, &peak, &net, calls, pauses) != 9)
+               " net=%" SCNd64 " calls=%127s pauses=%127s long=%63s mmu=%63s heap=%2047s heapmmu=%63s",
+               phase, &wall, &cpu, &operations, &live, &peak, &net, calls, pauses, longs, mmu, causes, heap_mmu) != 13)
         return false;
+    json_t *by_cause = account(causes);
     outcome->seconds += (double)wall / 1e9;
     json_t *result = json_pack(
-        "{s:s,s:o,s:s,s:s,s:s,s:i,s:f,s:f,s:I,s:o,s:I,s:I,s:I,s:o,s:o,s:n,s:n,s:n}", "workload", run->workload->name, "params",
-        params_object(run), "phase", phase, "heap", run->variant->heap, "variant", run->variant->name, "repeat", (int)repeat,
-        "seconds", (double)wall / 1e9, "cpu_seconds", (double)cpu / 1e9, "operations", (json_int_t)operations, "ns_per_op",
+        "{s:s,s:o,s:s,s:s,s:s,s:i,s:f,s:f,s:I,s:o,s:I,s:I,s:I,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:n,s:n,s:n}", "workload",
+        run->workload->name, "params", params_object(run), "phase", phase, "heap", run->variant->heap, "variant",
+        run->variant->name, "repeat", (int)repeat, "seconds", (double)wall / 1e9, "cpu_seconds", (double)cpu / 1e9,
+        "operations", (json_int_t)operations, "ns_per_op",
         operations ? json_real((double)wall / (double)operations) : json_null(), "live_bytes", (json_int_t)live,
         "peak_rss_bytes", (json_int_t)peak, "net_rss_bytes", (json_int_t)net, "call_ns", latencies(calls, false), "pause_ns",
-        latencies(pauses, true), "mutator_cpu_seconds", "gap_ns", "garbage");
+        latencies(pauses, true), "long_calls", long_calls(longs), "mmu", utilisation(mmu), "heap_longest_ns",
+        account_longest(by_cause), "heap_pauses", by_cause, "heap_mmu", utilisation(heap_mmu), "mutator_cpu_seconds", "gap_ns",
+        "garbage");
     return result != NULL && json_array_append_new(outcome->results, result) == 0;
 }
 

@@ -23,7 +23,8 @@ int main(int argc, char **argv)
     printf("heap %s 1.0\n", now && strcmp(fault, "heap") == 0 ? "other" : heap);
     if (now && strcmp(fault, "garbage") == 0)
         printf("phase run wall=many\n");
-    printf("phase run wall=2000000000 cpu=1000000000 operations=1000 live=10 peak=20 net=-30 calls=1,2,3,4 pauses=-\n");
+    printf("phase run wall=2000000000 cpu=1000000000 operations=1000 live=10 peak=20 net=-30 calls=1,2,3,4 pauses=- long=- mmu=- "
+           "heap=- heapmmu=-\n");
     if (!(now && strcmp(fault, "cut") == 0))
         printf("done %s\n", now && strcmp(fault, "checksum") == 0 ? "bad" : "c0ffee");
     return 0;

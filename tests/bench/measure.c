@@ -90,6 +90,33 @@ uint64_t histogram_quantile(const struct histogram *h, double share)
     return h->max;
 }
 
+void long_calls_add(struct long_calls *calls, uint64_t from, uint64_t to)
+{
+    if (calls->count < MANY_CALLS) {
+        calls->ends[calls->count][0] = from;
+        calls->ends[calls->count][1] = to;
+    }
+    calls->count++;
+    calls->ns += to - from;
+}
+
+/* The worst window ends with one of them: one that ends in the middle gets no better when it is moved on to the end, one that ends
+ * outside gets no better when it is moved back to the end of the last. `in` is what those from `first` on took, up to this one. */
+double long_calls_mmu(const struct long_calls *calls, uint64_t window)
+{
+    uint64_t worst = 0, in = 0, first = 0;
+    for (uint64_t i = 0; i < calls->count; i++) {
+        uint64_t end = calls->ends[i][1], begin = end - window;
+        in += end - calls->ends[i][0];
+        for (; calls->ends[first][1] <= begin; first++)
+            in -= calls->ends[first][1] - calls->ends[first][0];
+        uint64_t before = calls->ends[first][0] < begin ? begin - calls->ends[first][0] : 0;
+        if (in - before > worst)
+            worst = in - before;
+    }
+    return 1 - (double)worst / (double)window;
+}
+
 void histogram_clear(struct histogram *h)
 {
     memset(h, 0, sizeof *h);

@@ -50,6 +50,18 @@ static inline void histogram_add(struct histogram *h, uint64_t value)
 uint64_t histogram_quantile(const struct histogram *h, double share);
 void histogram_clear(struct histogram *h);
 
+/* Calls of one thread that took LONG_CALL or more, in order of time, and the sum of what they took. Room for MANY_CALLS: if there are more,
+ * what depends on each of them is not known. */
+enum { LONG_CALL = 10000, MANY_CALLS = 1 << 16 };
+struct long_calls {
+    uint64_t count, ns;
+    uint64_t (*ends)[2]; /* begin and end of each */
+};
+
+void long_calls_add(struct long_calls *calls, uint64_t from, uint64_t to);
+/* The least part of any `window` nanoseconds that was not spent in them. */
+double long_calls_mmu(const struct long_calls *calls, uint64_t window);
+
 /* xorshift64*: every back end sees the same sequence. */
 struct random {
     uint64_t state;

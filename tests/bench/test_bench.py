@@ -27,7 +27,8 @@ GARBAGE = {("steady", "steady"), ("small-cycles", "run"), ("grid", "run"), ("act
 OWN = ["stops"]  # of midden alone
 MIDDEN_PHASES = {"chase": ["compacted-ordered", "compacted-random"], "micro": ["retain+release", "load+release"]}
 KEYS = {"workload", "params", "phase", "heap", "variant", "repeat", "seconds", "cpu_seconds", "operations", "ns_per_op",
-        "live_bytes", "peak_rss_bytes", "net_rss_bytes", "call_ns", "pause_ns", "mutator_cpu_seconds", "gap_ns", "garbage"}
+        "live_bytes", "peak_rss_bytes", "net_rss_bytes", "call_ns", "pause_ns", "mutator_cpu_seconds", "gap_ns", "garbage",
+        "long_calls", "mmu", "heap_longest_ns", "heap_pauses", "heap_mmu"}
 passed = failed = 0
 
 
@@ -89,6 +90,47 @@ def check_result(r):
     check((r["garbage"] is not None) == ((r["workload"], r["phase"]) in GARBAGE), f"{where}: garbage")
     if r["garbage"]:
         check_garbage(r, f"{where} {r['params']}")
+    check_pauses(r)
+
+
+def check_utilisation(value, where):
+    check(set(value) == {"1", "5", "10", "50"} and all(0 <= v <= 1 for v in value.values()), f"{where}: utilisation {value}")
+
+
+def check_pauses(r):
+    """What the driver saw, and what the heap says of itself. Where the driver has timed every call of the phase, each long pause of
+    the heap lies within a long call; short pauses are stops, of less than 10 us each."""
+    where = f"{r['workload']} {r['phase']} {r['heap']} {r['variant']}: pauses"
+    timed = r["phase"] in ("steady", "drop")
+    check((r["long_calls"] is not None) == timed and (r["mmu"] is not None) == timed, f"{where} seen by the driver")
+    if timed:
+        check_utilisation(r["mmu"], where)
+        check((r["long_calls"]["count"] == 0) == (r["long_calls"]["ns"] == 0), f"{where}: {r['long_calls']}")
+        check((r["long_calls"]["count"] == 0) == all(v == 1 for v in r["mmu"].values()), f"{where}: {r['mmu']}")
+    own = r["heap"] == "midden"
+    check((r["heap_pauses"] is not None) == own and (r["heap_mmu"] is not None) == own, f"{where} of the heap's account")
+    if not own:
+        return
+    check_utilisation(r["heap_mmu"], where)
+    causes = r["heap_pauses"].values()
+    check(all(c["cpu_max"] <= c["max"] and (c["count"] != 0 or c["ns"] == 0) for c in causes), f"{where}: {r['heap_pauses']}")
+    check(r["heap_longest_ns"]["wall"] == max([c["max"] for c in causes], default=0), f"{where}: {r['heap_longest_ns']}")
+    if r["phase"] == "steady":
+        seen, count, took = r["long_calls"]["ns"], sum(c["count"] for c in causes), sum(c["ns"] for c in causes)
+        check(took <= seen + 10000 * count, f"{where}: {took} ns in {count} by the heap's account, {seen} ns in long calls")
+
+
+def test_agreement(folder):
+    """Enough garbage that collections stop the program: the driver's timing of calls and the heap's account are of the same."""
+    path = os.path.join(folder, "steady.json")
+    status, out, err = bench("--check", "--workload", "steady", "--live", "20000", "--operations", "120000", "--heap", "midden",
+                             "--heap", "malloc", "--json", path)
+    check(status == 0, f"steady: status {status}, {err}")
+    for r in load(path)["results"] if status == 0 else []:
+        check_result(r)
+        stops = sum(c["count"] for c in (r["heap_pauses"] or {}).values())
+        check(r["heap"] != "midden" or r["phase"] != "steady" or stops > 0, "steady: the heap says of no pause")
+    check("least share of 50 ms" in out and "by its own account" in out, f"the table of pauses: {out}")
 
 
 def check_garbage(r, where):
@@ -329,7 +371,7 @@ def test_faults(folder):
 
 
 for test in (test_bad_input, test_selection, test_targets, test_threads_table, test_spinner, test_watched_part,
-             test_older_results, test_faults, test_everything):
+             test_older_results, test_faults, test_agreement, test_everything):
     with tempfile.TemporaryDirectory() as temporary:
         test(temporary)
 print(f"{passed} passed, {failed} failed")

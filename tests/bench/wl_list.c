@@ -12,7 +12,7 @@ enum { POLL_EVERY = 256 };
 
 static void prepare(struct run *run)
 {
-    (void)run;
+    run_times_calls(run);
 }
 
 static be_ref build(be_heap *h, be_type type, uint32_t nodes)
@@ -61,7 +61,7 @@ static void run_list(struct run *run)
     uint64_t start = now_ns();
     drop(h, list);
     list = 0;
-    histogram_add(&run->calls, now_ns() - start);
+    run_called(run, start, now_ns());
     be_finish_frees(h);
     phase_end(run, "drop", nodes, 0);
 }

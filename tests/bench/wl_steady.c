@@ -30,6 +30,7 @@ static struct churn churn_of(const struct run *run)
 
 static void prepare(struct run *run)
 {
+    run_times_calls(run);
     litter_prepare(run, run_param(run, "operations") / churn_of(run).size + 1);
 }
 
@@ -101,7 +102,7 @@ static void churn(struct run *run, be_type type, be_ref root, uint32_t live, str
         if (i % GRAPH_POLL_EVERY == 0)
             be_poll(h);
         uint64_t now = now_ns();
-        histogram_add(&run->calls, now - last);
+        run_called(run, last, now);
         last = litter_look(h, i, live + 1u + c->chain.count) ? now_ns() : now;
     }
     drop(h, c);

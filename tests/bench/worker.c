@@ -70,7 +70,9 @@ void phase_begin(struct run *run)
     if (pauses)
         histogram_clear(pauses);
     histogram_clear(&run->calls);
+    run->long_calls.count = run->long_calls.ns = 0;
     spinner_begin();
+    be_account(run->heap, &run->account);
     run->phase = (struct phase){
         .cpu = cpu_ns(), .mutator_cpu = mutator_cpu_ns(), .spinner_cpu = spinner_cpu_ns(), .wall = now_ns()};
 }
@@ -87,10 +89,45 @@ static void say_calls(const struct histogram *h)
 static void say_pauses(const struct histogram *h)
 {
     if (h == NULL)
-        say(" pauses=-\n");
+        say(" pauses=-");
     else
-        say(" pauses=%" PRIu64 ",%" PRIu64 ",%" PRIu64 ",%" PRIu64 "\n", h->count, histogram_quantile(h, 0.5),
+        say(" pauses=%" PRIu64 ",%" PRIu64 ",%" PRIu64 ",%" PRIu64, h->count, histogram_quantile(h, 0.5),
             histogram_quantile(h, 0.999), h->max);
+}
+
+void run_times_calls(struct run *run)
+{
+    run->long_calls.ends = driver_array(MANY_CALLS, sizeof *run->long_calls.ends);
+}
+
+static void say_long_calls(const struct run *run)
+{
+    const struct long_calls *calls = &run->long_calls;
+    if (run->calls.count == 0 || calls->ends == NULL) {
+        say(" long=- mmu=-");
+        return;
+    }
+    say(" long=%" PRIu64 ",%" PRIu64 " mmu=", calls->count, calls->ns);
+    if (calls->count > MANY_CALLS)
+        say("-");
+    for (unsigned i = 0; i < BE_WINDOWS && calls->count <= MANY_CALLS; i++)
+        say("%s%.6f", i == 0 ? "" : ",", long_calls_mmu(calls, be_windows_ms[i] * 1000000ull));
+}
+
+/* The heap's own account: of each cause how many in this phase and what they took, and the longest there ever was. */
+static void say_account(struct run *run)
+{
+    struct be_account now;
+    if (!be_account(run->heap, &now)) {
+        say(" heap=- heapmmu=-\n");
+        return;
+    }
+    say(" heap=");
+    for (unsigned i = 0; i < now.count; i++)
+        say("%s:%" PRIu64 ":%" PRIu64 ":%" PRIu64 ":%" PRIu64 ",", now.causes[i].name,
+            now.causes[i].count - run->account.causes[i].count, now.causes[i].ns - run->account.causes[i].ns, now.causes[i].max,
+            now.causes[i].cpu_max);
+    say(" heapmmu=%.6f,%.6f,%.6f,%.6f\n", now.mmu[0], now.mmu[1], now.mmu[2], now.mmu[3]);
 }
 
 void phase_end(struct run *run, const char *name, uint64_t operations, uint64_t live)
@@ -104,6 +141,8 @@ void phase_end(struct run *run, const char *name, uint64_t operations, uint64_t 
         wall, cpu, operations, live, peak_rss_bytes(), net);
     say_calls(&run->calls);
     say_pauses(be_pauses(run->heap));
+    say_long_calls(run);
+    say_account(run);
     say("mutator cpu=%" PRIu64 "\n", mutator);
     if (gaps)
         say("gaps %" PRIu64 ",%" PRIu64 ",%" PRIu64 ",%" PRIu64 "\n", gaps->count, histogram_quantile(gaps, 0.5),

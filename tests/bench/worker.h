@@ -20,6 +20,8 @@ struct run {
     uint64_t checksum; /* of the workload's data: every heap must come to the same */
     struct phase phase;
     struct histogram calls; /* latencies of the phase's calls; reported if there are any */
+    struct long_calls long_calls; /* of them; if the workload has said run_times_calls */
+    struct be_account account;    /* when the phase began */
 };
 
 struct workload {
@@ -48,6 +50,15 @@ void phase_end(struct run *run, const char *name, uint64_t operations, uint64_t 
 /* Ask for memory back, then wait until resident memory stands still, at most `milliseconds`. The quiet stretch at the end
  * counts as waiting and not as time of the phase. */
 void phase_settle(struct run *run, uint64_t milliseconds);
+
+/* For `prepare`: one thread calls the heap, and times its calls with run_called: one call, or a few. */
+void run_times_calls(struct run *run);
+static inline void run_called(struct run *run, uint64_t from, uint64_t to)
+{
+    histogram_add(&run->calls, to - from);
+    if (__builtin_expect(to - from >= LONG_CALL, 0))
+        long_calls_add(&run->long_calls, from, to);
+}
 
 /* The two used by all: mix a value into the checksum, order-independent; a random-number state from --seed. */
 static inline uint64_t checksum_of(uint64_t value)

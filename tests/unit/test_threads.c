@@ -174,6 +174,8 @@ static void ask_anyone(struct peer *peer)
 {
     mid_stats stats;
     mid_class_stats class_stats;
+    mid_pause_stats pauses;
+    double share;
     uint64_t buckets[MID_STOP_BUCKETS];
     peer->wrong = mid_stats_get(peer->heap, &stats, sizeof stats) != sizeof stats;
     peer->wrong += stats.attached_threads != 1;
@@ -182,6 +184,8 @@ static void ask_anyone(struct peer *peer)
     peer->wrong += mid_stats_waits(peer->heap, buckets) != MID_OK;
     peer->wrong += mid_stats_waits(peer->heap, NULL) != MID_ENULL;
     peer->wrong += mid_stats_waits(NULL, buckets) != MID_ENULL;
+    peer->wrong += mid_stats_pauses(peer->heap, MID_PAUSE_PARKED, &pauses) != MID_OK;
+    peer->wrong += mid_stats_mmu(peer->heap, 1000, &share) != MID_OK;
 }
 
 TEST(figures_are_for_any_thread)

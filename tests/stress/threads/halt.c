@@ -219,6 +219,18 @@ void op_register(struct mutator *m)
     kinds_register_one(m);
 }
 
+static mid_status ask_pauses(mid_heap *heap)
+{
+    mid_pause_stats pauses;
+    double share = -1;
+    mid_status status = mid_stats_mmu(heap, 10000, &share);
+    if (share < 0 || share > 1)
+        fail("the least share of 10 ms is %f", share);
+    for (int cause = 0; status == MID_OK && cause < MID_PAUSE_CAUSE_COUNT; cause++)
+        status = mid_stats_pauses(heap, (mid_pause_cause)cause, &pauses);
+    return status;
+}
+
 /* Questions about the whole heap, which any thread may ask while the others run. */
 void op_ask(struct mutator *m)
 {
@@ -230,7 +242,7 @@ void op_ask(struct mutator *m)
     switch (pick(6)) {
     case 0: status = mid_stats_get(heap, &stats, sizeof stats) == sizeof stats ? MID_OK : MID_EINVAL; break;
     case 1: status = mid_stats_class(heap, pick(40), &class); break;
-    case 2: status = mid_stats_stops(heap, histogram); break;
+    case 2: status = mid_stats_stops(heap, histogram) == MID_OK ? ask_pauses(heap) : MID_EINVAL; break;
     case 3: status = mid_stats_waits(heap, histogram); break;
     case 4: status = mid_trim(m->thread, one_in(2) ? 0 : 10, &returned); break;
     default: {
