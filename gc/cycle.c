@@ -7,7 +7,7 @@
  * it, so that a reference to anywhere touches 4 bytes. The world stands still, and everything is exact.
  *
  * A cycle can have become garbage only if the count of a member fell without reaching zero since the last collection (such
- * entries carry the suspect bit), or if its last holder gave it into one of its own slots (mid_swap notes that something was
+ * entries carry the suspect bit, or an age), or if its last holder gave it into one of its own slots (mid_swap notes that something was
  * moved). Where neither happened a look at the table is all the work. */
 #include <string.h>
 
