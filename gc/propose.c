@@ -53,6 +53,9 @@ void mid_proposer_close(mid_heap *heap)
 {
     mid_proposer *p = heap->proposer;
     mid_list_free(heap, &heap->logged);
+    MID_WRITE_(heap->logged_count, 0);
+    MID_WRITE_(heap->todo_count, 0);
+    MID_WRITE_(heap->found_count, 0);
     if (p == NULL)
         return;
     size_t bytes = mid_round(sizeof(mid_proposer), MID_PAGE);
