@@ -88,9 +88,17 @@ static bool fragmented(mid_heap *heap)
            (unsigned __int128)now.pool_bytes * 100 >= (unsigned __int128)now.live_slot_bytes * heap->options.frag_start;
 }
 
+/* Further deadlines are counted from it. */
+#define BUDGET_MOST (UINT64_MAX / 4)
+
+static bool undone(const mid_impl *me)
+{
+    return me->pending_count != 0 || mid_final_waits(me->heap) || MID_READ_(me->heap->sweeps) != MID_SWEEPS_NOT;
+}
+
 mid_status mid_step(mid_thread *thread, uint64_t budget_micros)
 {
-    uint64_t now = mid_clock_micros(), deadline = budget_micros > UINT64_MAX - now ? UINT64_MAX : now + budget_micros;
+    uint64_t deadline = mid_clock_micros() + (budget_micros < BUDGET_MOST ? budget_micros : BUDGET_MOST);
     mid_status status = mid_work_begin(thread);
     if (status != MID_OK)
         return status;
@@ -101,8 +109,9 @@ mid_status mid_step(mid_thread *thread, uint64_t budget_micros)
         mid_drain(me, 64, MID_DRAIN_FINALIZE);
     status = collect_some(me, deadline);
     uint64_t left = left_of(deadline);
-    if (status != MID_OK || left == 0)
-        return status == MID_OK && me->pending_count == 0 ? MID_OK : status == MID_OK ? MID_MORE : status;
-    mid_publish(me, false);
-    return fragmented(heap) ? mid_compact(thread, left, NULL) : mid_trim(thread, left, NULL);
+    if (status == MID_OK && left != 0) {
+        mid_publish(me, false);
+        status = fragmented(heap) ? mid_compact(thread, left, NULL) : mid_trim(thread, left, NULL);
+    }
+    return status == MID_OK && undone(me) ? MID_MORE : status;
 }
