@@ -152,7 +152,8 @@ static bool hold(void *context, mid_handle value)
     return true;
 }
 
-static mid_verdict judge(mid_walk *w)
+/* Is the suspect garbage, though some of what was explored is not? */
+static bool judge(mid_walk *w)
 {
     w->near_count = 0;
     for (uint32_t i = 0; i < w->seen; i++) {
@@ -164,7 +165,7 @@ static mid_verdict judge(mid_walk *w)
     }
     while (w->near_count != 0)
         refs_of(w, w->nodes[w->near[--w->near_count]].index, hold);
-    return w->nodes[w->order[0]].state == MID_NODE_EXPLORED ? MID_WALK_GARBAGE : MID_WALK_ALIVE;
+    return w->nodes[w->order[0]].state == MID_NODE_EXPLORED;
 }
 
 static mid_verdict outcome(mid_walk *w, bool exhausted)
@@ -174,8 +175,8 @@ static mid_verdict outcome(mid_walk *w, bool exhausted)
     if (w->odd)
         return MID_WALK_ALIVE;
     const mid_walk_node *first = &w->nodes[w->order[0]];
-    if (first->found == first->count)
-        return w->missing == 0 ? MID_WALK_GARBAGE : judge(w);
+    if (first->found == first->count && (w->missing == 0 || judge(w)))
+        return MID_WALK_GARBAGE;
     return exhausted ? MID_WALK_ALIVE : MID_WALK_MORE;
 }
 
