@@ -80,9 +80,10 @@ static inline void cycles_begin(struct unit *u)
     expect(MID_MORE, mid_service_sweep(u->heap, 0, true));
 }
 
-/* The next piece, with the world stopped if that is what it needs. */
+/* The next piece, with the world stopped if that is what it needs: what else is to be proved would come before it. */
 static inline void cycles_piece(struct unit *u)
 {
+    assert_true(cycles_shown(u).sweeping != MID_SWEEPS_STOPPED || cycles_shown(u).proposals == 0);
     if (cycles_shown(u).sweeping == MID_SWEEPS_STOPPED)
         cycles_prove(u, 0);
     else
