@@ -141,7 +141,10 @@ static uint64_t judge(mid_impl *me, uint64_t patience)
     if (!due || mid_world_stop(heap, me, patience, NULL) != MID_OK)
         return 0;
     freed = mid_final_judge(me);
+    bool goes_on = MID_READ_(heap->sweeps) == MID_SWEEPS_STOPPED; /* a sweep that waited for this, or has taken the set over */
     mid_world_resume(heap);
+    if (goes_on)
+        mid_kick(heap);
     return freed;
 }
 
