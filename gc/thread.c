@@ -348,6 +348,7 @@ static mid_status collect_all(mid_impl *me)
         status = world_enter(me);
         if (status != MID_OK)
             break;
+        mid_sweep_finish(me);
         status = mid_collect_overdrawn(me);
         if (status != MID_OK) { /* the system has nothing for the marks, until it is given something */
             mid_squeeze(me);
