@@ -40,6 +40,7 @@ typedef struct mid_sweep {
     uint32_t touched;       /* mid_heap.touched when the round began */
     uint32_t rounds;
     uint32_t followed;      /* of the dropped, when they are to be held */
+    bool cramped;           /* there was no memory to remember one of the dropped */
     bool rejudged, waits;   /* the set was condemned; it waits for the finalizers of another */
     uint64_t live_bytes, live_objects; /* when it began */
     uint64_t finals;        /* finalizers due among what is held */

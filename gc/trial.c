@@ -34,7 +34,7 @@ static bool untouched(const mid_entry *entry)
     return mid_watched(MID_READ_(entry->count)) && !(MID_READ_(entry->shared) & (MID_ESCAPED_ | MID_MERGED_));
 }
 
-/* Without room to remember it, it keeps its tag until the trial is over, and costs its users a little more. */
+/* Without room to remember it nobody would follow it to what it keeps alive: the trial is given up. */
 static void drop(mid_sweep *s, mid_handle value)
 {
     *mid_sweep_mark(s, value / 2) = 0;
@@ -42,6 +42,8 @@ static void drop(mid_sweep *s, mid_handle value)
         MID_COUNT(s->heap, resurrected_objects, 1);
     if (mid_list_room(s->heap, &s->dropped, 1) == MID_OK)
         *mid_list_at(&s->dropped, s->dropped.count++) = value;
+    else
+        s->cramped = true;
 }
 
 /* --- tags, while the world stands ------------------------------------------------------------------------------------------- */
@@ -137,7 +139,7 @@ static void judge_some(mid_sweep *s)
             drop(s, value);
     }
     if (s->at == s->set.count)
-        mid_sweep_next(s, s->dropped.count == 0 ? MID_SWEEP_COMMIT : MID_SWEEP_FOLLOW);
+        mid_sweep_next(s, s->dropped.count == 0 && !s->cramped ? MID_SWEEP_COMMIT : MID_SWEEP_FOLLOW);
 }
 
 static bool drop_one(void *context, mid_handle value)
@@ -165,7 +167,7 @@ static void follow_some(mid_sweep *s)
 /* The dropped lose their tags; so does everybody, if that goes on for too long. */
 static void untag_dropped(mid_sweep *s)
 {
-    bool enough = s->rounds >= ROUNDS_MOST;
+    bool enough = s->rounds >= ROUNDS_MOST || s->cramped;
     untag_some(s, &s->dropped, enough ? MID_SWEEP_ABANDON : MID_SWEEP_RESET);
     s->rounds += s->step == MID_SWEEP_RESET;
 }
