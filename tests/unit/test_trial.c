@@ -1,5 +1,6 @@
 /* The trial of a set that is too large for one stop: members that are touched at any of its steps, by anybody, live. */
 #include "cycles.h"
+#include "fault_os.h"
 #include "peer.h"
 
 #define LARGE (MID_SWEEP_SMALL + 500)
@@ -334,6 +335,45 @@ TEST(a_trial_that_is_disturbed_for_ever_is_given_up)
     trial_close(&t);
 }
 
+/* No room to remember that a member was dropped: what it refers to must not be taken for garbage. */
+TEST(without_memory_for_the_dropped_it_is_given_up)
+{
+    struct unit *u = &(struct unit){0};
+    struct fault_os fault;
+    mid_options options;
+    mid_weak weak;
+    fault_os_init(&fault);
+    mid_options_init(&options);
+    options.os = &fault.os;
+    options.max_objects = 1u << 20;
+    unit_open_with(u, &options);
+    ok(mid_service_bind(u->heap, cycles_kick, NULL));
+    mid_service_log(u->heap, true, 0);
+    mid_handle ring = unit_ring(u, u->node, LARGE);
+    ok(mid_weak_new(u->thread, ring, &weak));
+    mid_release(u->thread, ring);
+    cycles_begin(u);
+    cycles_to(u, MID_SWEEP_WATCH);
+    assert_int_equal(mid_weak_get(u->thread, weak), ring);
+    cycles_to(u, MID_SWEEP_JUDGE);
+    fault.fail_at = fault.calls + 1;
+    fault.for_good = 1;
+    cycles_finish(u);
+    assert_true(fault.failed != 0);
+    fault.fail_at = 0;
+    assert_int_equal(unit_live(u), LARGE);
+    unit_check(u);
+    untagged(u);
+    mid_release(u->thread, ring);
+    mid_service_unbind(u->heap);
+    ok(mid_collect(u->thread, NULL));
+    assert_int_equal(unit_live(u), 0);
+    ok(mid_weak_drop(u->thread, weak));
+    unit_close(u);
+    assert_int_equal(fault.mapped, 0);
+    fault_os_done(&fault);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -344,6 +384,7 @@ int main(void)
         cmocka_unit_test(a_touch_before_the_commit_is_seen),
         cmocka_unit_test(what_is_committed_cannot_be_had_any_more),
         cmocka_unit_test(a_trial_that_is_disturbed_for_ever_is_given_up),
+        cmocka_unit_test(without_memory_for_the_dropped_it_is_given_up),
     };
     return UNIT_RUN(tests);
 }
