@@ -1,7 +1,7 @@
 /* Proposals: what walks from suspects find, whatever its shape, and what a proof makes of sets that have changed since. */
 #include "cycles.h"
 
-/* --- shapes ------------------------------------------------------------------------------------------------------------- */
+/* --- shapes ------------------------------------------------------------------------------------------------------- */
 
 /* One handle that holds it all, counted. *size: objects. */
 typedef mid_handle shape(struct unit *u, size_t *size);
@@ -212,7 +212,7 @@ TEST(traced_types_are_walked_when_they_may_be)
     }
 }
 
-/* --- how far ------------------------------------------------------------------------------------------------------------- */
+/* --- how far ------------------------------------------------------------------------------------------------------ */
 
 TEST(each_set_is_found_by_the_shortest_walk)
 {
@@ -277,7 +277,7 @@ TEST(what_looks_alive_is_left_to_sweeps)
     }
 }
 
-/* --- stale ------------------------------------------------------------------------------------------------------------------ */
+/* --- stale -------------------------------------------------------------------------------------------------------- */
 
 /* Proposed from what is logged now; not proved. */
 static uint64_t proposed_now(struct unit *u)
@@ -438,7 +438,7 @@ TEST(a_member_of_two_sets_does_not_count_twice)
     cycles_close(&u);
 }
 
-/* --- and those who collect at once --------------------------------------------------------------------------------------------- */
+/* --- and those who collect at once -------------------------------------------------------------------------------- */
 
 TEST(a_collection_before_the_proof_leaves_nothing_to_prove)
 {

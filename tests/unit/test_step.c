@@ -25,7 +25,7 @@ static void step_open(struct unit *u, const char *options)
 static const uint64_t budgets[] = {2000, AMPLE, UINT64_MAX - 1, UINT64_MAX};
 #define BUDGETS (sizeof budgets / sizeof *budgets)
 
-/* --- everything a daemon does ---------------------------------------------------------------------------------------------- */
+/* --- everything a daemon does ------------------------------------------------------------------------------------- */
 
 TEST(it_collects_what_suspects_lead_to)
 {
@@ -171,7 +171,7 @@ TEST(without_a_budget_it_only_looks)
     unit_close(&u);
 }
 
-/* --- among others ---------------------------------------------------------------------------------------------------------- */
+/* --- among others ------------------------------------------------------------------------------------------------- */
 
 TEST(it_goes_on_with_what_a_service_has_begun)
 {
@@ -245,7 +245,7 @@ TEST(beside_one_that_proposes_it_is_busy)
     unit_close(&u);
 }
 
-/* --- misuse ------------------------------------------------------------------------------------------------------------------ */
+/* --- misuse ------------------------------------------------------------------------------------------------------- */
 
 static mid_thread *own;
 

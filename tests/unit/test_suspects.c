@@ -162,7 +162,7 @@ TEST(what_was_not_logged_is_collected)
     cycles_close(&u);
 }
 
-/* --- ages -------------------------------------------------------------------------------------------------------------- */
+/* --- ages --------------------------------------------------------------------------------------------------------- */
 
 /* How often it is looked at, if its count falls again and again. */
 static int looks_at(struct unit *u, mid_handle object)

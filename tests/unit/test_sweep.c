@@ -6,7 +6,7 @@
 /* More than one stop can prove. */
 #define LARGE (MID_SWEEP_SMALL + 1000)
 
-/* --- whole ----------------------------------------------------------------------------------------------------------------- */
+/* --- whole -------------------------------------------------------------------------------------------------------- */
 
 /* Garbage and the living, entangled; returns how much of it is garbage. */
 static size_t mixture(struct unit *u, uint64_t seed, mid_handle *kept, size_t keep, size_t objects)
@@ -110,7 +110,7 @@ TEST(traced_types_are_swept_in_stops)
     cycles_close(&u);
 }
 
-/* --- at each step ------------------------------------------------------------------------------------------------------------ */
+/* --- at each step ------------------------------------------------------------------------------------------------- */
 
 /* The steps that a large set without finalizers goes through. */
 static const mid_sweep_step steps[] = {MID_SWEEP_SUBTRACT, MID_SWEEP_REVIVE, MID_SWEEP_GATHER, MID_SWEEP_WATCH,   MID_SWEEP_RESET,
@@ -258,7 +258,7 @@ TEST(all_may_be_moved_in_memory_meanwhile)
     }
 }
 
-/* --- brought to an end at each step ------------------------------------------------------------------------------------------- */
+/* --- brought to an end at each step ------------------------------------------------------------------------------- */
 
 TEST(a_collection_ends_it_and_finds_all)
 {

@@ -5,7 +5,7 @@
 
 #define LARGE (MID_SWEEP_SMALL + 500)
 
-/* --- touches ------------------------------------------------------------------------------------------------------------- */
+/* --- touches ------------------------------------------------------------------------------------------------------ */
 
 /* Two large rings: garbage, but that one member of the first is held, as was not so when the set was gathered. */
 struct trial {
@@ -137,9 +137,11 @@ static void by_transfer(struct trial *t, mid_thread *thread)
 static const struct {
     touch *touch;
     bool other; /* the other ring lives, too */
-} touches[] = {{no_touch, 0}, {by_retain, 0},  {by_release, 0},  {by_load, 0}, {by_take, 0},        {by_store, 0},       {by_store_of_next, 0},
-               {by_swap, 0},  {by_swap_if, 0}, {by_init, 0},     {by_weak_get, 0}, {by_other, 1}, {by_immortality, 0}, {by_transfer, 0}};
+} touches[] = {{no_touch, 0},         {by_retain, 0}, {by_release, 0}, {by_load, 0}, {by_take, 0},     {by_store, 0},
+               {by_store_of_next, 0}, {by_swap, 0},   {by_swap_if, 0}, {by_init, 0}, {by_weak_get, 0}, {by_immortality, 0},
+               {by_transfer, 0},      {by_other, 1}};
 #define TOUCHES (sizeof touches / sizeof *touches)
+#define BY_OTHER (TOUCHES - 1)
 
 static void peer_touches(struct peer *peer)
 {
@@ -264,7 +266,7 @@ TEST(a_touch_before_the_commit_is_seen)
         trial_open(&t, "", by_peer);
         mid_release(t.u.thread, t.x); /* all of it is garbage */
         cycles_to(&t.u, MID_SWEEP_COMMIT);
-        touch_it(&t, 11, by_peer);
+        touch_it(&t, BY_OTHER, by_peer);
         cycles_piece(&t.u);
         assert_int_equal(cycles_step(&t.u), MID_SWEEP_RESET);
         assert_false(t.u.heap->committed);
@@ -294,7 +296,7 @@ TEST(what_is_committed_cannot_be_had_any_more)
         assert_true(unit_live(&t.u) > LARGE);
         assert_int_equal(mid_weak_get(t.u.thread, t.weak), 0);
         assert_int_equal(mid_weak_get(t.u.thread, t.others), 0);
-        touch_it(&t, 11, true); /* another thread has it no better */
+        touch_it(&t, BY_OTHER, true); /* another thread has it no better */
         assert_int_equal(mid_peek(t.u.thread, t.holder, LEFT), 0);
         all_swept(&t);
         assert_int_equal(unit_live(&t.u), 1);

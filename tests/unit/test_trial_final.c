@@ -123,7 +123,7 @@ TEST(weak_references_to_them_are_cleared_first)
     cycles_close(&u);
 }
 
-/* --- one set at a time ------------------------------------------------------------------------------------------------------ */
+/* --- one set at a time -------------------------------------------------------------------------------------------- */
 
 /* A small set is condemned, and its finalizers have not run. */
 static void condemn_small(struct unit *u, mid_type type)
@@ -180,7 +180,7 @@ TEST(a_set_without_finalizers_leaves_those_of_another_alone)
     cycles_close(&u);
 }
 
-/* --- brought to an end at each step ------------------------------------------------------------------------------------------- */
+/* --- brought to an end at each step ------------------------------------------------------------------------------- */
 
 static const struct {
     mid_sweep_step step;
