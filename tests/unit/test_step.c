@@ -1,5 +1,6 @@
 /* mid_step: what a daemon does, on the program's own thread, by itself and beside a service. */
 #include "cycles.h"
+#include "midden/daemon.h"
 #include "peer.h"
 
 #define STEPS_MOST 100000
@@ -245,6 +246,34 @@ TEST(beside_one_that_proposes_it_is_busy)
     unit_close(&u);
 }
 
+/* Whoever is quicker: in the end all is found, and neither takes the other's work for an error. */
+TEST(beside_a_daemon_it_shares_the_work)
+{
+    struct unit u;
+    mid_daemon *daemon = NULL;
+    step_open(&u, "collect-stop=0,growth-min=0,growth=1%,credit=16K,heartbeat=1ms");
+    mid_handle kept = unit_ring(&u, u.node, 1000);
+    mid_type type = unit_node_type(u.heap, (mid_type_desc){.name = "final", .finalize = finalize});
+    memset(&seen, 0, sizeof seen);
+    ok(mid_daemon_start(u.heap, &daemon));
+    size_t finals = 0;
+    for (size_t i = 0; i < 300; i++) {
+        finals += i % 10 == 0 ? i + 1 : 0;
+        mid_release(u.thread, unit_ring(&u, i % 10 == 0 ? type : u.node, i + 1));
+        mid_status status = mid_step(u.thread, 100);
+        assert_true(status == MID_OK || status == MID_MORE || status == MID_EBUSY || status == MID_EPOSTPONED);
+    }
+    while (unit_live(&u) != 1000)
+        (void)mid_step(u.thread, 1000);
+    assert_int_equal(seen.calls, finals);
+    assert_int_equal(seen.wrong, 0);
+    unit_check(&u);
+    ok(mid_daemon_stop(daemon));
+    step_all(&u, AMPLE);
+    mid_release(u.thread, kept);
+    unit_close(&u);
+}
+
 /* --- misuse ------------------------------------------------------------------------------------------------------- */
 
 static mid_thread *own;
@@ -303,6 +332,7 @@ int main(void)
         cmocka_unit_test(after_a_reclaim_nothing_is_left),
         cmocka_unit_test(others_are_stopped_only_for_proofs),
         cmocka_unit_test(beside_one_that_proposes_it_is_busy),
+        cmocka_unit_test(beside_a_daemon_it_shares_the_work),
         cmocka_unit_test(it_is_refused_where_it_cannot_work),
     };
     return UNIT_RUN(tests);
