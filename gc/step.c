@@ -75,7 +75,7 @@ static mid_status collect_some(mid_impl *me, uint64_t deadline)
         if (status != MID_OK && status != MID_MORE)
             return status;
     }
-    return proposals_wait(heap) || suspects(heap) != 0 || MID_READ_(heap->sweeps) != MID_SWEEPS_NOT ? MID_MORE : MID_OK;
+    return proposals_wait(heap) || suspects(heap) != 0 || MID_READ_(heap->sweeps) != MID_SWEEPS_NOT || mid_sweep_due(heap) ? MID_MORE : MID_OK;
 }
 
 /* Only where a pool would come free, and enough is wasted: the daemon's rule. */
@@ -112,6 +112,8 @@ mid_status mid_step(mid_thread *thread, uint64_t budget_micros)
     if (status == MID_OK && left != 0) {
         mid_publish(me, false);
         status = fragmented(heap) ? mid_compact(thread, left, NULL) : mid_trim(thread, left, NULL);
+    } else if (status == MID_OK && fragmented(heap)) {
+        status = MID_MORE;
     }
     return status == MID_OK && undone(me) ? MID_MORE : status;
 }

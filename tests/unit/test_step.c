@@ -172,6 +172,21 @@ TEST(without_a_budget_it_only_looks)
     unit_close(&u);
 }
 
+/* A sweep that is due is something to do as well, though it has not begun. */
+TEST(what_has_not_begun_is_left_to_do)
+{
+    struct unit u;
+    step_open(&u, "growth-min=100K");
+    mid_handle kept = unit_ring(&u, u.node, 10000);
+    assert_int_equal(cycles_shown(&u).suspects, 0);
+    expect(MID_MORE, mid_step(u.thread, 0));
+    step_all(&u, AMPLE);
+    assert_int_equal(unit_stats(&u).collections, 1);
+    ok(mid_step(u.thread, 0));
+    mid_release(u.thread, kept);
+    unit_close(&u);
+}
+
 /* --- among others ------------------------------------------------------------------------------------------------- */
 
 TEST(it_goes_on_with_what_a_service_has_begun)
@@ -328,6 +343,7 @@ int main(void)
         cmocka_unit_test(finalizers_have_run_when_it_says_ok),
         cmocka_unit_test(it_compacts_and_gives_memory_back),
         cmocka_unit_test(without_a_budget_it_only_looks),
+        cmocka_unit_test(what_has_not_begun_is_left_to_do),
         cmocka_unit_test(it_goes_on_with_what_a_service_has_begun),
         cmocka_unit_test(after_a_reclaim_nothing_is_left),
         cmocka_unit_test(others_are_stopped_only_for_proofs),
