@@ -42,9 +42,11 @@ static inline int64_t mid_total(const mid_entry *entry)
 {
     return (int64_t)mid_local(MID_READ_(entry->count)) + mid_others(MID_READ_(entry->shared));
 }
+/* Since the last whole collection. An age tells it as well: a walk gave it up as alive, and may have been wrong (walk.c goes no
+ * further than MID_WALK_MOST). */
 static inline bool mid_suspect(const mid_entry *entry)
 {
-    return (entry->count & MID_SUSPECT_) || (entry->shared & MID_SHARED_SUSPECT_);
+    return (entry->count & (MID_SUSPECT_ | MID_AGES_)) || (entry->shared & MID_SHARED_SUSPECT_);
 }
 static inline void mid_not_suspect(mid_entry *entry) /* the world stands; of what may be in a cycle */
 {

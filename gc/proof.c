@@ -99,7 +99,6 @@ mid_status mid_prove(mid_impl *me, uint64_t budget_micros, uint64_t *freed)
             MID_COUNT(heap, collected_objects, swept);
             *freed += swept;
         }
-        me->pub.moved |= 1; /* fewer suspects than there may be garbage: who collects the whole heap must look at it */
     }
     mid_proposer_count(heap);
     pthread_mutex_unlock(&heap->proposing);

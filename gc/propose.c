@@ -15,7 +15,7 @@
 
 #include "gc/count.h"
 
-#define CLOCK_EVERY 32u
+#define CLOCK_EVERY 256u /* objects and items looked at */
 #define BATCH 4096u
 #define ALIVE_MOST (1u << 18)
 #define AHEAD 4u
@@ -24,7 +24,7 @@
  * `explored * weight` is least. */
 static const struct tier {
     uint32_t limit, slack, weight;
-} tiers[MID_TIERS] = {{MID_WALK_LEAST, 1, 1}, {256, 8, 1}, {MID_WALK_MOST, 8, 1}, {64, 8, 32}};
+} tiers[MID_TIERS] = {{MID_WALK_LEAST, 1, 1}, {256, 8, 1}, {MID_WALK_MOST, 8, 1}, {64, 16, 32}};
 enum { DOUBTS = MID_TIERS - 1 };
 #define DOUBTS_MOST 65536u
 
@@ -53,6 +53,7 @@ void mid_proposer_close(mid_heap *heap)
 {
     mid_proposer *p = heap->proposer;
     mid_list_free(heap, &heap->logged);
+    MID_WRITE_(heap->logged_count, 0);
     if (p == NULL)
         return;
     size_t bytes = mid_round(sizeof(mid_proposer), MID_PAGE);
@@ -68,7 +69,6 @@ void mid_proposer_close(mid_heap *heap)
     mid_unlock(heap);
     heap->proposer = NULL;
     mid_proposer_count(heap);
-    MID_WRITE_(heap->logged_count, 0);
     MID_WRITE_(heap->sweeps, MID_SWEEPS_NOT);
 }
 
@@ -136,7 +136,7 @@ void mid_propose_one(mid_heap *heap, mid_handle suspect, unsigned tier)
     mid_proposer *p = heap->proposer;
     uint32_t memo = *mid_memo_of(&p->walk, suspect / 2);
     if (memo / 2 == suspect / 2) {
-        if (memo % 2 == 0 && tier == 0)
+        if (memo % 2 == 0)
             was_alive(heap, suspect, (uint32_t)mid_total(mid_entry_at(heap, suspect)));
         return;
     }
@@ -240,10 +240,13 @@ mid_status mid_propose(mid_heap *heap, uint64_t budget_micros, uint64_t *walked,
         *walked = p->walked;
         *proposed = p->proposed;
         mid_hold_memory(heap, true);
-        for (uint32_t n = 1; p->batch_next < p->batch.count || next_batch(heap); n++) {
+        while (p->batch_next < p->batch.count || next_batch(heap)) {
             prefetch(heap, p);
             mid_propose_one(heap, *mid_list_at(&p->batch, p->batch_next++), p->tier);
-            if (n % CLOCK_EVERY == 0 && mid_clock_micros() >= deadline) {
+            if (++p->walk.looked < CLOCK_EVERY)
+                continue;
+            p->walk.looked = 0;
+            if (mid_clock_micros() >= deadline) {
                 status = MID_MORE;
                 break;
             }

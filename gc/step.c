@@ -80,7 +80,7 @@ static mid_status collect_some(mid_impl *me, mid_part *part, uint64_t deadline)
         if (status != MID_OK && status != MID_MORE)
             return status;
     }
-    return proposals_wait(heap) || suspects(heap) != 0 || MID_READ_(heap->sweeps) != MID_SWEEPS_NOT ? MID_MORE : MID_OK;
+    return proposals_wait(heap) || suspects(heap) != 0 || MID_READ_(heap->sweeps) != MID_SWEEPS_NOT || mid_sweep_due(heap) ? MID_MORE : MID_OK;
 }
 
 /* Only where a pool would come free, and enough is wasted: the daemon's rule. */
@@ -93,6 +93,14 @@ static bool fragmented(mid_heap *heap)
            (unsigned __int128)now.pool_bytes * 100 >= (unsigned __int128)now.live_slot_bytes * heap->options.frag_start;
 }
 
+/* Further deadlines are counted from it. */
+#define BUDGET_MOST (UINT64_MAX / 4)
+
+static bool undone(const mid_impl *me)
+{
+    return me->pending_count != 0 || mid_final_waits(me->heap) || MID_READ_(me->heap->sweeps) != MID_SWEEPS_NOT;
+}
+
 static mid_status step(mid_impl *me, mid_part *part, uint64_t deadline)
 {
     mid_heap *heap = me->heap;
@@ -101,15 +109,18 @@ static mid_status step(mid_impl *me, mid_part *part, uint64_t deadline)
         mid_drain(me, 64, MID_DRAIN_FINALIZE);
     mid_status status = collect_some(me, part, deadline);
     uint64_t left = left_of(deadline);
-    if (status != MID_OK || left == 0)
-        return status == MID_OK && me->pending_count != 0 ? MID_MORE : status;
-    mid_publish(me, false);
-    return fragmented(heap) ? mid_compact(&me->pub, left, NULL) : mid_trim(&me->pub, left, NULL);
+    if (status == MID_OK && left != 0) {
+        mid_publish(me, false);
+        status = fragmented(heap) ? mid_compact(&me->pub, left, NULL) : mid_trim(&me->pub, left, NULL);
+    } else if (status == MID_OK && fragmented(heap)) {
+        status = MID_MORE;
+    }
+    return status == MID_OK && undone(me) ? MID_MORE : status;
 }
 
 mid_status mid_step(mid_thread *thread, uint64_t budget_micros)
 {
-    uint64_t now = mid_clock_micros(), deadline = budget_micros > UINT64_MAX - now ? UINT64_MAX : now + budget_micros;
+    uint64_t deadline = mid_clock_micros() + (budget_micros < BUDGET_MOST ? budget_micros : BUDGET_MOST);
     mid_status status = mid_work_begin(thread);
     if (status != MID_OK)
         return status;

@@ -38,7 +38,7 @@ mid_status mid_sweep_open(mid_sweep *s)
     mid_unlock(heap);
     s->stack = MID_SWEEP_END;
     s->rounds = 0;
-    s->rejudged = s->waits = s->large = s->spoiled = false;
+    s->cramped = s->rejudged = s->waits = s->large = s->spoiled = false;
     s->later_item = 0;
     s->set.count = s->dropped.count = s->later.count = 0;
     return status;

@@ -43,6 +43,7 @@ typedef struct mid_sweep {
     uint32_t followed;      /* of the dropped, when they are to be held */
     bool large;             /* a member is a block outside pools, which takes its time */
     bool spoiled;           /* of what was read in this round something was not what it seemed */
+    bool cramped;           /* there was no memory to remember one of the dropped */
     bool rejudged, waits;   /* the set was condemned; it waits for the finalizers of another */
     uint64_t live_bytes, live_objects, large_bytes; /* when it began */
     uint64_t array_slots;   /* references in blocks outside pools */

@@ -164,11 +164,15 @@ static uint64_t judge(mid_impl *me, uint64_t patience)
     if (!due)
         return 0;
     mid_part part = mid_pause_begin(me, MID_PAUSE_COLLECT);
+    bool goes_on = false;
     if (mid_world_stop(heap, me, patience, NULL) == MID_OK) {
         freed = mid_final_judge(me);
+        goes_on = MID_READ_(heap->sweeps) == MID_SWEEPS_STOPPED; /* a sweep that waited for this, or has taken the set over */
         mid_world_resume(heap);
     }
     mid_pause_end(&part);
+    if (goes_on)
+        mid_kick(heap);
     return freed;
 }
 

@@ -35,7 +35,7 @@ static bool untouched(const mid_entry *entry)
     return mid_watched(MID_READ_(entry->count)) && !(MID_READ_(entry->shared) & (MID_ESCAPED_ | MID_MERGED_));
 }
 
-/* Without room to remember it, it keeps its tag until the trial is over, and costs its users a little more. */
+/* Without room to remember it nobody would follow it to what it keeps alive: the trial is given up. */
 static void drop(mid_sweep *s, mid_handle value)
 {
     *mid_sweep_mark(s, value / 2) = 0;
@@ -43,6 +43,8 @@ static void drop(mid_sweep *s, mid_handle value)
         MID_COUNT(s->heap, resurrected_objects, 1);
     if (mid_list_room(s->heap, &s->dropped, 1) == MID_OK)
         *mid_list_at(&s->dropped, s->dropped.count++) = value;
+    else
+        s->cramped = true;
 }
 
 /* --- tags, while the world stands ------------------------------------------------------------------------------------------- */
@@ -144,7 +146,7 @@ static void judge_some(mid_sweep *s)
             drop(s, value);
     }
     if (s->at == s->set.count)
-        mid_sweep_next(s, s->dropped.count == 0 ? MID_SWEEP_COMMIT : MID_SWEEP_FOLLOW);
+        mid_sweep_next(s, s->dropped.count == 0 && !s->cramped ? MID_SWEEP_COMMIT : MID_SWEEP_FOLLOW);
 }
 
 static bool drop_one(void *context, mid_handle value)
@@ -172,7 +174,7 @@ static void follow_some(mid_sweep *s)
 /* The dropped lose their tags; so does everybody, if that goes on for too long. */
 static void untag_dropped(mid_sweep *s)
 {
-    bool enough = s->rounds >= ROUNDS_MOST;
+    bool enough = s->rounds >= ROUNDS_MOST || s->cramped;
     untag_some(s, &s->dropped, enough ? MID_SWEEP_ABANDON : MID_SWEEP_RESET);
     s->rounds += s->step == MID_SWEEP_RESET;
 }
@@ -258,7 +260,11 @@ static void hold(mid_sweep *s, mid_handle value)
 static void condemn_some(mid_sweep *s)
 {
     mid_heap *heap = s->heap;
-    s->waits = s->dropped.count != 0 && heap->condemned_count != 0;
+    if (s->dropped.count == 0) {
+        mid_sweep_next(s, MID_SWEEP_DISPOSE); /* another's condemned stay as they are */
+        return;
+    }
+    s->waits = heap->condemned_count != 0;
     if (s->waits)
         return;
     for (uint32_t n = 0; n < PIECE && s->at < s->dropped.count; n++, s->at++) {
@@ -267,10 +273,6 @@ static void condemn_some(mid_sweep *s)
     }
     if (s->at < s->dropped.count)
         return;
-    if (s->dropped.count == 0) {
-        mid_sweep_next(s, MID_SWEEP_DISPOSE);
-        return;
-    }
     mid_array was = heap->condemned;
     heap->condemned = s->dropped.memory;
     heap->condemned_next = 0;
@@ -405,13 +407,13 @@ void mid_trial_piece(mid_sweep *s)
 
 void mid_trial_stop(mid_sweep *s)
 {
+    while (s->step == MID_SWEEP_RELEASE) /* those that are still held would be for ever */
+        mid_trial_piece(s);
     if (s->step == MID_SWEEP_CONDEMN) /* those before `at` are held; they come to no finalizer so */
         while (s->at != 0) {
             s->at--;
             mid_drop_ref(s->me, *mid_list_at(&s->dropped, s->at));
         }
-    while (s->step == MID_SWEEP_RELEASE)
-        release_some(s);
     if (s->step != MID_SWEEP_DISPOSE)
         mid_sweep_next(s, MID_SWEEP_ABANDON);
     while (s->step != MID_SWEEP_NONE)

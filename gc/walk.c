@@ -14,7 +14,7 @@
 
 #include "gc/racing.h"
 
-#define ITEMS_MOST 4096u /* an array of more is left to the sweep, and what holds it */
+#define ITEMS_MOST 16384u /* an array of more is left to the sweep, and what holds it */
 #define ANNOUNCED 4u
 #define NEAR_MOST 3u /* holders that a near object lacks at most */
 
@@ -91,6 +91,7 @@ static inline __attribute__((always_inline)) bool refs_of(mid_walk *w, uint32_t 
     do
         state = mid_racing_piece(w->heap, index, w->still, &item, fn, w);
     while (state == MID_RACING_MORE && item < ITEMS_MOST);
+    w->looked += 1 + item;
     w->needs_still |= state == MID_RACING_NOT_NOW;
     return state == MID_RACING_DONE;
 }
@@ -154,7 +155,8 @@ static bool hold(void *context, mid_handle value)
     return true;
 }
 
-static mid_verdict judge(mid_walk *w)
+/* Is the suspect garbage, though some of what was explored is not? */
+static bool judge(mid_walk *w)
 {
     w->near_count = 0;
     for (uint32_t i = 0; i < w->seen; i++) {
@@ -166,7 +168,7 @@ static mid_verdict judge(mid_walk *w)
     }
     while (w->near_count != 0)
         refs_of(w, w->nodes[w->near[--w->near_count]].index, hold);
-    return w->nodes[0].state == MID_NODE_EXPLORED ? MID_WALK_GARBAGE : MID_WALK_ALIVE;
+    return w->nodes[0].state == MID_NODE_EXPLORED;
 }
 
 static mid_verdict outcome(mid_walk *w, bool exhausted)
@@ -176,8 +178,8 @@ static mid_verdict outcome(mid_walk *w, bool exhausted)
     if (w->odd)
         return MID_WALK_ALIVE;
     const mid_walk_node *first = &w->nodes[0];
-    if (first->found == first->count)
-        return w->missing == 0 ? MID_WALK_GARBAGE : judge(w);
+    if (first->found == first->count && (w->missing == 0 || judge(w)))
+        return MID_WALK_GARBAGE;
     return exhausted ? MID_WALK_ALIVE : MID_WALK_MORE;
 }
 

@@ -31,6 +31,7 @@ typedef struct mid_walk {
     bool still;       /* the world stands */
     bool odd, needs_still;
     uint32_t seen, explored, limit, announced;
+    uint32_t looked;  /* objects and items looked at: for who reads the clock, who clears it */
     int64_t credit;   /* objects that walks may explore beyond their limits: short walks earn it */
     uint64_t missing; /* counts of explored objects that nothing explored accounts for */
     uint32_t memo[MID_MEMO]; /* of walks before this one: index * 2 + whether it is proposed; else it was met, and nothing came of it */

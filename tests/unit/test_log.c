@@ -82,6 +82,35 @@ TEST(what_ends_a_run)
     mid_log_close(&log);
 }
 
+/* Proposing and proving hundreds of times a second are two entries; what comes between ends both. */
+TEST(what_is_done_by_turns_is_two_runs)
+{
+    mid_log log;
+    mid_decision read[16];
+    ok(mid_log_open(&log, 16));
+    for (uint64_t at = 0; at < 100; at++) {
+        ADD(2 * at, PROPOSE, SUSPECTS, at % 3 == 0 ? MID_MORE : MID_OK);
+        ADD(2 * at + 1, PROVE, PROPOSALS, MID_OK);
+    }
+    assert_int_equal(mid_log_read(&log, read, COUNT(read)), 2);
+    assert_true(read[0].action == MID_ACT_PROPOSE && read[0].slices == 100 && read[0].at_micros == 0);
+    assert_true(read[1].action == MID_ACT_PROVE && read[1].slices == 100 && read[1].at_micros == 1);
+    ADD(300, PROVE, PROPOSALS, MID_EPOSTPONED);
+    ADD(301, PROPOSE, SUSPECTS, MID_OK); /* a refusal stands between */
+    ADD(302, PROVE, PROPOSALS, MID_OK);
+    ADD(303, SWEEP, GROWTH, MID_MORE);
+    ADD(304, PROVE, GROWTH, MID_MORE); /* for another reason */
+    ADD(305, SWEEP, GROWTH, MID_OK);
+    ADD(306, DRAIN, WAITING, MID_OK);
+    ADD(307, SWEEP, GROWTH, MID_OK);
+    static const uint64_t begun[] = {0, 1, 300, 301, 302, 303, 304, 306, 307};
+    assert_int_equal(mid_log_read(&log, read, COUNT(read)), COUNT(begun));
+    for (size_t i = 0; i < COUNT(begun); i++)
+        assert_int_equal(read[i].at_micros, begun[i]);
+    assert_int_equal(read[5].slices, 2);
+    mid_log_close(&log);
+}
+
 TEST(newest_are_kept_in_order)
 {
     mid_log log;
@@ -143,6 +172,21 @@ TEST(decisions_as_text)
          "+0.000s trim: decay, empty 3.0 MiB > 1.0 MiB, 2.0 MiB returned, 0 us"},
         {{.action = MID_ACT_TRIM, .trigger = MID_WHY_IDLE, .value = 301000, .threshold = 300000, .bytes = UINT64_C(5) << 40},
          "+0.000s trim: idle 0.301 s >= 0.300 s, 5.0 TiB returned, 0 us"},
+        {{.at_micros = 5000, .action = MID_ACT_PROPOSE, .trigger = MID_WHY_SUSPECTS, .value = 700, .threshold = 512,
+          .budget_micros = 1000, .status = MID_MORE, .objects = 123, .took_micros = 1900, .slices = 2, .longest_micros = 1001},
+         "+0.005s propose: 700 suspects >= 512, 123 objects proposed, 1900 us in 2 slices, longest 1001 us of 1000 us, more to do"},
+        {{.action = MID_ACT_PROVE, .trigger = MID_WHY_PROPOSALS, .value = 4096, .threshold = 4096, .budget_micros = 500,
+          .objects = 4000, .took_micros = 300, .waited_micros = 12, .slices = 1, .longest_micros = 300},
+         "+0.000s prove: 4096 proposals >= 4096, 4000 objects freed, 300 us of 500 us, waited 12 us"},
+        {{.action = MID_ACT_PROVE, .trigger = MID_WHY_SUSPECTS, .value = 3, .threshold = 1, .budget_micros = 500,
+          .status = MID_EPOSTPONED, .slices = 2, .waited_micros = 2100, .late = "3 (worker)"},
+         "+0.000s prove: 3 suspects >= 1, skipped 2 times for thread 3 (worker), waited 2100 us, a thread did not reach a safepoint "
+         "in time; nothing was done"},
+        {{.action = MID_ACT_SWEEP, .trigger = MID_WHY_GROWTH, .value = 3 << 20, .threshold = 2 << 20, .budget_micros = 1000,
+          .took_micros = 700, .slices = 1, .longest_micros = 700},
+         "+0.000s sweep: growth 3.0 MiB >= 2.0 MiB, 700 us of 1000 us"},
+        {{.action = MID_ACT_SWEEP, .trigger = MID_WHY_IDLE, .value = 300000, .threshold = 300000, .status = MID_ELIMIT},
+         "+0.000s sweep: idle 0.300 s >= 0.300 s, 0 us, the heap's own hard limit (heap-limit, max-objects) is reached"},
         {{.action = (mid_action)99}, "+0.000s ?: nothing, 0 us"},
     };
     char text[400];
@@ -170,6 +214,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(slices_add_up),
         cmocka_unit_test(what_ends_a_run),
+        cmocka_unit_test(what_is_done_by_turns_is_two_runs),
         cmocka_unit_test(newest_are_kept_in_order),
         cmocka_unit_test(decisions_as_text),
     };
