@@ -36,7 +36,7 @@ typedef struct sweep {
     mid_heap *heap;
     mid_impl *me;
     uint32_t *marks;
-    const mid_handle *list; /* null: the whole table */
+    mid_handle *list;       /* null: the whole table */
     uint32_t count;
     uint32_t stack;
     uint64_t candidates, garbage;
@@ -107,7 +107,9 @@ static mid_status sweep_open(sweep *s)
         const mid_entry *entry = entry_of(s, s->list[i] / 2);
         if (i + AHEAD < s->count)
             __builtin_prefetch(entry_of(s, s->list[i + AHEAD] / 2));
-        if (mid_entry_live(entry) && !mid_watched(entry->count) && mid_type_of_entry(s->heap, entry)->cyclic)
+        if (s->marks[s->list[i] / 2] & CANDIDATE)
+            s->list[i] = 0; /* proposed twice: its references would be counted twice */
+        else if (mid_entry_live(entry) && !mid_watched(entry->count) && mid_type_of_entry(s->heap, entry)->cyclic)
             s->marks[s->list[i] / 2] = CANDIDATE;
     }
     return MID_OK;
@@ -438,7 +440,7 @@ mid_status mid_cycles_collect(mid_impl *me, mid_collect_result *result)
     return status;
 }
 
-mid_status mid_cycles_prove(mid_impl *me, const mid_handle *set, uint32_t count, uint64_t *freed)
+mid_status mid_cycles_prove(mid_impl *me, mid_handle *set, uint32_t count, uint64_t *freed)
 {
     mid_heap *heap = me->heap;
     sweep s = {.heap = heap, .me = me, .list = set, .count = count};

@@ -457,7 +457,7 @@ void mid_proposer_close(mid_heap *heap);
 mid_status mid_cycles_collect(mid_impl *me, mid_collect_result *result);
 void mid_settle(mid_impl *me); /* the world stands: news of counts, and all work lists */
 /* Free what is garbage among these handles, proved by an exact recount. */
-mid_status mid_cycles_prove(mid_impl *me, const mid_handle *set, uint32_t count, uint64_t *freed);
+mid_status mid_cycles_prove(mid_impl *me, mid_handle *set, uint32_t count, uint64_t *freed);
 
 /* --- finalize.c */
 void mid_final_push(mid_heap *heap, mid_handle handle); /* dead, its finalizer due */
