@@ -1,6 +1,7 @@
 /* gc/resize.c: another number of items under the same handle. */
 #include <string.h>
 
+#include "gc/count.h"
 #include "gc/refs.h"
 
 /* Let `handle` live in the slot that `other` (free, just taken) is bound to, and bind `other` to where it was. */
@@ -182,6 +183,7 @@ static mid_status locked(mid_impl *me, mid_handle handle, const mid_type_info *t
     mid_entry *entry = mid_entry_at(me->heap, handle);
     size_t old_items = mid_items(type, mid_address(entry)), old_size = mid_object_size(type, mid_address(entry));
     bool was_draining = me->draining;
+    mid_touch(me, entry, MID_READ_(entry->count)); /* who reads it where it is may come too late */
     mid_lock(me->heap);
     me->draining = true; /* nothing is freed, and no other lock taken, in between */
     mid_status status = items <= old_items ? shrink(me, handle, type, items, size)
