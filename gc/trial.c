@@ -354,6 +354,8 @@ void mid_trial_piece(mid_sweep *s)
 
 void mid_trial_stop(mid_sweep *s)
 {
+    while (s->step == MID_SWEEP_RELEASE) /* or what holds them would never go */
+        release_some(s);
     if (s->step == MID_SWEEP_CONDEMN) /* those before `at` are held; they come to no finalizer so */
         while (s->at != 0) {
             s->at--;

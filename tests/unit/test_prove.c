@@ -263,6 +263,31 @@ TEST(what_is_resized_while_it_is_read_is_read_again)
     close_scene(&u, &s);
 }
 
+/* --- many finalizers ----------------------------------------------------------------------------------------------- */
+
+static void on_finalize(mid_thread *thread, mid_handle object)
+{
+    (void)thread, (void)object;
+}
+
+/* Their proof after the finalizers is a trial as well; a collection that comes in between ends it. */
+TEST(a_collection_takes_over_what_was_finalized)
+{
+    struct unit u;
+    open_logging(&u);
+    mid_type final = unit_node_type(u.heap, (mid_type_desc){.name = "final", .finalize = on_finalize});
+    mid_release(u.thread, unit_ring(&u, final, LARGE));
+    mid_sweep_run(u.heap, FOREVER, true);
+    finish_sweep(&u);
+    assert_int_equal(u.heap->condemned_count, LARGE);
+    while (u.heap->sweeps == MID_SWEEPS_NOT)
+        ok(mid_safepoint(u.thread));
+    assert_int_equal(unit_stats(&u).finalized_objects, LARGE);
+    ok(mid_collect(u.thread, NULL));
+    assert_int_equal(unit_live(&u), 0);
+    unit_close(&u);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -270,6 +295,7 @@ int main(void)
         cmocka_unit_test(what_is_proposed_twice_and_held_again_lives),
         cmocka_unit_test(what_moves_while_it_is_read_is_read_again),
         cmocka_unit_test(what_is_resized_while_it_is_read_is_read_again),
+        cmocka_unit_test(a_collection_takes_over_what_was_finalized),
     };
     return UNIT_RUN(tests);
 }
