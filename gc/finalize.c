@@ -154,6 +154,8 @@ uint64_t mid_final_judge(mid_impl *me)
     mid_handle *set = heap->condemned.data;
     MID_WRITE_(heap->condemned_count, 0);
     heap->condemned_next = 0;
+    if (MID_READ_(heap->sweeps) == MID_SWEEPS_WAITING)
+        MID_WRITE_(heap->sweeps, MID_SWEEPS_STOPPED); /* it is the next one's turn */
     for (uint32_t i = 0; i < count; i++)
         mid_drop_ref(me, set[i]);
     mid_settle(me); /* what their finalizers let go must not count as a holder */

@@ -288,6 +288,31 @@ TEST(a_collection_takes_over_what_was_finalized)
     unit_close(&u);
 }
 
+/* One set at a time is condemned. */
+TEST(a_large_set_waits_for_the_finalizers_of_another)
+{
+    struct unit u;
+    open_logging(&u);
+    mid_type final = unit_node_type(u.heap, (mid_type_desc){.name = "final", .finalize = on_finalize});
+    mid_release(u.thread, unit_ring(&u, final, LARGE)); /* larger than a walk goes */
+    mid_release(u.thread, unit_ring(&u, final, 2));
+    mid_suspects_give(mid_impl_of(u.thread));
+    propose(&u);
+    prove(&u);
+    assert_int_equal(u.heap->condemned_count, 2);
+    mid_sweep_run(u.heap, FOREVER, true);
+    for (unsigned n = 0; u.heap->sweeps != MID_SWEEPS_WAITING; n++) {
+        assert_true(n < 1000);
+        prove(&u);
+        mid_sweep_run(u.heap, FOREVER, false);
+    }
+    assert_int_equal(unit_live(&u), LARGE + 2);
+    for (unsigned n = 0; n < LARGE && unit_live(&u) != 0; n++)
+        ok(mid_step(u.thread, FOREVER));
+    assert_int_equal(unit_live(&u), 0);
+    unit_close(&u);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -296,6 +321,7 @@ int main(void)
         cmocka_unit_test(what_moves_while_it_is_read_is_read_again),
         cmocka_unit_test(what_is_resized_while_it_is_read_is_read_again),
         cmocka_unit_test(a_collection_takes_over_what_was_finalized),
+        cmocka_unit_test(a_large_set_waits_for_the_finalizers_of_another),
     };
     return UNIT_RUN(tests);
 }
