@@ -249,7 +249,11 @@ static void hold(mid_sweep *s, mid_handle value)
 static void condemn_some(mid_sweep *s)
 {
     mid_heap *heap = s->heap;
-    s->waits = s->dropped.count != 0 && heap->condemned_count != 0;
+    if (s->dropped.count == 0) {
+        mid_sweep_next(s, MID_SWEEP_DISPOSE);
+        return;
+    }
+    s->waits = heap->condemned_count != 0;
     if (s->waits)
         return;
     for (uint32_t n = 0; n < PIECE && s->at < s->dropped.count; n++, s->at++) {
@@ -263,8 +267,7 @@ static void condemn_some(mid_sweep *s)
     MID_WRITE_(heap->condemned_count, s->dropped.count);
     MID_WRITE_(heap->final_count, heap->final_count + s->finals);
     s->dropped = (mid_list){was, 0};
-    if (heap->condemned_count != 0)
-        mid_ask_all(heap, MID_ASK_FINALIZE);
+    mid_ask_all(heap, MID_ASK_FINALIZE);
     mid_sweep_next(s, MID_SWEEP_DISPOSE);
 }
 
