@@ -313,6 +313,47 @@ TEST(a_large_set_waits_for_the_finalizers_of_another)
     unit_close(&u);
 }
 
+/* What has no finalizers left is freed at once, and takes nothing from those who wait for theirs. */
+TEST(a_large_set_forgets_no_other)
+{
+    struct unit u;
+    open_logging(&u);
+    mid_type final = unit_node_type(u.heap, (mid_type_desc){.name = "final", .finalize = on_finalize});
+    mid_release(u.thread, unit_ring(&u, final, LARGE));
+    mid_sweep_run(u.heap, FOREVER, true);
+    finish_sweep(&u);
+    while (u.heap->sweeps == MID_SWEEPS_NOT)
+        ok(mid_safepoint(u.thread));
+    mid_release(u.thread, unit_ring(&u, final, 2));
+    mid_suspects_give(mid_impl_of(u.thread));
+    propose(&u);
+    prove(&u);
+    assert_int_equal(u.heap->condemned_count, 2);
+    finish_sweep(&u);
+    assert_int_equal(unit_live(&u), 2);
+    ok(mid_safepoint(u.thread));
+    ok(mid_collect(u.thread, NULL));
+    assert_int_equal(unit_live(&u), 0);
+    assert_int_equal(unit_stats(&u).finalized_objects, LARGE + 2);
+    unit_close(&u);
+}
+
+/* --- what only garbage held ---------------------------------------------------------------------------------------- */
+
+TEST(what_a_step_sets_free_goes_at_the_next_safepoint)
+{
+    struct unit u;
+    open_logging(&u);
+    mid_handle ring = unit_ring(&u, u.node, 2);
+    mid_give(u.thread, ring, RIGHT, unit_array(&u, u.bytes, 10));
+    mid_release(u.thread, ring);
+    mid_step(u.thread, FOREVER);
+    ok(mid_safepoint(u.thread));
+    assert_int_equal(unit_stats(&u).waiting_objects, 0);
+    assert_int_equal(unit_live(&u), 0);
+    unit_close(&u);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -322,6 +363,8 @@ int main(void)
         cmocka_unit_test(what_is_resized_while_it_is_read_is_read_again),
         cmocka_unit_test(a_collection_takes_over_what_was_finalized),
         cmocka_unit_test(a_large_set_waits_for_the_finalizers_of_another),
+        cmocka_unit_test(a_large_set_forgets_no_other),
+        cmocka_unit_test(what_a_step_sets_free_goes_at_the_next_safepoint),
     };
     return UNIT_RUN(tests);
 }
