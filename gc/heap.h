@@ -21,6 +21,7 @@
 #include <pthread.h>
 
 #include "alloc/alloc.h"
+#include "gc/delay.h"
 #include "midden/midden.h"
 #include "gc/service.h"
 

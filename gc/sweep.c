@@ -106,8 +106,10 @@ static void subtract(mid_sweep *s)
             return;
         s->at++;
     }
-    if (s->at >= s->end && s->later.count == 0)
-        mid_sweep_next(s, MID_SWEEP_REVIVE);
+    if (s->at < s->end || s->later.count != 0)
+        return;
+    mid_sweep_next(s, MID_SWEEP_REVIVE);
+    MID_DELAY(SWEEP);
 }
 
 /* --- revive --------------------------------------------------------------------------------------------------------------- */

@@ -51,7 +51,9 @@ typedef struct mid_sweep {
 #define MID_SWEEP_MEMBER 0x40000000u
 #define MID_SWEEP_INSIDE (MID_SWEEP_MEMBER - 1)
 #define MID_SWEEP_END 0x7fffffffu
+#ifndef MID_SWEEP_SMALL
 #define MID_SWEEP_SMALL 4096u /* sets of so many are proved in one stop */
+#endif
 
 static inline uint32_t *mid_sweep_mark(const mid_sweep *s, uint32_t index)
 {

@@ -37,6 +37,7 @@ static bool untouched(const mid_entry *entry)
 /* Without room to remember it, it keeps its tag until the trial is over, and costs its users a little more. */
 static void drop(mid_sweep *s, mid_handle value)
 {
+    MID_DELAY(DROP);
     *mid_sweep_mark(s, value / 2) = 0;
     if (s->rejudged && (MID_READ_(mid_entry_at(s->heap, value)->word) & MID_F_FINALIZED))
         MID_COUNT(s->heap, resurrected_objects, 1);
@@ -67,8 +68,10 @@ static void watch_some(mid_sweep *s)
         if (!watch(s, value))
             *mid_sweep_mark(s, value / 2) = 0;
     }
-    if (s->at == s->set.count)
-        mid_sweep_next(s, MID_SWEEP_RESET);
+    if (s->at != s->set.count)
+        return;
+    mid_sweep_next(s, MID_SWEEP_RESET);
+    MID_DELAY(TAGGED);
 }
 
 static void untag_some(mid_sweep *s, const mid_list *list, mid_sweep_step next)
@@ -89,6 +92,7 @@ static void reset_some(mid_sweep *s)
 {
     if (s->at == 0)
         s->touched = __atomic_load_n(&s->heap->touched, __ATOMIC_SEQ_CST);
+    MID_DELAY(ROUND);
     for (uint32_t n = 0; n < 16 * PIECE && s->at < s->set.count; n++, s->at++) {
         uint32_t *mark = mid_sweep_mark(s, *mid_list_at(&s->set, s->at) / 2);
         *mark &= MID_SWEEP_MEMBER;
@@ -133,9 +137,11 @@ static void judge_some(mid_sweep *s)
         if (!mid_sweep_member(s, value))
             continue;
         const mid_entry *entry = mid_entry_at(s->heap, value);
+        MID_DELAY(JUDGE);
         if (!untouched(entry) || mid_total(entry) != (int64_t)(*mid_sweep_mark(s, value / 2) & MID_SWEEP_INSIDE))
             drop(s, value);
     }
+    MID_DELAY(JUDGED);
     if (s->at == s->set.count)
         mid_sweep_next(s, s->dropped.count == 0 ? MID_SWEEP_COMMIT : MID_SWEEP_FOLLOW);
 }
@@ -179,6 +185,7 @@ static void trial_over(mid_sweep *s)
 
 static void abandon_some(mid_sweep *s)
 {
+    MID_DELAY(ABANDON);
     untag_some(s, &s->set, MID_SWEEP_CLOSE);
     if (s->step == MID_SWEEP_CLOSE)
         trial_over(s);
@@ -187,10 +194,12 @@ static void abandon_some(mid_sweep *s)
 static void commit(mid_sweep *s)
 {
     if (__atomic_load_n(&s->heap->touched, __ATOMIC_SEQ_CST) != s->touched) {
+        MID_DELAY(AGAIN);
         mid_sweep_next(s, ++s->rounds > ROUNDS_MOST ? MID_SWEEP_ABANDON : MID_SWEEP_RESET);
         return;
     }
     MID_WRITE_(s->heap->committed, true);
+    MID_DELAY(COMMIT);
     s->dropped.count = s->followed = 0;
     s->finals = 0;
     mid_sweep_next(s, s->heap->any_finalizer ? MID_SWEEP_HOLD : MID_SWEEP_DISPOSE);
