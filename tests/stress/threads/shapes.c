@@ -166,7 +166,8 @@ static mid_weak weak_exchange(struct world *world, unsigned n, mid_weak weak, ui
     return old;
 }
 
-static void weak_to(struct mutator *m, struct item *item)
+/* Among the first half of all, or the second, which webs have to themselves. */
+static void weak_to(struct mutator *m, struct item *item, bool web)
 {
     mid_weak weak;
     mid_status status = mid_weak_new(m->thread, item->handle, &weak);
@@ -175,14 +176,14 @@ static void weak_to(struct mutator *m, struct item *item)
     if (status != MID_OK)
         fail("mid_weak_new of object %u returned %s", item->id, mid_status_name(status));
     item->mine = false;
-    weak_drop(m, weak_exchange(m->world, pick(WEAKS), weak, item->id));
+    weak_drop(m, weak_exchange(m->world, WEAKS / 2 * web + pick(WEAKS / 2), weak, item->id));
 }
 
 void op_weak_new(struct mutator *m)
 {
     struct item *item = any_held(m);
     if (item != NULL)
-        weak_to(m, item);
+        weak_to(m, item, false);
 }
 
 /* Much garbage at once, which a walk does not see to its end, so that sweeps find it and trials prove it. Weak handles lead into
@@ -205,7 +206,7 @@ void op_web(struct mutator *m)
             mid_init(m->thread, next.handle, slot, mid_retain(m->thread, first.handle));
         last = next;
         if (one_in(40))
-            weak_to(m, &last);
+            weak_to(m, &last, true);
     }
     slots_of(m, first.handle, 0, &slot);
     mid_store(m->thread, first.handle, slot, last.handle);
