@@ -249,6 +249,7 @@ mid_status mid_compact_run(mid_impl *me, uint64_t budget_micros, mid_compact_res
     if (status != MID_OK)
         return status;
     MID_EMIT(heap, compact_begin);
+    bool unread = pthread_mutex_trylock(&heap->proposing) == 0;
     for (uint32_t id = 1; id <= heap->thread_count; id++)
         if (!mid_lost(heap->threads[id]))
             mid_caches_flush(heap->threads[id]);
@@ -264,12 +265,14 @@ mid_status mid_compact_run(mid_impl *me, uint64_t budget_micros, mid_compact_res
         if (deadline != 0 && mid_clock_micros() >= deadline)
             break;
     }
+    if (unread)
+        pthread_mutex_unlock(&heap->proposing);
+    else /* somebody reads, perhaps where an object was, and others are there by then: for a set on trial that is void */
+        __atomic_fetch_add(&heap->touched, 1, __ATOMIC_SEQ_CST);
     status = plan->size_class == MID_CLASSES ? MID_OK : MID_MORE;
     add_up(heap, &plan->result.pools_after, &plan->result.pools_optimal);
     plan->result.micros = (mid_thread_cpu_nanos() - start) / 1000;
     heap->counts.compactions += status == MID_OK;
-    if (plan->result.moved_objects != 0)
-        __atomic_fetch_add(&heap->moves, 1, __ATOMIC_RELEASE);
     heap->counts.moved_objects += plan->result.moved_objects;
     heap->counts.moved_bytes += plan->result.moved_bytes;
     heap->counts.compact_micros += plan->result.micros;

@@ -23,6 +23,7 @@
 #include <pthread.h>
 
 #include "alloc/alloc.h"
+#include "gc/delay.h"
 #include "midden/midden.h"
 #include "gc/pause.h"
 #include "gc/service.h"
@@ -206,7 +207,6 @@ struct mid_heap {
     uint32_t help_at;        /* atomic: proposals at which mutators lend the service a hand; 0: never */
     uint64_t array_slots, array_bytes; /* atomic: references in blocks outside pools, when a sweep last saw them, and their bytes then */
     uint32_t unresolved;     /* atomic: suspects of which walks could not tell, sets given up, since a sweep began */
-    uint32_t moves;          /* atomic: slices of compaction that moved something */
     uint32_t touched;        /* atomic: watched objects that somebody counted or stored */
     bool watching;           /* objects are watched: no thread is `alone` */
     bool committed;          /* the watched set is garbage, and is being freed */

@@ -67,6 +67,7 @@ static bool prove_sets(mid_impl *me, uint64_t deadline, uint64_t *freed)
     while (p->sizes_next < p->sizes.count) {
         if (late(deadline))
             return false;
+        MID_DELAY(PROOF);
         uint32_t count = 0;
         uint64_t gone = 0;
         while (p->sizes_next < p->sizes.count && (count == 0 || count + *mid_list_at(&p->sizes, p->sizes_next) <= CHUNK))

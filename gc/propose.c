@@ -111,6 +111,7 @@ static void propose_set(mid_heap *heap)
     *mid_list_at(&p->sizes, p->sizes.count) = size;
     p->sizes.count++;
     p->proposed += size;
+    MID_DELAY(PROPOSED);
 }
 
 static void met(mid_walk *w)

@@ -105,6 +105,7 @@ static inline __attribute__((always_inline)) mid_racing mid_racing_piece(mid_hea
         return MID_RACING_DONE;
     if (type->trace != NULL && !type->races && !still)
         return MID_RACING_NOT_NOW;
+    MID_DELAY(READ);
     if (large)
         mid_lock(heap);
     if (large && (MID_READ_(entry->word) != word || !mid_entry_live(entry))) {
@@ -119,6 +120,8 @@ static inline __attribute__((always_inline)) mid_racing mid_racing_piece(mid_hea
     if (large)
         mid_unlock(heap);
     *item = i;
+    if (go_on && i < items)
+        MID_DELAY(ITEM);
     return !go_on ? MID_RACING_ENOUGH : i < items ? MID_RACING_MORE : MID_RACING_DONE;
 }
 

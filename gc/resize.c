@@ -183,6 +183,7 @@ static mid_status locked(mid_impl *me, mid_handle handle, const mid_type_info *t
     mid_entry *entry = mid_entry_at(me->heap, handle);
     size_t old_items = mid_items(type, mid_address(entry)), old_size = mid_object_size(type, mid_address(entry));
     bool was_draining = me->draining;
+    mid_touch(me, entry, MID_READ_(entry->count)); /* who reads it where it is may come too late */
     mid_lock(me->heap);
     me->draining = true; /* nothing is freed, and no other lock taken, in between */
     mid_status status = items <= old_items ? shrink(me, handle, type, items, size)
@@ -221,7 +222,6 @@ mid_status mid_resize(mid_thread *thread, mid_handle object, size_t items)
     if (items > UINT32_MAX || items > (((size_t)1 << 40) - type->size) / type->item_size)
         return MID_ESIZE;
     size_t size = type->size + items * type->item_size;
-    mid_touch(me, entry, MID_READ_(entry->count)); /* it may move */
     mid_part part = {0};
     if (size > MID_POOLED_MAX || MID_READ_(entry->word) & MID_F_LARGE)
         part = mid_pause_begin(me, MID_PAUSE_LARGE);

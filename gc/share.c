@@ -24,9 +24,12 @@ uint32_t mid_touched(mid_impl *me, mid_entry *entry, uint32_t count)
 {
     uint32_t plain = count & ~MID_WATCHED_, seen = __atomic_load_n(&entry->shared, __ATOMIC_ACQUIRE);
     uint32_t flags = MID_ESCAPED_ | (mid_owner(count) == MID_UNOWNED_ >> MID_OWNER_SHIFT_ ? MID_MERGED_ : 0);
+    MID_DELAY(TOUCH);
     while ((seen & MID_LIVE_) && (seen & flags) != flags)
-        if (exchange(entry, &seen, seen | flags))
+        if (exchange(entry, &seen, seen | flags)) {
+            MID_DELAY(TOUCHED);
             __atomic_fetch_add(&me->heap->touched, 1, __ATOMIC_SEQ_CST);
+        }
     if (me->world || mid_owner(count) == me->id)
         MID_WRITE_(entry->count, plain);
     return plain;

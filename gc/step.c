@@ -20,6 +20,8 @@ static mid_status prove(mid_impl *me, mid_part *part, uint64_t budget_micros, ui
     mid_stop_recorded(heap, (mid_thread_cpu_nanos() - heap->stop_began) / 1000);
     mid_publish(me, false);
     mid_world_resume(heap);
+    if (me->pending_count != 0) /* what only garbage held */
+        mid_ask(me, MID_ASK_DRAIN);
     return status;
 }
 

@@ -38,7 +38,7 @@ mid_status mid_sweep_open(mid_sweep *s)
     mid_unlock(heap);
     s->stack = MID_SWEEP_END;
     s->rounds = 0;
-    s->cramped = s->rejudged = s->waits = s->large = s->spoiled = false;
+    s->cramped = s->rejudged = s->waits = s->large = false;
     s->later_item = 0;
     s->set.count = s->dropped.count = s->later.count = 0;
     return status;
@@ -108,8 +108,10 @@ static void subtract(mid_sweep *s)
             return;
         s->at++;
     }
-    if (s->at >= s->end && s->later.count == 0)
-        mid_sweep_next(s, MID_SWEEP_REVIVE);
+    if (s->at < s->end || s->later.count != 0)
+        return;
+    mid_sweep_next(s, MID_SWEEP_REVIVE);
+    MID_DELAY(SWEEP);
 }
 
 /* --- revive --------------------------------------------------------------------------------------------------------------- */

@@ -42,7 +42,6 @@ typedef struct mid_sweep {
     uint32_t rounds;
     uint32_t followed;      /* of the dropped, when they are to be held */
     bool large;             /* a member is a block outside pools, which takes its time */
-    bool spoiled;           /* of what was read in this round something was not what it seemed */
     bool cramped;           /* there was no memory to remember one of the dropped */
     bool rejudged, waits;   /* the set was condemned; it waits for the finalizers of another */
     uint64_t live_bytes, live_objects, large_bytes; /* when it began */
@@ -56,7 +55,9 @@ typedef struct mid_sweep {
 #define MID_SWEEP_MEMBER 0x40000000u
 #define MID_SWEEP_INSIDE (MID_SWEEP_MEMBER - 1)
 #define MID_SWEEP_END 0x7fffffffu
+#ifndef MID_SWEEP_SMALL
 #define MID_SWEEP_SMALL 4096u /* sets of so many are proved in one stop */
+#endif
 
 static inline uint32_t *mid_sweep_mark(const mid_sweep *s, uint32_t index)
 {

@@ -8,8 +8,8 @@
  * found as the count says, nothing else held that member at T0. If that holds for all, the set was closed garbage at T0, and
  * garbage stays garbage. What was touched, or has more counts, is dropped with what it reaches, and the rest counted again, from
  * nothing: what the dropped held may have been taken out of their slots since. One store commits the set, in a stop, if nothing was
- * touched since the round began; then it is freed in slices. A member that is moved by its user is touched; that compaction moved
- * objects while one was read spoils the round.
+ * touched since the round began; then it is freed in slices. A member that its user resizes is touched; compaction beside a reader
+ * counts as a touch of all.
  *
  * tests/models/trial.pml explores this; docs/design/pauses.md tells it at length. */
 #include "gc/propose.h"
@@ -38,6 +38,7 @@ static bool untouched(const mid_entry *entry)
 /* Without room to remember it nobody would follow it to what it keeps alive: the trial is given up. */
 static void drop(mid_sweep *s, mid_handle value)
 {
+    MID_DELAY(DROP);
     *mid_sweep_mark(s, value / 2) = 0;
     if (s->rejudged && (MID_READ_(mid_entry_at(s->heap, value)->word) & MID_F_FINALIZED))
         MID_COUNT(s->heap, resurrected_objects, 1);
@@ -70,8 +71,10 @@ static void watch_some(mid_sweep *s)
         if (!watch(s, value))
             *mid_sweep_mark(s, value / 2) = 0;
     }
-    if (s->at == s->set.count)
-        mid_sweep_next(s, MID_SWEEP_RESET);
+    if (s->at != s->set.count)
+        return;
+    mid_sweep_next(s, MID_SWEEP_RESET);
+    MID_DELAY(TAGGED);
 }
 
 static void untag_some(mid_sweep *s, const mid_list *list, mid_sweep_step next)
@@ -90,9 +93,9 @@ static void untag_some(mid_sweep *s, const mid_list *list, mid_sweep_step next)
 
 static void reset_some(mid_sweep *s)
 {
-    s->spoiled &= s->at != 0;
     if (s->at == 0)
         s->touched = __atomic_load_n(&s->heap->touched, __ATOMIC_SEQ_CST);
+    MID_DELAY(ROUND);
     for (uint32_t n = 0; n < 16 * PIECE && s->at < s->set.count; n++, s->at++) {
         uint32_t *mark = mid_sweep_mark(s, *mid_list_at(&s->set, s->at) / 2);
         *mark &= MID_SWEEP_MEMBER;
@@ -115,10 +118,7 @@ static void count_some(mid_sweep *s)
         mid_handle value = *mid_list_at(&s->set, s->at);
         prefetch(s, &s->set);
         if (mid_sweep_member(s, value)) {
-            uint32_t moves = __atomic_load_n(&s->heap->moves, __ATOMIC_ACQUIRE);
             mid_racing state = mid_racing_piece(s->heap, value / 2, s->me != NULL, &s->item, mid_trial_count_one, s);
-            mid_read_before();
-            s->spoiled |= MID_READ_(s->heap->moves) != moves; /* another object may have been read in its place */
             if (state == MID_RACING_MORE)
                 return;
             if (state == MID_RACING_NOT_NOW && mid_list_room(s->heap, &s->later, 1) == MID_OK)
@@ -142,9 +142,11 @@ static void judge_some(mid_sweep *s)
         const mid_entry *entry = mid_entry_at(s->heap, value);
         int64_t total = mid_total(entry); /* before its flags: who changes it has set them before that */
         mid_read_before();
+        MID_DELAY(JUDGE);
         if (!untouched(entry) || total != (int64_t)(*mid_sweep_mark(s, value / 2) & MID_SWEEP_INSIDE))
             drop(s, value);
     }
+    MID_DELAY(JUDGED);
     if (s->at == s->set.count)
         mid_sweep_next(s, s->dropped.count == 0 && !s->cramped ? MID_SWEEP_COMMIT : MID_SWEEP_FOLLOW);
 }
@@ -188,6 +190,7 @@ static void trial_over(mid_sweep *s)
 
 static void abandon_some(mid_sweep *s)
 {
+    MID_DELAY(ABANDON);
     untag_some(s, &s->set, MID_SWEEP_CLOSE);
     if (s->step != MID_SWEEP_CLOSE)
         return;
@@ -197,11 +200,13 @@ static void abandon_some(mid_sweep *s)
 
 static void commit(mid_sweep *s)
 {
-    if (s->spoiled || __atomic_load_n(&s->heap->touched, __ATOMIC_SEQ_CST) != s->touched) {
+    if (__atomic_load_n(&s->heap->touched, __ATOMIC_SEQ_CST) != s->touched) {
+        MID_DELAY(AGAIN);
         mid_sweep_next(s, ++s->rounds > ROUNDS_MOST ? MID_SWEEP_ABANDON : MID_SWEEP_RESET);
         return;
     }
     MID_WRITE_(s->heap->committed, true);
+    MID_DELAY(COMMIT);
     s->dropped.count = s->followed = 0;
     s->finals = 0;
     mid_sweep_next(s, s->heap->any_finalizer ? MID_SWEEP_HOLD : MID_SWEEP_DISPOSE);

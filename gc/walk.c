@@ -138,6 +138,7 @@ static bool explore(mid_walk *w, mid_walk_node *n)
 {
     n->state = MID_NODE_EXPLORED;
     w->explored++;
+    MID_DELAY(WALK);
     w->missing += missing_of(n);
     return refs_of(w, n->index, meet);
 }

@@ -22,7 +22,9 @@ typedef struct mid_walk_node {
 enum { MID_NODE_SEEN, MID_NODE_EXPLORED, MID_NODE_HELD };
 
 #define MID_WALK_LEAST 16u
+#ifndef MID_WALK_MOST
 #define MID_WALK_MOST 4096u /* objects explored at most */
+#endif
 #define MID_MEMO 16384u
 
 /* The memory of walks, one after another. About half a MiB, touched as far as walks go. */

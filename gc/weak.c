@@ -89,6 +89,7 @@ static bool count_up_if_alive(mid_thread *thread, mid_entry *entry)
     uint32_t count = MID_READ_(entry->count);
     if (mid_watched(count) && MID_READ_(mid_impl_of(thread)->heap->committed))
         return false; /* garbage that is being freed */
+    MID_DELAY(UPGRADE);
     count = mid_touch(mid_impl_of(thread), entry, count);
     if (mid_sticky(count))
         return true;

@@ -7,6 +7,8 @@
 #   stress         the tester with a model (when nothing is said)
 #   threads        the tester with many threads
 #   threads-tsan   the same under TSan
+#   delays         both, collecting in steps, each of them delayed (gc/delay.h)
+#   stale          the unit test test_stale, where no tester meets the moment
 set -u
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../.." && pwd)
@@ -15,15 +17,17 @@ trap 'rm -rf "$copy"' EXIT
 trap 'exit 1' INT TERM
 export TSAN_OPTIONS=halt_on_error=1
 
-cp -r "$root/alloc" "$root/gc" "$root/include" "$root/Makefile" "$copy"
+cp -r "$root/alloc" "$root/gc" "$root/daemon" "$root/include" "$root/Makefile" "$copy"
 mkdir -p "$copy/tests"
-cp -r "$here" "$copy/tests/stress"
+cp -r "$here" "$root/tests/unit" "$copy/tests"
 
 build() {
     case $1 in
     stress) set -- stress-core ;;
     threads) set -- stress-threads-core ;;
     threads-tsan) set -- B=build/tsan SANITIZE=thread stress-threads-core ;;
+    delays) set -- stress-delays-core ;;
+    stale) set -- build/unit/test_stale ;;
     *) echo "error: no suite is called $1" >"$copy/log" && return 1 ;;
     esac
     make -s -C "$copy" CFLAGS=-Wno-error "$@" >"$copy/log" 2>&1
@@ -63,7 +67,7 @@ try() {
     status=$?
     [ $status -eq 0 ] && return 1
     [ $status -eq 124 ] && echo "hangs: $program $*" && return 0
-    said=$(sed -nE 's/^.*(MISMATCH|SUMMARY): //p' "$copy/out" | sed "s|$copy/||" | head -n 1)
+    said=$(sed -nE 's/^.*(MISMATCH|SUMMARY|ERROR +\] ---)[: ]+//p' "$copy/out" | sed "s|$copy/||" | head -n 1)
     echo "${said:-status $status: $program $*}"
 }
 
@@ -71,6 +75,7 @@ try() {
 hunt() {
     plain=$copy/build/tests
     tsan=$copy/build/tsan/tests
+    delays=$copy/build/delays/tests
     for seed in 1 2 3 4 5 6; do
         case $1 in
         stress)
@@ -90,6 +95,11 @@ hunt() {
             try "$tsan" 60 stress-threads --seed $seed --ops 2000 ||
                 try "$tsan" 60 stress-threads --seed $seed --ops 500 --mode gc-every-safepoint
             ;;
+        delays)
+            try "$delays" 60 stress-threads --seed $seed --ops 100000 --mode steps ||
+                try "$delays" 30 stress --seed $seed --ops 15000 --mode steps
+            ;;
+        stale) try "$copy/build/unit" 60 test_stale ;;
         esac && return 0
     done
     return 1

@@ -2,12 +2,20 @@
  * linked with the daemon. */
 #include "daemon.h"
 
+#include "run.h"
+
+void steps_options(mid_options *options)
+{
+    options->growth_min = 0;
+    options->growth = 1;
+    options->slice = 50;
+}
+
 #ifdef STRESS_DAEMON
 
 #include <stdio.h>
 
 #include "midden/daemon.h"
-#include "run.h"
 
 void daemon_options(mid_options *options)
 {
@@ -17,6 +25,8 @@ void daemon_options(mid_options *options)
                           "idle=1ms, reserve=0, spare=0%",
                           NULL) != MID_OK)
         fail("the daemon's options are refused");
+    if (one_in(2))
+        options->collect_stop = 0; /* however small the heap, collected while it runs */
 }
 
 struct mid_daemon *daemon_begin(mid_heap *heap)
@@ -31,12 +41,13 @@ struct mid_daemon *daemon_begin(mid_heap *heap)
 void daemon_end(struct mid_daemon *daemon)
 {
     mid_decision log[64];
-    size_t count = mid_daemon_log(daemon, log, 64), seen[5] = {0};
+    size_t count = mid_daemon_log(daemon, log, 64), seen[MID_ACT_SWEEP + 1] = {0};
     for (size_t n = 0; n < count; n++)
-        seen[log[n].action <= MID_ACT_TRIM ? log[n].action : 0]++;
-    printf("  daemon: %llu wakeups; of its last %zu decisions %zu drain, %zu collect, %zu compact, %zu trim\n",
+        seen[log[n].action]++;
+    printf("  daemon: %llu wakeups; of its last %zu decisions %zu drain, %zu collect, %zu compact, %zu trim, %zu propose, "
+           "%zu prove, %zu sweep\n",
            (unsigned long long)mid_daemon_wakeups(daemon), count, seen[MID_ACT_DRAIN], seen[MID_ACT_COLLECT],
-           seen[MID_ACT_COMPACT], seen[MID_ACT_TRIM]);
+           seen[MID_ACT_COMPACT], seen[MID_ACT_TRIM], seen[MID_ACT_PROPOSE], seen[MID_ACT_PROVE], seen[MID_ACT_SWEEP]);
     if (mid_daemon_stop(daemon) != MID_OK)
         fail("mid_daemon_stop failed");
 }

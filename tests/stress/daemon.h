@@ -6,6 +6,8 @@
 
 /* Thresholds so small that the daemon always finds something to do. */
 void daemon_options(mid_options *options);
+/* For mid_step without a daemon: always growth enough for a sweep. */
+void steps_options(mid_options *options);
 /* Null: this program was built without it. */
 struct mid_daemon *daemon_begin(mid_heap *heap);
 /* Stops it and prints how often it acted. */

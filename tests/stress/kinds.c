@@ -168,7 +168,8 @@ size_t verify_zero(const struct obj *o, const void *at, size_t from, size_t to)
 
 /* --- registration ------------------------------------------------------------------------------------------------- */
 
-static void trace_mask64(const void *object, mid_visitor *visitor)
+/* While others write the object, or it is no more: what is read then is no matter. */
+static __attribute__((no_sanitize("thread"))) void trace_mask64(const void *object, mid_visitor *visitor)
 {
     const mid_slot *words = object;
     const uint32_t *mask = object;
@@ -210,8 +211,10 @@ void kinds_register(mid_heap *heap, mid_type *types)
                               .item_size = k->item_size,
                               .length_offset = k->length_offset,
                               .items_are_refs = (k->flags & K_ITEM_SLOTS) != 0};
-        if ((k->flags & K_MASK) != 0)
+        if ((k->flags & K_MASK) != 0) {
             desc.trace = k->mask_word == 0 ? trace_mask64 : trace_mask40;
+            desc.flags |= k->mask_word == 0 ? MID_TRACE_RACES : 0;
+        }
         if ((k->flags & K_PAIRS) != 0)
             desc.trace = trace_pairs;
         if ((k->flags & K_FINAL) != 0)

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "act.h"
+#include "ops.h"
 
 /* A new object: zero, then painted; a payload where its type has one. */
 static void dress(struct obj *o)
@@ -98,6 +99,8 @@ void act_resize(struct obj *o, uint32_t items)
     size_t before = kind_bytes(o->kind, o->items);
     mid_handle handle = o->handle;
     protect(o);
+    if (o->pins != 0 && run.depth == 0)
+        drain(); /* it may be refused: no finalizer that waits is to take it for done */
     resized = o;
     resized_to = items;
     run.commit = commit_resize;

@@ -254,6 +254,7 @@ static const struct operation {
     {"safepoint", 150, op_safepoint},
     {"collect", 8, op_collect},
     {"compact", 16, op_compact},
+    {"step", 0, op_step},
     {"trim", 8, op_trim},
     {"blocked", 25, op_blocked},
     {"detach", 4, op_detach},
@@ -314,6 +315,8 @@ static void follow_up(void)
         if (one_in(2))
             perform_named("compact");
     }
+    if (run.mode == MODE_STEPS)
+        perform_named("step");
     if (run.mode == MODE_DAEMON) {
         perform_named("safepoint");
         if (one_in(8))

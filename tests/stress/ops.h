@@ -13,6 +13,7 @@ void sync_loose(void); /* a heap that collects when it likes: bring it and the m
 void op_safepoint(void);
 void op_collect(void);
 void op_compact(void);
+void op_step(void);
 void op_trim(void);
 void op_blocked(void);
 void op_detach(void);

@@ -132,7 +132,7 @@ static void collect(bool exact)
     if (run.heap_limit != 0)
         catch_up();
     settle_doubts();
-    run.loose = run.mode == MODE_DAEMON;
+    run.loose = run.mode >= MODE_DAEMON;
 }
 
 void sync_loose(void)
@@ -141,7 +141,7 @@ void sync_loose(void)
     collect(false);
     run.loose = false;
     audit();
-    run.loose = run.mode == MODE_DAEMON;
+    run.loose = run.mode >= MODE_DAEMON;
 }
 
 /* It may say that nothing came free. */
@@ -159,7 +159,7 @@ static void reclaim(void)
 void op_collect(void)
 {
     mid_stats stats = stats_now();
-    if (run.mode == MODE_DAEMON) {
+    if (run.mode >= MODE_DAEMON) {
         sync_loose();
         return;
     }
@@ -216,8 +216,18 @@ static void check_packed(void)
 
 static void compact_fully(void)
 {
-    if (compact(0) == MID_OK && run.mode != MODE_DAEMON)
+    if (compact(0) == MID_OK && run.mode < MODE_DAEMON)
         check_packed();
+}
+
+/* Proposals and proofs, cut short anywhere. */
+void op_step(void)
+{
+    struct guard guard = safepoint_begin();
+    mid_status status = mid_step(run.thread, one_in(8) ? 2000 : pick(60));
+    safepoint_end(guard);
+    if (status != MID_MORE)
+        refused(status, "mid_step");
 }
 
 void op_compact(void)

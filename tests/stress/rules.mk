@@ -3,13 +3,14 @@
 #   test-stress          the suite: seeds x modes of both testers, about a minute
 #   stress-long          a million operations at each of five seeds under ASan+UBSan, fewer under valgrind
 #   stress-threads-long  many threads for a minute at each of five seeds, under TSan and under ASan+UBSan
+#   stress-delays        the same where each step of proposal and proof is delayed, and every set of 33 goes on trial
 #   check-bugs           one bug at a time into a copy of the core: every one must be found
 
 STRESS_SRC := $(wildcard tests/stress/*.c)
 STRESS_THREADS_SRC := $(wildcard tests/stress/threads/*.c)
 STRESS_VARIANTS := stress stress-debug stress-daemon
 
-.PHONY: test-stress stress-long stress-threads-long stress-programs stress-core stress-threads-core
+.PHONY: test-stress stress-long stress-threads-long stress-delays stress-delays-core stress-programs stress-core stress-threads-core
 
 $(B)/obj/tests/stress/%.o: tests/stress/%.c
 	@mkdir -p $(@D)
@@ -31,15 +32,15 @@ $(B)/tests/stress-daemon: $(STRESS_SRC:tests/stress/%.c=$(B)/obj/tests/stress-da
 	@mkdir -p $(@D)
 	$(call say,LD,$@)$(CC) $(LINK) -o $@ $^ $(EVENT_LIBS) -lpthread
 
-$(B)/tests/stress-threads: $(STRESS_THREADS_SRC:tests/stress/%.c=$(B)/obj/tests/stress/%.o) $(B)/obj/tests/stress/daemon.o $(LIB)
+$(B)/tests/stress-threads: $(STRESS_THREADS_SRC:tests/stress/%.c=$(B)/obj/tests/stress/%.o) $(B)/obj/tests/stress/daemon.o $(B)/obj/tests/stress/delay.o $(LIB)
 	@mkdir -p $(@D)
 	$(call say,LD,$@)$(CC) $(LINK) -o $@ $^ -lpthread
 $(B)/tests/stress-threads-debug: $(STRESS_THREADS_SRC:tests/stress/%.c=$(B)/obj/tests/stress-debug/%.o) \
-                                 $(B)/obj/tests/stress-debug/daemon.o $(LIB)
+                                 $(B)/obj/tests/stress-debug/daemon.o $(B)/obj/tests/stress-debug/delay.o $(LIB)
 	@mkdir -p $(@D)
 	$(call say,LD,$@)$(CC) $(LINK) -o $@ $^ -lpthread
 $(B)/tests/stress-threads-daemon: $(STRESS_THREADS_SRC:tests/stress/%.c=$(B)/obj/tests/stress-daemon/%.o) \
-                                  $(B)/obj/tests/stress-daemon/daemon.o $(DLIB) $(LIB)
+                                  $(B)/obj/tests/stress-daemon/daemon.o $(B)/obj/tests/stress-daemon/delay.o $(DLIB) $(LIB)
 	@mkdir -p $(@D)
 	$(call say,LD,$@)$(CC) $(LINK) -o $@ $^ $(EVENT_LIBS) -lpthread
 
@@ -62,6 +63,18 @@ stress-threads-long:
 	$(Q)$(MAKE) --no-print-directory B=$(B)/tsan SANITIZE=thread stress-programs
 	$(Q)$(MAKE) --no-print-directory B=$(B)/asan SANITIZE=address,undefined stress-programs
 	$(Q)tests/stress/threads/long.sh $(B)/tsan/tests $(B)/asan/tests
+
+# Small sets go on trial, and walks are short, so that little garbage is enough.
+DELAYED := -DMID_DELAYS -DMID_SWEEP_SMALL=32u -DMID_WALK_MOST=256u
+stress-delays:
+	$(Q)$(MAKE) --no-print-directory B=$(B)/delays DEFINES='$(DELAYED)' stress-programs
+	$(Q)$(MAKE) --no-print-directory B=$(B)/delays/tsan SANITIZE=thread DEFINES='$(DELAYED)' stress-programs
+	$(Q)$(MAKE) --no-print-directory B=$(B)/delays/asan SANITIZE=address,undefined DEFINES='$(DELAYED)' stress-programs
+	$(Q)tests/stress/delays.sh $(B)/delays/tests $(B)/delays/tsan/tests $(B)/delays/asan/tests
+
+# What check-bugs builds for bugs of the concurrent collector.
+stress-delays-core:
+	$(Q)$(MAKE) --no-print-directory B=$(B)/delays DEFINES='$(DELAYED)' stress-core stress-threads-core
 
 check-bugs:
 	$(Q)tests/stress/bugs.sh

@@ -11,7 +11,7 @@
 #define KINDS_MAX 48u
 #define SCOPES_MAX 6u
 
-enum mode { MODE_PLAIN, MODE_GC, MODE_DAEMON };
+enum mode { MODE_PLAIN, MODE_GC, MODE_DAEMON, MODE_STEPS };
 
 struct scope {
     mid_scope scope;

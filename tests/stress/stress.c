@@ -12,11 +12,12 @@
 #include "act.h"
 #include "audit.h"
 #include "daemon.h"
+#include "delay.h"
 #include "ops.h"
 
 struct run run;
 
-static const char *const mode_names[] = {"plain", "gc-every-safepoint", "daemon"};
+static const char *const mode_names[] = {"plain", "gc-every-safepoint", "daemon", "steps"};
 
 uint64_t random64(void)
 {
@@ -75,14 +76,14 @@ static uint64_t number(const char *text)
 static void usage(int status)
 {
     fprintf(status == 0 ? stdout : stderr,
-            "usage: stress [--seed N] [--ops N] [--check-every N] [--mode plain|gc-every-safepoint|daemon]\n"
+            "usage: stress [--seed N] [--ops N] [--check-every N] [--mode plain|gc-every-safepoint|daemon|steps]\n"
             "              [--live N] [--max-objects N] [--heap-limit BYTES] [--trace-from OPERATION]\n");
     exit(status);
 }
 
 static void parse_mode(const char *name)
 {
-    for (unsigned n = 0; n < 3; n++) {
+    for (unsigned n = 0; n < sizeof mode_names / sizeof mode_names[0]; n++) {
         if (strcmp(name, mode_names[n]) == 0) {
             run.mode = n;
             return;
@@ -135,8 +136,10 @@ static void open_heap(void)
     if (run.mode == MODE_DAEMON) {
         daemon_options(&options);
         run.reserve = options.reserve;
-        run.loose = true;
     }
+    if (run.mode == MODE_STEPS)
+        steps_options(&options);
+    run.loose = run.mode >= MODE_DAEMON;
     mid_status status = mid_heap_open(&run.heap, &options);
     if (status != MID_OK)
         fail("mid_heap_open returned %s", mid_status_name(status));
@@ -239,15 +242,17 @@ int main(int argc, char **argv)
             audit();
         }
     }
-    if (run.mode == MODE_DAEMON) {
+    if (run.mode >= MODE_DAEMON) {
         run.doing = "sync";
         sync_loose();
-        daemon_end(run.daemon);
     }
+    if (run.mode == MODE_DAEMON)
+        daemon_end(run.daemon);
     close_heap();
     printf("  passed: %" PRIu64 " objects, %" PRIu64 " finalizers, %" PRIu64 " cyclic garbage, %" PRIu64 " moved, %" PRIu64
            " refused, %" PRIu64 " audits\n",
            model.made, run.finalized, run.collected, run.moved, run.refused, run.audits);
+    delays_end();
     free_tester();
     return 0;
 }

@@ -41,5 +41,10 @@ try "$programs/stress-threads" --seed 65 --ops 10000 --threads 3 --heap-limit 12
 try "$programs/stress-threads-debug" --seed 66 --ops 5000
 try "$programs/stress-threads-debug" --seed 67 --ops 1000 --mode gc-every-safepoint
 try "$programs/stress-threads-daemon" --seed 68 --ops 5000 --mode daemon
+# Collected piece by piece, while they run.
+for seed in 71 72 73; do
+    try "$programs/stress" --seed $seed --ops 20000 --mode steps
+    try "$programs/stress-threads" --seed $seed --ops 10000 --mode steps
+done
 echo "test-stress: $passed passed, $failed failed"
 [ $failed -eq 0 ]

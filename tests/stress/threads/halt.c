@@ -148,6 +148,17 @@ void op_check(struct mutator *m)
     self->tally[T_CHECKED]++;
 }
 
+/* The one thread proposes or proves while the others run. */
+static void step_some(struct mutator *m, uint64_t budget)
+{
+    struct mutator *first = step_aside(m);
+    mid_status status = mid_step(m->thread, budget);
+    step_back(first);
+    if (status != MID_EBUSY)
+        tally_stop(status, "mid_step");
+    check_pins(m);
+}
+
 static void safepoint(struct mutator *m)
 {
     struct mutator *first = step_aside(m);
@@ -162,6 +173,10 @@ void poll(struct mutator *m)
     if (m->thread == NULL || m->blocked)
         return;
     uint32_t often = many.mode == MODE_GC ? 100 : 20000;
+    if (many.mode == MODE_STEPS && one_in(4))
+        step_some(m, one_in(8) ? 3000 : pick(300));
+    if (many.mode == MODE_STEPS && one_in(2000))
+        compact(m);
     switch (pick(often)) {
     case 0: collect(m); break;
     case 1: compact(m); break;
@@ -176,7 +191,10 @@ void keep_small(struct mutator *m)
     mid_stats_get(m->world->heap, &stats, sizeof stats);
     if (stats.live_objects < LIVE_MANY)
         return;
-    collect(m);
+    if (many.mode == MODE_STEPS)
+        step_some(m, 5000);
+    else
+        collect(m);
     mid_stats_get(m->world->heap, &stats, sizeof stats);
     for (unsigned n = 0; n < ROOTS / 8 && stats.live_objects > LIVE_MANY / 2; n++)
         mid_give(m->thread, m->world->top, FIRST_ITEM + pick(ROOTS), 0);

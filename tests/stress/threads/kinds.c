@@ -12,7 +12,7 @@ struct stamp {
     uint32_t id, check;
 };
 
-enum { F_ITEM_SLOTS = 1, F_PAYLOAD = 2, F_FINAL = 4, F_MASK = 8, F_ACYCLIC = 16, DATA_WORDS = 48, MASK_WORD = 2, MASK_FIRST = 3,
+enum { F_ITEM_SLOTS = 1, F_PAYLOAD = 2, F_FINAL = 4, F_MASK = 8, F_ACYCLIC = 16, F_RACES = 32, DATA_WORDS = 48, MASK_WORD = 2, MASK_FIRST = 3,
        MASK_BITS = 7, PAYLOAD_AT = 8 };
 
 struct object_kind {
@@ -34,6 +34,7 @@ static const struct object_kind kinds[] = {
     {.name = "paynode", .size = 24, .flags = F_PAYLOAD, .ref_count = 2, .refs = {16, 20}},
     {.name = "final", .size = 32, .flags = F_PAYLOAD | F_FINAL, .ref_count = 2, .refs = {16, 20}},
     {.name = "finalarray", .size = 24, .item_size = 4, .length_offset = 16, .flags = F_PAYLOAD | F_FINAL | F_ITEM_SLOTS},
+    {.name = "racing", .size = 44, .flags = F_MASK | F_RACES},
 };
 const unsigned object_kinds = sizeof kinds / sizeof kinds[0];
 _Static_assert(sizeof kinds / sizeof kinds[0] <= KINDS_MAX, "room for the types");
@@ -101,7 +102,8 @@ unsigned any_kind_with_slots(void)
     }
 }
 
-static void trace_masked(const void *object, mid_visitor *visitor)
+/* Of what races, also while others write the object, or it is no more: what is read then is no matter. */
+static __attribute__((no_sanitize("thread"))) void trace_masked(const void *object, mid_visitor *visitor)
 {
     const mid_slot *slots = object;
     uint32_t mask = ((const uint32_t *)object)[MASK_WORD];
@@ -126,7 +128,7 @@ static mid_status register_kind(struct world *world, unsigned kind, const char *
     mid_type_desc desc = {.struct_size = sizeof desc,
                           .name = name,
                           .size = k->size,
-                          .flags = (k->flags & F_ACYCLIC) != 0 ? MID_ACYCLIC : 0,
+                          .flags = (k->flags & F_ACYCLIC) != 0 ? MID_ACYCLIC : (k->flags & F_RACES) != 0 ? MID_TRACE_RACES : 0,
                           .ref_offsets = k->refs,
                           .ref_count = k->ref_count,
                           .item_size = k->item_size,

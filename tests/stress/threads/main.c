@@ -9,13 +9,14 @@
 #include <unistd.h>
 
 #include "threads.h"
+#include "tests/stress/delay.h"
 
 enum { HANG_SECONDS = 120 };
 
 struct many many = {.lock = PTHREAD_MUTEX_INITIALIZER, .ended = PTHREAD_COND_INITIALIZER};
 _Thread_local struct worker *self;
 
-static const char *const mode_names[] = {"plain", "gc-every-safepoint", "daemon"};
+static const char *const mode_names[] = {"plain", "gc-every-safepoint", "daemon", "steps"};
 
 uint64_t random64(void)
 {
@@ -97,7 +98,7 @@ static uint64_t number(const char *text)
 static void usage(int status)
 {
     fprintf(status == 0 ? stdout : stderr,
-            "usage: stress-threads [--seed N] [--threads N] [--ops N] [--seconds N] [--mode plain|gc-every-safepoint|daemon]\n"
+            "usage: stress-threads [--seed N] [--threads N] [--ops N] [--seconds N] [--mode plain|gc-every-safepoint|daemon|steps]\n"
             "                      [--heap-limit BYTES]\n");
     exit(status);
 }
@@ -272,5 +273,6 @@ int main(int argc, char **argv)
     for (unsigned n = 0; n < WORLDS; n++)
         world_close(&many.worlds[n]);
     print_tallies();
+    delays_end();
     return 0;
 }

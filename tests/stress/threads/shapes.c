@@ -166,19 +166,52 @@ static mid_weak weak_exchange(struct world *world, unsigned n, mid_weak weak, ui
     return old;
 }
 
-void op_weak_new(struct mutator *m)
+/* Among the first half of all, or the second, which webs have to themselves. */
+static void weak_to(struct mutator *m, struct item *item, bool web)
 {
-    struct item *item = any_held(m);
     mid_weak weak;
-    if (item == NULL)
-        return;
     mid_status status = mid_weak_new(m->thread, item->handle, &weak);
     if (status == MID_ENOMEM || status == MID_ELIMIT)
         return;
     if (status != MID_OK)
         fail("mid_weak_new of object %u returned %s", item->id, mid_status_name(status));
     item->mine = false;
-    weak_drop(m, weak_exchange(m->world, pick(WEAKS), weak, item->id));
+    weak_drop(m, weak_exchange(m->world, WEAKS / 2 * web + pick(WEAKS / 2), weak, item->id));
+}
+
+void op_weak_new(struct mutator *m)
+{
+    struct item *item = any_held(m);
+    if (item != NULL)
+        weak_to(m, item, false);
+}
+
+/* Much garbage at once, which a walk does not see to its end, so that sweeps find it and trials prove it. Weak handles lead into
+ * it, and what they find there is held, moved or linked like anything else. */
+void op_web(struct mutator *m)
+{
+    struct item first, last, next;
+    unsigned n = 50 + pick(500), slot;
+    if (!make(m, KIND_NODE, 0, &first))
+        return;
+    last = first;
+    mid_retain(m->thread, last.handle);
+    while (n-- != 0) {
+        unsigned kind = one_in(100) ? KIND_FINAL : one_in(8) ? any_kind_with_slots() : KIND_NODE;
+        if (!make(m, kind, is_variable(kind) ? 2 + pick(4) : 0, &next))
+            break;
+        slots_of(m, next.handle, 0, &slot);
+        mid_init(m->thread, next.handle, slot, last.handle);
+        if (slots_of(m, next.handle, 1, &slot) > 1)
+            mid_init(m->thread, next.handle, slot, mid_retain(m->thread, first.handle));
+        last = next;
+        if (one_in(40))
+            weak_to(m, &last, true);
+    }
+    slots_of(m, first.handle, 0, &slot);
+    mid_store(m->thread, first.handle, slot, last.handle);
+    mid_release(m->thread, first.handle);
+    let_go(m, last);
 }
 
 /* The weak handle may be dropped, its object die, and the name of either be used again, while we ask. */

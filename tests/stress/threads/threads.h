@@ -204,6 +204,7 @@ void store_at_random(struct mutator *m, mid_handle value); /* somewhere under th
 
 /* --- shapes.c: several objects at once, weak handles */
 void op_cycle(struct mutator *m);
+void op_web(struct mutator *m);
 void op_message(struct mutator *m);
 void op_private(struct mutator *m);
 void op_flood(struct mutator *m);

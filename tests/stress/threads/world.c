@@ -25,6 +25,8 @@ static mid_options options_for(struct world *world)
         daemon_options(&options);
         options.stop_wait = 20000; /* the threads are more than the processors */
     }
+    if (many.mode == MODE_STEPS)
+        steps_options(&options);
     return options;
 }
 
