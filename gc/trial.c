@@ -195,6 +195,7 @@ static void abandon_some(mid_sweep *s)
     if (s->step != MID_SWEEP_CLOSE)
         return;
     __atomic_fetch_add(&s->heap->unresolved, 1, __ATOMIC_RELAXED);
+    s->me->pub.moved |= 1; /* a whole collection that passed over a committed set may have left no other sign of it */
     trial_over(s);
 }
 

@@ -234,6 +234,34 @@ TEST(whatever_ends_it_loses_nothing)
             }
 }
 
+/* A collection that stops the world passes over what is committed, and takes the suspects of all the rest away. If then the set
+ * is given up, something has to say that there is garbage. */
+TEST(what_a_collection_passed_over_is_found_by_the_next)
+{
+    struct unit u;
+    mid_collect_result result;
+    mid_type type = final_open(&u, "", 0);
+    for (int i = 0; i < RINGS; i++) { /* closed by giving away the last handle: no count tells */
+        mid_handle first = unit_new(&u, type), last = first;
+        for (int k = 1; k < SIZE; k++) {
+            mid_handle next = unit_new(&u, type);
+            mid_init(u.thread, next, LEFT, last);
+            last = next;
+        }
+        mid_swap(u.thread, first, LEFT, last);
+    }
+    cycles_begin(&u);
+    cycles_to(&u, MID_SWEEP_CONDEMN);
+    ok(mid_service_stop(u.heap, u.thread, 0, NULL));
+    ok(mid_service_collect(u.heap, &result));
+    mid_service_resume(u.heap);
+    assert_int_equal(result.freed, 0);
+    ok(mid_collect(u.thread, NULL));
+    assert_int_equal(seen.calls, OBJECTS);
+    assert_int_equal(unit_live(&u), 0);
+    cycles_close(&u);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -243,6 +271,7 @@ int main(void)
         cmocka_unit_test(a_set_waits_for_the_finalizers_of_another),
         cmocka_unit_test(a_set_without_finalizers_leaves_those_of_another_alone),
         cmocka_unit_test(whatever_ends_it_loses_nothing),
+        cmocka_unit_test(what_a_collection_passed_over_is_found_by_the_next),
     };
     return UNIT_RUN(tests);
 }
