@@ -42,9 +42,12 @@ void mid_help(mid_impl *me)
     uint64_t one, other;
     mid_part part = mid_pause_begin(me, MID_PAUSE_HELP);
     me->credit = (int64_t)heap->options.credit / 8; /* soon again, if this was not enough */
-    mid_propose_lock(heap); /* the service is at it, perhaps, and waits for a processor: this one */
-    pthread_mutex_unlock(&heap->proposing);
-    if (MID_READ_(heap->found_count) >= MID_READ_(heap->help_at))
+    bool busy = pthread_mutex_trylock(&heap->proposing) != 0;
+    if (!busy)
+        pthread_mutex_unlock(&heap->proposing);
+    if (busy)
+        mid_yield(); /* the service is at it; but perhaps it waits for this processor */
+    else if (MID_READ_(heap->found_count) >= MID_READ_(heap->help_at))
         prove(me, &part, heap->options.slice, &one);
     else
         mid_propose(heap, heap->options.slice, &one, &other);
