@@ -3,7 +3,7 @@
 
 #define DAY 86400000000u        /* a step of the clock counts as no more */
 #define WHOLE 100000u           /* one processor, in thousandths of a percent */
-#define COLLECT_NANOS 12u       /* a whole collection, for each object: see docs/design/pauses.md */
+#define COLLECT_NANOS 12u       /* a whole collection, for each object: see docs/design/proposals.md */
 #define OBJECT_BYTES 16u       /* of small ones, when nothing is known of them */
 #define GROWTH_LEAST (64u << 10)
 #define HELP_LEAST 30000u      /* proposals; or one in a hundred of what lives */

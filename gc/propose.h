@@ -6,7 +6,7 @@
  *   trial.c    the proof of a set too large for one stop
  *
  * A proposal is worth nothing but the trouble of proving it; what is wrongly proposed is dropped by the proof, and what is
- * not proposed is left to the next sweep. docs/design/pauses.md has the whole. */
+ * not proposed is left to the next sweep. docs/design/proposals.md has the whole. */
 #ifndef MID_GC_PROPOSE_H
 #define MID_GC_PROPOSE_H
 

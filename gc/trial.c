@@ -11,7 +11,7 @@
  * touched since the round began; then it is freed in slices. A member that its user resizes is touched; compaction beside a reader
  * counts as a touch of all.
  *
- * tests/models/trial.pml explores this; docs/design/pauses.md tells it at length. */
+ * tests/models/trial.pml explores this; docs/design/proposals.md tells it at length. */
 #include "gc/propose.h"
 
 #include "gc/batch.h"
