@@ -25,6 +25,8 @@ static mid_status prove(mid_impl *me, mid_part *part, uint64_t budget_micros, ui
     return status;
 }
 
+#define SUSPECT_OBJECTS 8u /* that one may stand for */
+
 static uint64_t suspects(const mid_heap *heap)
 {
     return (uint64_t)MID_READ_(heap->logged_count) + MID_READ_(heap->todo_count);
@@ -33,7 +35,7 @@ static uint64_t suspects(const mid_heap *heap)
 bool mid_help_wanted(const mid_heap *heap)
 {
     uint32_t most = MID_READ_(heap->help_at);
-    return most != 0 && (MID_READ_(heap->found_count) >= most || suspects(heap) >= most / 8);
+    return most != 0 && MID_READ_(heap->found_count) + SUSPECT_OBJECTS * suspects(heap) >= most;
 }
 
 void mid_help(mid_impl *me)
@@ -47,7 +49,7 @@ void mid_help(mid_impl *me)
         pthread_mutex_unlock(&heap->proposing);
     if (busy)
         mid_yield(); /* the service is at it; but perhaps it waits for this processor */
-    else if (MID_READ_(heap->found_count) >= MID_READ_(heap->help_at))
+    else if (MID_READ_(heap->found_count) >= SUSPECT_OBJECTS * suspects(heap))
         prove(me, &part, heap->options.slice, &one);
     else
         mid_propose(heap, heap->options.slice, &one, &other);

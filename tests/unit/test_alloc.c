@@ -490,6 +490,31 @@ TEST(a_mapping_that_must_stay_stays_whatever_remap_does)
     bed_close(&bed);
 }
 
+/* Somebody reads without a lock: nothing is unmapped before that has ended. */
+TEST(held_arenas_stay_mapped)
+{
+    struct bed bed;
+    mid_status status;
+    bed_open(&bed, 0, 0, 0);
+    enum { COUNT = 2 * MID_UNITS_PER_ARENA };
+    mid_pool *units[COUNT];
+    for (unsigned i = 0; i < COUNT; i++)
+        assert_non_null(units[i] = mid_units_take(&bed.a, 1, 1, &status));
+    assert_true(bed.a.arena_count > 2);
+    uint32_t arenas = bed.a.arena_count;
+    mid_arenas_hold(&bed.a, true);
+    for (unsigned i = 0; i < COUNT; i++)
+        mid_units_give(&bed.a, units[i], 1);
+    assert_int_equal(bed.a.arena_count, arenas);
+    assert_int_equal(bed.a.arenas_released, 0);
+    bed_check(&bed);
+    mid_arenas_hold(&bed.a, false);
+    assert_int_equal(bed.a.arena_count, 1);
+    assert_int_equal(bed.a.arenas_released, arenas - 1);
+    bed_check(&bed);
+    bed_close(&bed);
+}
+
 TEST(beyond_the_most_mappings_blocks_live_in_arenas)
 {
     struct bed bed;
@@ -640,6 +665,7 @@ int main(void)
         cmocka_unit_test(random_large_blocks_do_not_overlap_and_are_zero),
         cmocka_unit_test(resized_blocks_keep_their_contents_and_grow_zeros),
         cmocka_unit_test(a_block_that_must_stay_stays),
+        cmocka_unit_test(held_arenas_stay_mapped),
         cmocka_unit_test(beyond_the_most_mappings_blocks_live_in_arenas),
         cmocka_unit_test(the_limit_is_never_passed),
         cmocka_unit_test(committed_bytes_are_the_systems),
