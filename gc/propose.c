@@ -2,9 +2,8 @@
  *
  * In batches. A walk explores at most 16 objects; where that was not enough there is another, up to 256 and up to 4096 objects,
  * and where the structure looked alive one that is more patient, as far as these take no more than a share of the work. Larger sets
- * are the sweep's. Whatever a walk met
- * without finding garbage need not be walked from in the same batch: the set that proves a successor to be garbage contains
- * the one that proves its predecessor.
+ * are the sweep's. Whatever a walk met without finding garbage need not be walked from in the same batch: the set that proves a
+ * successor to be garbage contains the one that proves its predecessor.
  *
  * A suspect that was alive is no suspect any more, so that it is logged again if its count falls once more (proof.c sees to it,
  * for counts are the owner's to write). After the third time it stays one, logged nowhere: what lives long and is counted up
@@ -18,6 +17,7 @@
 #define CLOCK_EVERY 256u /* objects and items looked at */
 #define BATCH 4096u
 #define ALIVE_MOST (1u << 18)
+#define SHIFT_LEAST 16384u
 #define AHEAD 4u
 
 /* How far a walk goes, how much its set may lack, and how much of the work its kind may be: each tier in turn, as
@@ -222,6 +222,16 @@ static void prefetch(mid_heap *heap, mid_proposer *p)
         mid_walk_prepare(&p->walk, at[AHEAD]);
 }
 
+/* Where proofs never quite catch up the lists are never empty: what is done with makes room for what comes. */
+static void shift(mid_list *list, uint32_t *next)
+{
+    if (*next < SHIFT_LEAST || *next < list->count / 2)
+        return;
+    list->count -= *next;
+    memmove(mid_list_at(list, 0), mid_list_at(list, *next), list->count * sizeof(uint32_t));
+    *next = 0;
+}
+
 void mid_hold_memory(mid_heap *heap, bool hold)
 {
     mid_lock(heap);
@@ -240,6 +250,9 @@ mid_status mid_propose(mid_heap *heap, uint64_t budget_micros, uint64_t *walked,
     if (status == MID_OK) {
         *walked = p->walked;
         *proposed = p->proposed;
+        shift(&p->members, &p->members_next);
+        shift(&p->sizes, &p->sizes_next);
+        shift(&p->alive, &p->alive_next);
         mid_hold_memory(heap, true);
         while (p->batch_next < p->batch.count || next_batch(heap)) {
             prefetch(heap, p);
