@@ -112,7 +112,7 @@ static void measure(mid_pacer *p, const mid_snapshot *s, const mid_options *o)
     uint64_t stop = scaled(s->live_objects + s->array_slots / SLOTS_AN_OBJECT, COLLECT_NANOS, 1000);
     p->objects = s->live_objects;
     p->bytes = s->live_slot_bytes;
-    p->large = stop > (p->large ? o->collect_stop / 4 : o->collect_stop / 2); /* it grows until the collection */
+    p->large = stop > (p->large ? o->collect_stop / 2 : o->collect_stop);
 }
 
 static void observe(mid_pacer *p, const mid_snapshot *s, const mid_options *o)
@@ -182,7 +182,7 @@ mid_growth mid_collect_growth(const mid_pacer *p, const mid_options *o)
 {
     if (p->large)
         return (mid_growth){UINT64_MAX, 0};
-    uint64_t room = minus(scaled(o->collect_stop, 1000, COLLECT_NANOS), p->objects); /* that a stop has time for */
+    uint64_t room = scaled(o->collect_stop, 1000, 2 * COLLECT_NANOS); /* half of what a stop has time for: garbage, mostly */
     uint64_t size = p->objects == 0 ? OBJECT_BYTES : most(p->bytes / p->objects, OBJECT_BYTES);
     uint64_t most_of_all = o->growth_min == UINT64_MAX ? UINT64_MAX : most(scaled(room, size, 1), GROWTH_LEAST);
     return (mid_growth){least(scaled(most(o->growth_min, 1), p->backoff, 1), most_of_all), scaled(o->growth, p->backoff, 1)};

@@ -96,6 +96,7 @@ void mid_mine_unblock(void)
 }
 
 #define SUSPECT_FACTOR_MOST 8u
+#define JUDGE_TRIES 5u
 
 /* --- safepoints --------------------------------------------------------------------------------------------------------------- */
 
@@ -164,8 +165,11 @@ static uint64_t judge(mid_impl *me, uint64_t patience)
     if (!due)
         return 0;
     mid_part part = mid_pause_begin(me, MID_PAUSE_COLLECT);
-    bool goes_on = false;
-    if (mid_world_stop(heap, me, patience, NULL) == MID_OK) {
+    bool goes_on = false, judged = false;
+    for (unsigned tries = me->whole ? JUDGE_TRIES : 1; !judged && tries != 0; tries--) { /* who collects wants to be done with it */
+        judged = mid_world_stop(heap, me, patience, NULL) == MID_OK;
+        if (!judged)
+            continue;
         freed = mid_final_judge(me);
         goes_on = MID_READ_(heap->sweeps) == MID_SWEEPS_STOPPED; /* a sweep that waited for this, or has taken the set over */
         mid_world_resume(heap);

@@ -1,18 +1,18 @@
 /* The daemon's decisions where garbage cycles are proposed while the program runs: when to walk from suspects, to prove, to sweep. */
 #include "decide.h"
 
-/* A collection of twice as many would take longer than `collect-stop`: cycles are proposed. */
-#define LARGE .live_objects = 20917
+/* A collection of so many would take longer than `collect-stop`: cycles are proposed. */
+#define LARGE .live_objects = 41750
 #define JUST_NOW .proposed_at = T, .proved_at = T
 
 static const struct look looks[] = {
     /* suspects */
-    {"suspects of a heap that is not large", .s = {RUNNING, .live_objects = 20916, .suspects = 9999}, .look_in = 100000},
+    {"suspects of a heap that is not large", .s = {RUNNING, .live_objects = 41749, .suspects = 9999}, .look_in = 100000},
     {"suspects of a large one", .s = {RUNNING, LARGE, .suspects = 9999}, .action = MID_ACT_PROPOSE, .why = MID_WHY_SUSPECTS,
      .value = 9999, .threshold = 1, .budget = 1000},
-    {"one that was large and has shrunk by half", .p = {.large = true}, .s = {RUNNING, .live_objects = 10500, .suspects = 1},
+    {"one that was large and has shrunk by half", .p = {.large = true}, .s = {RUNNING, .live_objects = 20917, .suspects = 1},
      .action = MID_ACT_PROPOSE, .why = MID_WHY_SUSPECTS, .value = 1, .threshold = 1, .budget = 1000},
-    {"... by more than half", .p = {.large = true}, .s = {RUNNING, .live_objects = 10499, .suspects = 9999}, .look_in = 100000},
+    {"... by more than half", .p = {.large = true}, .s = {RUNNING, .live_objects = 20916, .suspects = 9999}, .look_in = 100000},
     {"no stop for a collection", "collect-stop=0", .s = {RUNNING, .live_objects = 84, .suspects = 1}, .action = MID_ACT_PROPOSE,
      .why = MID_WHY_SUSPECTS, .value = 1, .threshold = 1, .budget = 1000},
     {"few suspects, and some were looked at just now", .p = {JUST_NOW}, .s = {RUNNING, LARGE, .suspects = 511}, .look_in = 100000},
@@ -171,7 +171,7 @@ TEST(in_a_large_heap_the_program_does_not_collect_by_itself)
     s.live_objects = 0;
     mid_decide(&pacer, &s, &options, T);
     assert_false(mid_proposes(&pacer));
-    assert_int_equal(mid_collect_growth(&pacer, &options).least, 41666 * 16); /* what a stop has time for */
+    assert_int_equal(mid_collect_growth(&pacer, &options).least, 20833 * 16); /* half of what a stop has time for */
 }
 
 int main(void)
