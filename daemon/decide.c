@@ -107,12 +107,16 @@ static uint64_t kept_while_allocating(const mid_snapshot *s, const mid_options *
     return most(o->reserve, s->pool_bytes / 10);
 }
 
+/* What counts is what the last collection left: a small heap's garbage does not make it large, for it is collected in time. Unless
+ * there is much more than that. */
 static void measure(mid_pacer *p, const mid_snapshot *s, const mid_options *o)
 {
-    uint64_t stop = scaled(s->live_objects + s->array_slots / SLOTS_AN_OBJECT, COLLECT_NANOS, 1000);
+    uint64_t left = s->live_slot_bytes == 0 ? 0 : scaled(s->live_objects, least(s->live_at_collection, s->live_slot_bytes), s->live_slot_bytes);
+    uint64_t kept = scaled(left + s->array_slots / SLOTS_AN_OBJECT, COLLECT_NANOS, 1000);
+    uint64_t now = scaled(s->live_objects, COLLECT_NANOS, 1000), part = p->large ? 2 : 1;
     p->objects = s->live_objects;
     p->bytes = s->live_slot_bytes;
-    p->large = stop > (p->large ? o->collect_stop / 2 : o->collect_stop);
+    p->large = kept > o->collect_stop / 2 / part || now > scaled(o->collect_stop, 4, part);
 }
 
 static void observe(mid_pacer *p, const mid_snapshot *s, const mid_options *o)

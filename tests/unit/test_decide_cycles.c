@@ -1,18 +1,22 @@
 /* The daemon's decisions where garbage cycles are proposed while the program runs: when to walk from suspects, to prove, to sweep. */
 #include "decide.h"
 
-/* A collection of so many would take longer than `collect-stop`: cycles are proposed. */
-#define LARGE .live_objects = 41750
+/* A collection of so many would take four times `collect-stop`, whatever the last one left: cycles are proposed. */
+#define LARGE .live_objects = 166750
 #define JUST_NOW .proposed_at = T, .proved_at = T
 
 static const struct look looks[] = {
     /* suspects */
-    {"suspects of a heap that is not large", .s = {RUNNING, .live_objects = 41749, .suspects = 9999}, .look_in = 100000},
+    {"suspects of a heap that is not large", .s = {RUNNING, .live_objects = 166749, .suspects = 9999}, .look_in = 100000},
+    {"one of which the last collection left half of what a stop has time for",
+     .s = {RUNNING, .live_objects = 41750, .live_slot_bytes = MB(2), .live_at_collection = MB(1), .suspects = 9999}, .look_in = 100000},
+    {"... and more", .s = {RUNNING, .live_objects = 41850, .live_slot_bytes = MB(2), .live_at_collection = MB(1), .suspects = 9999},
+     .action = MID_ACT_PROPOSE, .why = MID_WHY_SUSPECTS, .value = 9999, .threshold = 1, .budget = 1000},
     {"suspects of a large one", .s = {RUNNING, LARGE, .suspects = 9999}, .action = MID_ACT_PROPOSE, .why = MID_WHY_SUSPECTS,
      .value = 9999, .threshold = 1, .budget = 1000},
-    {"one that was large and has shrunk by half", .p = {.large = true}, .s = {RUNNING, .live_objects = 20917, .suspects = 1},
+    {"one that was large and has shrunk by half", .p = {.large = true}, .s = {RUNNING, .live_objects = 83417, .suspects = 1},
      .action = MID_ACT_PROPOSE, .why = MID_WHY_SUSPECTS, .value = 1, .threshold = 1, .budget = 1000},
-    {"... by more than half", .p = {.large = true}, .s = {RUNNING, .live_objects = 20916, .suspects = 9999}, .look_in = 100000},
+    {"... by more than half", .p = {.large = true}, .s = {RUNNING, .live_objects = 83416, .suspects = 9999}, .look_in = 100000},
     {"no stop for a collection", "collect-stop=0", .s = {RUNNING, .live_objects = 84, .suspects = 1}, .action = MID_ACT_PROPOSE,
      .why = MID_WHY_SUSPECTS, .value = 1, .threshold = 1, .budget = 1000},
     {"few suspects, and some were looked at just now", .p = {JUST_NOW}, .s = {RUNNING, LARGE, .suspects = 511}, .look_in = 100000},
