@@ -1,5 +1,5 @@
-/* daemon/act.h: carry a plan out: stop the world (but for proposing), do one slice, let it go on. The only caller of the heap's service calls
- * that change anything. On the thread of the loop. */
+/* daemon/act.h: carry a plan out: stop the world, do one slice, let it go on; to propose and to sweep stops nobody. The only caller of
+ * the heap's service calls that change anything. On the thread of the loop. */
 #ifndef MIDDEN_DAEMON_ACT_H
 #define MIDDEN_DAEMON_ACT_H
 

@@ -415,7 +415,9 @@ mid_work_plan mid_decide_collected(mid_pacer *p, const mid_own_collections *own,
         .value = minus(own->live_before, own->live_at_collection),
         .threshold = growth_wanted(p, own->live_at_collection, o),
     };
-    if (plan.value < plan.threshold) {
+    if (!p->large) /* what it was told, which may be less */
+        plan.threshold = least(plan.threshold, most(mid_collect_growth(p, o).least, scaled(own->live_at_collection, o->growth * p->backoff, 100)));
+    if (plan.value < plan.threshold && own->suspects >= own->suspects_most) {
         plan.trigger = MID_WHY_SUSPECTS;
         plan.value = own->suspects;
         plan.threshold = own->suspects_most;

@@ -47,7 +47,7 @@ typedef struct mid_pacer {
     uint64_t work_at, work_took;       /* ... of the last slice of drain or trim */
 
     uint64_t objects, bytes; /* alive in pools, as last seen */
-    bool large;          /* a whole collection would take longer than collect-stop: cycles are proposed, and proved in slices */
+    bool large;          /* what the last collection left would take half of collect-stop, or what there is four times as long: cycles are proposed, and proved in slices */
     uint64_t proposed_at, proved_at; /* ends of the last slices, ... */
     uint64_t swept_at, swept_took;   /* ... and of a sweep's, ... */
     uint64_t swept_all;              /* ... whose slices took so long together */

@@ -66,14 +66,18 @@ static inline void mid_grow_older(mid_entry *entry, bool doubted)
     MID_WRITE_(entry->shared, entry->shared & ~MID_SHARED_SUSPECT_);
 }
 
-/* The world stands: others know it, as they did or not. */
+/* What says that others know it, or all count it; a tag hides these. That others know it can be said of anything. */
+static inline uint32_t mid_known(uint32_t count)
+{
+    return MID_ESCAPED_ | (mid_owner(count) == MID_UNOWNED_ >> MID_OWNER_SHIFT_ ? MID_MERGED_ : 0);
+}
+/* The world stands. */
 static inline void mid_untag(mid_entry *entry)
 {
-    uint32_t count = entry->count & ~MID_WATCHED_;
     if (!mid_entry_live(entry) || !mid_watched(entry->count))
         return;
-    MID_WRITE_(entry->shared, entry->shared | MID_ESCAPED_ | (mid_owner(count) == MID_UNOWNED_ >> MID_OWNER_SHIFT_ ? MID_MERGED_ : 0));
-    MID_WRITE_(entry->count, count);
+    MID_WRITE_(entry->shared, entry->shared | mid_known(entry->count));
+    MID_WRITE_(entry->count, entry->count & ~MID_WATCHED_);
 }
 /* Before anything is done to its count, or it is put into a slot. Returns its count word as if it were not watched. */
 static inline uint32_t mid_touch(mid_impl *me, mid_entry *entry, uint32_t count)

@@ -435,6 +435,7 @@ mid_status mid_cycles_collect(mid_impl *me, mid_collect_result *result)
     }
     result->micros = (mid_thread_cpu_nanos() - began) / 1000;
     heap->touched += result->garbage != 0;
+    MID_WRITE_(heap->suspected, 0); /* whoever collects, they are dealt with */
     heap->counts.collections++;
     heap->counts.collected_objects += result->freed;
     heap->counts.collect_micros += result->micros;

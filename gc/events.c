@@ -47,8 +47,15 @@ void mid_histogram_add(uint64_t histogram[MID_STOP_BUCKETS], uint64_t value)
     __atomic_fetch_add(&histogram[bucket < MID_STOP_BUCKETS ? bucket : MID_STOP_BUCKETS - 1], 1, __ATOMIC_RELAXED);
 }
 
-void mid_stop_recorded(mid_heap *heap, uint64_t micros)
+void mid_stop_begins(mid_heap *heap)
 {
+    MID_EMIT(heap, stop_begin);
+    heap->stop_began = mid_thread_cpu_nanos();
+}
+
+void mid_stop_ends(mid_heap *heap)
+{
+    uint64_t micros = (mid_thread_cpu_nanos() - heap->stop_began) / 1000;
     mid_histogram_add(heap->stop_histogram, micros);
     heap->counts.stops++;
     heap->counts.stop_micros += micros;

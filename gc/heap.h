@@ -576,7 +576,8 @@ bool mid_worth_a_kick(mid_heap *heap);
         mid_callback_end(&frame_);                                                                                     \
     } while (0)
 void mid_histogram_add(uint64_t histogram[MID_STOP_BUCKETS], uint64_t value); /* by powers of two; any thread */
-void mid_stop_recorded(mid_heap *heap, uint64_t micros);
+void mid_stop_begins(mid_heap *heap); /* the world stands: from here to the other is what a stop is recorded to have taken */
+void mid_stop_ends(mid_heap *heap);
 void mid_stats_fill(const mid_heap *heap, mid_stats *into); /* with `memory` held */
 uint64_t mid_waiting(const mid_heap *heap); /* on work lists */
 uint64_t mid_freed_slots(const mid_heap *heap, unsigned size_class); /* ever, into caches too; with those that live: all handed out */

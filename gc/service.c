@@ -77,8 +77,7 @@ mid_status mid_service_stop(mid_heap *heap, mid_thread *self, uint64_t wait_micr
     }
     heap->stopper = part;
     heap->actor = mid_actor(heap, me);
-    MID_EMIT(heap, stop_begin);
-    heap->stop_began = mid_thread_cpu_nanos();
+    mid_stop_begins(heap);
     mid_publish(heap->actor, false);
     return MID_OK;
 }
@@ -86,7 +85,7 @@ mid_status mid_service_stop(mid_heap *heap, mid_thread *self, uint64_t wait_micr
 void mid_service_resume(mid_heap *heap)
 {
     mid_part part = heap->stopper;
-    mid_stop_recorded(heap, (mid_thread_cpu_nanos() - heap->stop_began) / 1000);
+    mid_stop_ends(heap);
     mid_publish(heap->actor, false);
     mid_world_resume(heap);
     mid_pause_end(&part);

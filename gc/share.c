@@ -23,7 +23,7 @@ static bool exchange(mid_entry *entry, uint32_t *seen, uint32_t next)
 uint32_t mid_touched(mid_impl *me, mid_entry *entry, uint32_t count)
 {
     uint32_t plain = count & ~MID_WATCHED_, seen = __atomic_load_n(&entry->shared, __ATOMIC_ACQUIRE);
-    uint32_t flags = MID_ESCAPED_ | (mid_owner(count) == MID_UNOWNED_ >> MID_OWNER_SHIFT_ ? MID_MERGED_ : 0);
+    uint32_t flags = mid_known(count);
     MID_DELAY(TOUCH);
     while ((seen & MID_LIVE_) && (seen & flags) != flags)
         if (exchange(entry, &seen, seen | flags)) {

@@ -1,23 +1,18 @@
 /* gc/step.c: the collector's work on mutators' own threads: asked for (mid_step), and where the service falls behind. */
 #include "gc/heap.h"
 
-static bool proposals_wait(const mid_heap *heap)
-{
-    return MID_READ_(heap->found_count) != 0 || MID_READ_(heap->sweeps) == MID_SWEEPS_STOPPED;
-}
-
 /* One slice with the world stopped. MID_OK: nothing is left to prove. */
-static mid_status prove(mid_impl *me, mid_part *part, uint64_t budget_micros, uint64_t *freed)
+static mid_status prove(mid_impl *me, mid_part *part, uint64_t budget_micros)
 {
     mid_heap *heap = me->heap;
+    uint64_t freed;
     part->stop = true;
     mid_status status = mid_world_stop(heap, me, heap->options.stop_wait, NULL);
     if (status != MID_OK)
         return status;
-    MID_EMIT(heap, stop_begin);
-    heap->stop_began = mid_thread_cpu_nanos();
-    status = mid_prove(me, budget_micros, freed);
-    mid_stop_recorded(heap, (mid_thread_cpu_nanos() - heap->stop_began) / 1000);
+    mid_stop_begins(heap);
+    status = mid_prove(me, budget_micros, &freed);
+    mid_stop_ends(heap);
     mid_publish(me, false);
     mid_world_resume(heap);
     if (me->pending_count != 0) /* what only garbage held */
@@ -41,7 +36,7 @@ bool mid_help_wanted(const mid_heap *heap)
 void mid_help(mid_impl *me)
 {
     mid_heap *heap = me->heap;
-    uint64_t one, other;
+    uint64_t walked, proposed;
     mid_part part = mid_pause_begin(me, MID_PAUSE_HELP);
     me->credit = (int64_t)heap->options.credit / 8; /* soon again, if this was not enough */
     bool busy = pthread_mutex_trylock(&heap->proposing) != 0;
@@ -50,9 +45,9 @@ void mid_help(mid_impl *me)
     if (busy)
         mid_yield(); /* the service is at it; but perhaps it waits for this processor */
     else if (MID_READ_(heap->found_count) >= SUSPECT_OBJECTS * suspects(heap))
-        prove(me, &part, heap->options.slice, &one);
+        prove(me, &part, heap->options.slice);
     else
-        mid_propose(heap, heap->options.slice, &one, &other);
+        mid_propose(heap, heap->options.slice, &walked, &proposed);
     mid_pause_end(&part);
 }
 
@@ -64,30 +59,31 @@ static uint64_t left_of(uint64_t deadline)
     return now < deadline ? deadline - now : 0;
 }
 
-/* As a service would: whole if that fits, else piece by piece. */
+#define FOUND_MANY 4096u /* proposals that are proved at once */
+
+/* As a service would, piece by piece. */
 static mid_status collect_some(mid_impl *me, mid_part *part, uint64_t deadline)
 {
     mid_heap *heap = me->heap;
-    uint64_t one, other, left;
+    uint64_t walked, proposed, left;
     mid_status status = MID_OK;
     mid_suspects_give(me);
     while ((left = left_of(deadline)) != 0) {
-        if (MID_READ_(heap->found_count) != 0 && (suspects(heap) == 0 || MID_READ_(heap->found_count) >= 4096))
-            status = prove(me, part, left, &one);
-        else if (suspects(heap) != 0)
-            status = mid_propose(heap, left, &one, &other);
-        else if (MID_READ_(heap->sweeps) == MID_SWEEPS_STOPPED)
-            status = prove(me, part, left, &one);
-        else if (MID_READ_(heap->sweeps) == MID_SWEEPS_RUNNING)
-            status = mid_sweep_run(heap, left, false);
-        else if (MID_READ_(heap->sweeps) == MID_SWEEPS_NOT && mid_sweep_due(heap))
-            status = mid_sweep_run(heap, left, true);
+        uint32_t found = MID_READ_(heap->found_count), sweeps = MID_READ_(heap->sweeps);
+        bool walked_all = suspects(heap) == 0;
+        if (found >= FOUND_MANY || (walked_all && (found != 0 || sweeps == MID_SWEEPS_STOPPED)))
+            status = prove(me, part, left);
+        else if (!walked_all)
+            status = mid_propose(heap, left, &walked, &proposed);
+        else if (sweeps == MID_SWEEPS_RUNNING || (sweeps == MID_SWEEPS_NOT && mid_sweep_due(heap)))
+            status = mid_sweep_run(heap, left, sweeps == MID_SWEEPS_NOT);
         else
             return MID_OK;
         if (status != MID_OK && status != MID_MORE)
             return status;
     }
-    return proposals_wait(heap) || suspects(heap) != 0 || MID_READ_(heap->sweeps) != MID_SWEEPS_NOT || mid_sweep_due(heap) ? MID_MORE : MID_OK;
+    bool more = MID_READ_(heap->found_count) != 0 || suspects(heap) != 0 || MID_READ_(heap->sweeps) != MID_SWEEPS_NOT;
+    return more || mid_sweep_due(heap) ? MID_MORE : MID_OK;
 }
 
 /* Only where a pool would come free, and enough is wasted: the daemon's rule. */

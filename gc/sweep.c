@@ -187,7 +187,6 @@ static void gather(mid_sweep *s)
     }
     if (s->at < s->end)
         return;
-    s->found += s->set.count;
     /* Growth counts from what was alive when it began: what has become garbage since is the next one's. */
     uint64_t garbage = s->live_objects == 0 ? 0 : (uint64_t)((unsigned __int128)s->live_bytes * s->set.count / s->live_objects);
     MID_WRITE_(s->heap->live_at_collection, garbage < s->live_bytes ? s->live_bytes - garbage : 0);

@@ -107,7 +107,6 @@ static void weigh_suspects(mid_heap *heap, uint64_t suspects, uint64_t freed)
         heap->suspect_factor -= heap->suspect_factor != 0;
     else if (suspects >= mid_suspects_most(heap))
         heap->suspect_factor += heap->suspect_factor < SUSPECT_FACTOR_MOST;
-    MID_WRITE_(heap->suspected, 0);
 }
 
 /* With the world stopped by it. */
@@ -119,10 +118,9 @@ static void collect_now(mid_impl *me, uint64_t live_before)
     now.live_before = live_before;
     now.suspects = MID_READ_(heap->suspected);
     now.suspects_most = mid_suspects_most(heap);
-    MID_EMIT(heap, stop_begin);
-    heap->stop_began = mid_thread_cpu_nanos();
+    mid_stop_begins(heap);
     now.status = mid_cycles_collect(me, &result);
-    mid_stop_recorded(heap, (mid_thread_cpu_nanos() - heap->stop_began) / 1000);
+    mid_stop_ends(heap);
     now.live_after = mid_live_bytes(heap);
     weigh_suspects(heap, now.suspects, result.freed);
     now.freed = heap->own.freed + result.freed;
@@ -266,15 +264,14 @@ static mid_status world_enter(mid_impl *me)
     mid_status status = mid_world_stop(me->heap, me, MID_PATIENCE, NULL);
     if (status != MID_OK)
         return status;
-    MID_EMIT(me->heap, stop_begin);
-    me->heap->stop_began = mid_thread_cpu_nanos();
+    mid_stop_begins(me->heap);
     return MID_OK;
 }
 
 static void world_leave(mid_impl *me)
 {
     mid_heap *heap = me->heap;
-    mid_stop_recorded(heap, (mid_thread_cpu_nanos() - heap->stop_began) / 1000);
+    mid_stop_ends(heap);
     mid_publish(me, false);
     mid_world_resume(heap);
 }

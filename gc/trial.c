@@ -21,7 +21,6 @@
 #define AHEAD 12u
 #define ROUNDS_MOST 8u
 
-
 static void prefetch(const mid_sweep *s, const mid_list *list)
 {
     if (s->at + 2 * AHEAD < list->count)
@@ -333,21 +332,15 @@ static void dispose_some(mid_sweep *s)
         mid_handle value = *mid_list_at(&s->set, s->at);
         mid_entry *entry = mid_entry_at(heap, value);
         prefetch(s, &s->set);
-        if (!mid_watched(entry->count))
+        if (!mid_watched(entry->count) || !mid_sweep_member(s, value))
             continue;
-        if (!mid_sweep_member(s, value)) { /* dropped, and there was no room to remember it */
-            mid_untag(entry);
-            continue;
-        }
+        if (s->item == 0 && entry->word & MID_F_WEAK)
+            mid_weak_clear(heap, value, entry);
         if (entry->word & MID_F_LARGE) {
-            if (s->item == 0 && entry->word & MID_F_WEAK)
-                mid_weak_clear(heap, value, entry);
             if (!dispose_large(s, value, entry))
                 break;
             continue;
         }
-        if (s->item == 0 && entry->word & MID_F_WEAK)
-            mid_weak_clear(heap, value, entry);
         if (mid_racing_piece(heap, value / 2, true, &s->item, drop_outward, s) == MID_RACING_MORE)
             break;
         s->freed++;
@@ -369,7 +362,8 @@ static void dispose_some(mid_sweep *s)
 bool mid_trial_rejudge(mid_impl *me)
 {
     mid_heap *heap = me->heap;
-    if (heap->condemned_count <= MID_SWEEP_SMALL || me->whole || !MID_READ_(heap->logging) || heap->proposer == NULL || pthread_mutex_trylock(&heap->proposing) != 0)
+    bool served = MID_READ_(heap->logging) && heap->proposer != NULL; /* somebody goes on with it */
+    if (heap->condemned_count <= MID_SWEEP_SMALL || me->whole || !served || pthread_mutex_trylock(&heap->proposing) != 0)
         return false;
     mid_sweep *s = &heap->proposer->sweep;
     bool taken = s->step == MID_SWEEP_NONE && mid_sweep_open(s) == MID_OK;

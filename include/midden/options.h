@@ -49,7 +49,7 @@
     X(growth, "growth", PERCENT, 75, 1, 10000,                                                     \
       "growth over what the last collection left alive that asks for a collection")                \
     X(collect_stop, "collect-stop", MICROS, 500, 0, 60000000,                                      \
-      "longest stop expected of a whole collection; in a heap that would take longer cycles are proposed while the program runs") \
+      "longest stop expected of a whole collection; where half of it is not enough for what one leaves, cycles are proposed while the program runs") \
     X(suspect_min, "suspect-min", COUNT, 256, 1, UINT32_MAX,                                       \
       "objects let go of, but not by all, at which a small heap looks for cycles; more if they led to little before") \
     X(waiting_start, "waiting-start", COUNT, 20000, 1, 1u << 30,                                   \

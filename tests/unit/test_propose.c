@@ -117,6 +117,16 @@ static const struct {
     {"large array", large_array, 0}, /* of more than 16,384 a sweep finds out */
 };
 
+static void all_is_found(struct unit *u, const char *name, size_t size)
+{
+    uint64_t freed = cycles_find(u);
+    if (freed != size)
+        print_error("%s of %zu: %zu freed\n", name, size, (size_t)freed);
+    assert_int_equal(freed, size);
+    unit_drain(u);
+    assert_int_equal(unit_live(u), 0);
+}
+
 TEST(whatever_its_shape_garbage_is_found)
 {
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
@@ -129,12 +139,7 @@ TEST(whatever_its_shape_garbage_is_found)
         assert_int_equal(unit_live(&u), size);
         unit_check(&u);
         mid_release(u.thread, first);
-        uint64_t freed = cycles_find(&u);
-        if (freed != size)
-            print_error("%s of %zu: %zu freed\n", shapes[i].name, size, (size_t)freed);
-        assert_int_equal(freed, size);
-        unit_drain(&u);
-        assert_int_equal(unit_live(&u), 0);
+        all_is_found(&u, shapes[i].name, size);
         cycles_close(&u);
     }
 }
@@ -158,12 +163,7 @@ TEST(what_is_held_anywhere_is_found_alive)
         assert_int_equal(unit_live(&u), size + 1);
         unit_check(&u);
         mid_release(u.thread, holder);
-        uint64_t freed = cycles_find(&u);
-        if (freed != size)
-            print_error("%s of %zu: %zu freed\n", shapes[i].name, size, (size_t)freed);
-        assert_int_equal(freed, size);
-        unit_drain(&u);
-        assert_int_equal(unit_live(&u), 0);
+        all_is_found(&u, shapes[i].name, size);
         cycles_close(&u);
     }
 }
