@@ -60,6 +60,7 @@ void mid_stats_fill(const mid_heap *heap, mid_stats *into)
     s.peak_committed_bytes = a->peak;
     s.waiting_objects = mid_waiting(heap);
     s.finalizers_waiting = MID_READ_(heap->final_count);
+    s.condemned_objects = MID_READ_(heap->condemned_count);
     s.pinned_objects = heap->pins.count;
     s.weak_references = heap->weak_live;
     s.returned_bytes = a->returned;

@@ -62,7 +62,7 @@ MID_API mid_status mid_heap_destroy(mid_heap *heap);
 /* Verify every structure of the heap, and count(entry) >= references from objects for every entry.
  * MID_ECORRUPT: the first finding is described by mid_heap_check_text (static buffer of the heap).
  * MID_ENOMEM: no room for the check's own counts. By an attached thread, or any while none is (MID_ETHREAD); MID_ENULL,
- * MID_EBUSY. Stops the world: MID_EPOSTPONED, and with other threads attached a safepoint. Unbudgeted: visits everything. */
+ * MID_EBUSY. Stops the world: MID_EPOSTPONED, and with other threads attached, or a daemon, a safepoint. Unbudgeted: visits everything. */
 MID_API mid_status mid_heap_check(mid_heap *heap);
 MID_API const char *mid_heap_check_text(mid_heap *heap);
 

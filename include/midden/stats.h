@@ -33,6 +33,7 @@ typedef struct mid_stats {
     uint64_t merged_objects;   /* whose owner handed its count over: the others had let go of it, or outlived its interest */
     uint64_t escapes_forced;   /* first loads that took a membarrier, see mid_load */
     uint64_t postponed_stops;  /* a thread did not reach a safepoint in time */
+    uint64_t condemned_objects; /* garbage with finalizers and what it reaches: set aside until those have run and it is counted again */
 } mid_stats;
 
 /* One size class. */

@@ -11,7 +11,7 @@ mid_stats stats_now(void)
 
 bool quiet(const mid_stats *stats)
 {
-    return stats->waiting_objects == 0 && stats->finalizers_waiting == 0;
+    return stats->waiting_objects == 0 && stats->finalizers_waiting == 0 && stats->condemned_objects == 0;
 }
 
 struct guard guard_begin(void)

@@ -57,6 +57,7 @@ static void audit_types(void)
 {
     unsigned n = pick(kind_count);
     uint64_t objects, bytes, expected = 0;
+    run.epoch++; /* with a daemon it is a safepoint */
     for (size_t i = 0; i < model.live.count; i++)
         expected += model.live.at[i]->kind == &kinds[n];
     if (mid_stats_type(run.heap, run.types[n], &objects, &bytes) != MID_OK)
@@ -111,6 +112,7 @@ static void audit_weaks(bool exact)
 
 void audit_heap_check(void)
 {
+    run.epoch++;
     if (mid_heap_check(run.heap) != MID_OK)
         fail("mid_heap_check: %s", mid_heap_check_text(run.heap));
 }

@@ -160,7 +160,7 @@ void on_finalize(mid_thread *thread, mid_handle handle)
         o->pending = false;
         model.pending--;
     }
-    if (model.collecting && model.finals_left == 0)
+    if (model.collecting && (run.loose || model.finals_left == 0))
         run.loose = run.ambiguous = true;
     o->finalized = true;
     o->in_call = true;

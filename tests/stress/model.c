@@ -339,7 +339,10 @@ void model_collect_commit(void)
     model.committed = true;
     for (size_t n = 0; n < model.garbage.count; n++) {
         struct obj *o = model.garbage.at[n];
-        model_clear_weaks(o);
+        if (run.loose)
+            o->doubted = true; /* see model_collect_resurrect: then they were not cleared */
+        else
+            model_clear_weaks(o);
         if (o->in_final && !o->pending) {
             o->pending = true;
             model.pending++;
@@ -380,18 +383,51 @@ void model_collect_end(void)
     model.collecting = false;
 }
 
-size_t model_mark_reachable(void)
+static bool is_held(const struct obj *o)
+{
+    return o->held != 0 || o->sticky || o->in_call;
+}
+
+static bool is_held_or_pending(const struct obj *o)
+{
+    return is_held(o) || o->pending;
+}
+
+static void mark_from_all(bool (*root)(const struct obj *))
 {
     static struct pointers grey;
-    size_t marked = 0;
     for (size_t n = 0; n < model.live.count; n++) {
         struct obj *o = model.live.at[n];
-        o->marked = o->held != 0 || o->sticky || o->pending || o->in_call;
+        o->marked = root(o);
         if (o->marked)
             pointers_add(&grey, o);
     }
     mark_from(&grey);
+}
+
+size_t model_mark_reachable(void)
+{
+    size_t marked = 0;
+    mark_from_all(is_held_or_pending);
     for (size_t n = 0; n < model.live.count; n++)
         marked += model.live.at[n]->marked;
     return model.live.count - marked;
+}
+
+size_t model_collect_resurrect(void)
+{
+    size_t saved = 0;
+    mark_from_all(is_held);
+    for (size_t n = 0; n < model.garbage.count; n++) {
+        struct obj *o = model.garbage.at[n];
+        if (o->dead || !o->in_final || !o->marked)
+            continue;
+        o->in_final = o->pending = false;
+        model.pending--;
+        saved++;
+    }
+    model.finals_left -= saved;
+    if (saved != 0 && model.finals_left == 0)
+        kill_garbage();
+    return saved;
 }

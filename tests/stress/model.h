@@ -137,6 +137,9 @@ void model_collect_settle(struct obj *finalized);
 void model_collect_end(void);
 /* Short of memory the heap leaves garbage with finalizers, and what those reach, to the next collection. */
 void model_collect_abandon(void);
+/* Loose: the heap found part of the garbage earlier, and a finalizer of that part has made more of it reachable again before the
+ * heap found that too, so its finalizers are not due any more. Returns how many. */
+size_t model_collect_resurrect(void);
 
 /* Mark what is reachable from outside; returns how many objects are not. */
 size_t model_mark_reachable(void);

@@ -262,6 +262,40 @@ TEST(what_a_collection_passed_over_is_found_by_the_next)
     cycles_close(&u);
 }
 
+static struct {
+    mid_impl *me;
+    mid_handle set[2];
+} others;
+
+static void condemn_some(void *context)
+{
+    uint64_t freed;
+    (void)context;
+    if (seen.calls == 0)
+        ok(mid_cycles_prove(others.me, others.set, 2, &freed));
+}
+
+/* Others may condemn something between the last finalizer and the stop: what it reaches looks alive, and must not be left. */
+TEST(a_collection_finds_what_the_condemned_reach)
+{
+    struct unit u;
+    mid_type type = final_open(&u, "", 0);
+    mid_handle first = unit_ring(&u, type, 2), second = mid_peek(u.thread, first, LEFT);
+    mid_handle plain = unit_ring(&u, u.node, 3);
+    mid_give(u.thread, first, RIGHT, plain);
+    others.me = mid_impl_of(u.thread);
+    others.set[0] = first;
+    others.set[1] = second;
+    mid_release(u.thread, first);
+    mid_listener listener = {.struct_size = sizeof listener, .context = &others, .stop_begin = condemn_some};
+    ok(mid_listener_add(u.heap, &listener));
+    ok(mid_collect(u.thread, NULL));
+    ok(mid_listener_remove(u.heap, &others));
+    assert_int_equal(seen.calls, 2);
+    assert_int_equal(unit_live(&u), 0);
+    cycles_close(&u);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -272,6 +306,7 @@ int main(void)
         cmocka_unit_test(a_set_without_finalizers_leaves_those_of_another_alone),
         cmocka_unit_test(whatever_ends_it_loses_nothing),
         cmocka_unit_test(what_a_collection_passed_over_is_found_by_the_next),
+        cmocka_unit_test(a_collection_finds_what_the_condemned_reach),
     };
     return UNIT_RUN(tests);
 }
