@@ -114,7 +114,7 @@ static mid_status step(mid_impl *me, mid_part *part, uint64_t deadline)
     uint64_t left = left_of(deadline);
     if (status == MID_OK && left != 0) {
         mid_publish(me, false);
-        status = fragmented(heap) ? mid_compact(&me->pub, left, NULL) : mid_trim(&me->pub, left, NULL);
+        status = fragmented(heap) ? mid_compact(&me->pub, MID_COMPACT_PLAIN, left, NULL) : mid_trim(&me->pub, left, NULL);
     } else if (status == MID_OK && fragmented(heap)) {
         status = MID_MORE;
     }

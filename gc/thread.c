@@ -361,10 +361,12 @@ mid_status mid_collect(mid_thread *thread, mid_collect_result *result)
     return status;
 }
 
-mid_status mid_compact(mid_thread *thread, uint64_t budget_micros, mid_compact_result *result)
+mid_status mid_compact(mid_thread *thread, mid_compact_kind kind, uint64_t budget_micros, mid_compact_result *result)
 {
     mid_compact_result local;
     mid_status status = mid_work_begin(thread);
+    if (status == MID_OK && kind > MID_COMPACT_DEEP)
+        status = MID_EINVAL;
     if (status != MID_OK)
         return status;
     mid_impl *me = mid_impl_of(thread);

@@ -129,6 +129,11 @@ typedef struct mid_compact_result {
     uint64_t micros;
 } mid_compact_result;
 
+typedef enum mid_compact_kind {
+    MID_COMPACT_PLAIN, /* objects move, handles stay */
+    MID_COMPACT_DEEP   /* then the handles that only the heap itself knows are given anew, in the order of the option `deep` */
+} mid_compact_kind;
+
 /* Evacuate the sparsest pools of every class into the fullest: with L live slots and k slots a pool the
  * ceil(L/k) fullest pools stay, which is optimal in bytes moved for slots of equal size (a handle heap
  * needs no other order: the exchange argument is in docs/design/compaction.md). Then give empty pools
@@ -138,7 +143,7 @@ typedef struct mid_compact_result {
  * MID_MORE: the budget ran out; a further call goes on, and may promise less if the program allocated in between. A class for
  * whose plan there is no memory is left as it is. MID_EPOSTPONED as for mid_collect. MID_ENOMEM, MID_ELIMIT: not even the pass itself could be set up. MID_ENULL,
  * MID_ETHREAD, MID_EBUSY. */
-MID_API mid_status mid_compact(mid_thread *thread, uint64_t budget_micros, mid_compact_result *result);
+MID_API mid_status mid_compact(mid_thread *thread, mid_compact_kind kind, uint64_t budget_micros, mid_compact_result *result);
 
 /* A safepoint that does the most useful work that fits into `budget_micros`: frees what waits, proposes and proves garbage cycles
  * (from suspects, and by sweeps of the heap as it grows by `growth`), compacts where `frag-start` says so, gives memory back. What a

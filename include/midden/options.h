@@ -14,7 +14,10 @@
 #include "status.h"
 
 /* X(field, name, unit, default, least, most, meaning)
- * unit: BYTES (suffixes K M G), COUNT (K M G: thousands), MICROS (us ms s), PERCENT (%), SWITCH (on off) */
+ * unit: BYTES (suffixes K M G), COUNT (K M G: thousands), MICROS (us ms s), PERCENT (%), SWITCH (on off),
+ * ORDER (off table depth breadth: mid_deep_order) */
+typedef enum mid_deep_order { MID_DEEP_OFF, MID_DEEP_TABLE, MID_DEEP_DEPTH, MID_DEEP_BREADTH } mid_deep_order;
+
 #define MID_OPTIONS(X)                                                                             \
     X(heap_limit, "heap-limit", BYTES, 0, 0, UINT64_MAX,                                           \
       "hard limit on committed bytes, table and side arrays included (mid_reclaim: see there); 0: none")                    \
@@ -60,6 +63,10 @@
     X(frag_start, "frag-start", PERCENT, 110, 100, 100000,                                         \
       "committed pool bytes / live slot bytes at which compaction starts")                         \
     X(frag_stop, "frag-stop", PERCENT, 105, 100, 100000, "the same, at which it stops")            \
+    X(deep, "deep", ORDER, 0, 0, 3,                                                                \
+      "whether the daemon, while the program is idle, gives handles anew that only the heap itself holds, so that the table "  \
+      "shrinks: in the order of the table, or that of a walk, depth or breadth first, with objects laid out in it; MID_COMPACT_DEEP does so too, " \
+      "depth first if off") \
     X(waste_min, "waste-min", BYTES, 1u << 20, 0, UINT64_MAX,                                      \
       "free bytes in pools below which compaction does not start (or 2 % of live, if more)")       \
     X(decay, "decay", MICROS, 10000000, 0, 3600000000u,                                            \

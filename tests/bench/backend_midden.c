@@ -219,7 +219,7 @@ void be_collect(be_heap *h)
 
 void be_compact(be_heap *h)
 {
-    must(mid_compact(h, 0, NULL), "mid_compact");
+    must(mid_compact(h, MID_COMPACT_PLAIN, 0, NULL), "mid_compact");
 }
 
 struct histogram *be_pauses(be_heap *h)

@@ -19,6 +19,8 @@ static void print_scaled(uint64_t value, uint64_t base, const char *suffixes)
         putchar(suffixes[power - 1]);
 }
 
+static const char *const orders[] = {"off", "table", "depth", "breadth"};
+
 /* As the parser reads it. */
 static void print_value(const char *unit, uint64_t value)
 {
@@ -32,6 +34,8 @@ static void print_value(const char *unit, uint64_t value)
         printf("%" PRIu64 "%%", value);
     else if (strcmp(unit, "switch") == 0)
         fputs(value != 0 ? "on" : "off", stdout);
+    else if (strcmp(unit, "order") == 0)
+        fputs(orders[value], stdout);
     else if (value % 1000000 == 0 && value != 0)
         printf("%" PRIu64 "s", value / 1000000);
     else if (value % 1000 == 0 && value != 0)
@@ -42,6 +46,10 @@ static void print_value(const char *unit, uint64_t value)
 
 static void print_range(const mid_option_info *info)
 {
+    if (strcmp(info->unit, "order") == 0) {
+        fputs("off, table, depth or breadth", stdout);
+        return;
+    }
     print_value(info->unit, info->least);
     fputs(strcmp(info->unit, "switch") == 0 ? " or " : " to ", stdout);
     print_value(info->unit, info->most);

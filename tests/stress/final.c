@@ -68,7 +68,7 @@ static void allocate(struct obj *o)
 static void not_allowed(void)
 {
     mid_heap *heap = run.heap;
-    mid_status status[] = {mid_collect(run.thread, NULL), mid_compact(run.thread, 0, NULL),
+    mid_status status[] = {mid_collect(run.thread, NULL), mid_compact(run.thread, MID_COMPACT_PLAIN, 0, NULL),
                            mid_thread_detach(run.thread), mid_heap_close(heap)};
     for (unsigned n = 0; n < sizeof status / sizeof status[0]; n++) {
         if (status[n] != MID_EBUSY)

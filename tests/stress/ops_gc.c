@@ -117,7 +117,7 @@ static mid_status compact(uint64_t budget)
 {
     mid_compact_result result;
     struct guard guard = safepoint_begin();
-    mid_status status = mid_compact(run.thread, budget, &result);
+    mid_status status = mid_compact(run.thread, MID_COMPACT_PLAIN, budget, &result);
     safepoint_end(guard);
     if ((status != MID_MORE || budget == 0) && refused(status, "mid_compact"))
         return status;

@@ -72,7 +72,7 @@ TEST(null_pointers)
     expect(MID_ENULL, mid_new_array(NULL, u.vec, 3, &out));
     expect(MID_ENULL, mid_new_array(u.thread, u.vec, 3, NULL));
     expect(MID_ENULL, mid_collect(NULL, NULL));
-    expect(MID_ENULL, mid_compact(NULL, 0, NULL));
+    expect(MID_ENULL, mid_compact(NULL, MID_COMPACT_PLAIN, 0, NULL));
     expect(MID_ENULL, mid_trim(NULL, 0, NULL));
     expect(MID_ENULL, mid_thread_detach(NULL));
     expect(MID_ENULL, mid_heap_open(NULL, NULL));
@@ -197,7 +197,7 @@ TEST(calls_after_detaching)
     assert_int_equal(mid_weak_get(gone, (mid_weak){1, 1}), 0);
     expect(MID_ETHREAD, mid_safepoint_slow_(gone));
     expect(MID_ETHREAD, mid_collect(gone, NULL));
-    expect(MID_ETHREAD, mid_compact(gone, 0, NULL));
+    expect(MID_ETHREAD, mid_compact(gone, MID_COMPACT_PLAIN, 0, NULL));
     expect(MID_ETHREAD, mid_trim(gone, 0, NULL));
     expect(MID_ETHREAD, mid_blocked_enter(gone));
     expect(MID_ETHREAD, mid_thread_detach(gone));

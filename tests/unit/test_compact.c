@@ -92,7 +92,7 @@ TEST(a_full_pass_keeps_its_promise)
         crowd_make(&u, &c, crowd_size(120000, 15000), 700, 5 + k);
         crowd_thin(&u, &c, keeps[k], 99);
         mid_compact_result result;
-        ok(mid_compact(u.thread, 0, &result));
+        ok(mid_compact(u.thread, MID_COMPACT_PLAIN, 0, &result));
         unit_check(&u);
         promise_kept(&u, 0);
         crowd_verify(&u, &c);
@@ -103,7 +103,7 @@ TEST(a_full_pass_keeps_its_promise)
         assert_int_equal(stats.compactions, 1);
         assert_int_equal(stats.moved_objects, result.moved_objects);
         assert_int_equal(stats.moved_bytes, result.moved_bytes);
-        ok(mid_compact(u.thread, 0, &result)); /* nothing to gain any more */
+        ok(mid_compact(u.thread, MID_COMPACT_PLAIN, 0, &result)); /* nothing to gain any more */
         assert_int_equal(result.moved_objects, 0);
         assert_int_equal(result.pools_after, result.pools_before);
         crowd_drop(&u, &c);
@@ -118,7 +118,7 @@ TEST(big_slots_move_too)
     unit_open(&u, "");
     crowd_make(&u, &c, unit_scale(4000), 32700, 11);
     crowd_thin(&u, &c, 25, 12);
-    ok(mid_compact(u.thread, 0, NULL));
+    ok(mid_compact(u.thread, MID_COMPACT_PLAIN, 0, NULL));
     unit_check(&u);
     promise_kept(&u, 0);
     crowd_verify(&u, &c);
@@ -154,7 +154,7 @@ TEST(greedy_moves_no_more_than_needed)
             objects[i] = 0;
         }
     mid_compact_result result;
-    ok(mid_compact(u.thread, 0, &result));
+    ok(mid_compact(u.thread, MID_COMPACT_PLAIN, 0, &result));
     promise_kept(&u, 0);
     assert_true(result.moved_objects <= slots / 10 + 1 + slots / 2 + 1); /* never the full ones */
     for (uint32_t i = 0; i < 4 * slots; i++)
@@ -172,7 +172,7 @@ TEST(nothing_moves_when_no_pool_would_come_free)
     mid_compact_result result;
     void **before = calloc(c.count, sizeof *before);
     assert_non_null(before);
-    ok(mid_compact(u.thread, 0, NULL)); /* settle what allocation left half full */
+    ok(mid_compact(u.thread, MID_COMPACT_PLAIN, 0, NULL)); /* settle what allocation left half full */
     for (size_t i = 0; i < c.count; i++)
         before[i] = mid_get(u.thread, c.object[i]);
     size_t holes = 0;
@@ -180,7 +180,7 @@ TEST(nothing_moves_when_no_pool_would_come_free)
         mid_release(u.thread, c.object[i]);
         c.object[i] = 0;
     }
-    ok(mid_compact(u.thread, 0, &result));
+    ok(mid_compact(u.thread, MID_COMPACT_PLAIN, 0, &result));
     assert_true(result.moved_objects <= holes); /* a pool comes free only if so few objects were left in it */
     promise_kept(&u, 0);
     uint64_t moved = 0;
@@ -201,11 +201,11 @@ TEST(a_heap_with_no_waste_is_left_alone)
     for (int i = 0; i < 200; i++)
         objects[i] = unit_new(&u, u.node);
     mid_compact_result result;
-    ok(mid_compact(u.thread, 0, &result));
+    ok(mid_compact(u.thread, MID_COMPACT_PLAIN, 0, &result));
     assert_int_equal(result.moved_objects, 0);
     for (int i = 0; i < 200; i++)
         mid_release(u.thread, objects[i]);
-    ok(mid_compact(u.thread, 0, &result));
+    ok(mid_compact(u.thread, MID_COMPACT_PLAIN, 0, &result));
     unit_close(&u);
 }
 
@@ -219,7 +219,7 @@ TEST(slices_add_up_to_a_full_pass)
     uint64_t moved = 0, more = 0;
     for (;;) {
         mid_compact_result result;
-        mid_status status = mid_compact(u.thread, 1, &result);
+        mid_status status = mid_compact(u.thread, MID_COMPACT_PLAIN, 1, &result);
         moved += result.moved_objects;
         if (status == MID_OK)
             break;
@@ -246,7 +246,7 @@ TEST(the_program_goes_on_between_slices)
     crowd_make(&u, &c, unit_scale(200000), 200, 41);
     crowd_thin(&u, &c, 30, 42);
     for (int slice = 0; slice < 300; slice++) {
-        (void)mid_compact(u.thread, 20, NULL);
+        (void)mid_compact(u.thread, MID_COMPACT_PLAIN, 20, NULL);
         for (int i = 0; i < 200; i++) {
             size_t at = unit_random(&seed) % c.count;
             mid_release(u.thread, c.object[at]);
@@ -260,7 +260,7 @@ TEST(the_program_goes_on_between_slices)
             unit_check(&u);
     }
     crowd_verify(&u, &c);
-    ok(mid_compact(u.thread, 0, NULL));
+    ok(mid_compact(u.thread, MID_COMPACT_PLAIN, 0, NULL));
     promise_kept(&u, 0);
     crowd_verify(&u, &c);
     crowd_drop(&u, &c);
@@ -289,7 +289,7 @@ TEST(pinned_objects_stay_where_they_are)
     }
     assert_int_equal(unit_stats(&u).pinned_objects, PINS);
     mid_compact_result result;
-    ok(mid_compact(u.thread, 0, &result));
+    ok(mid_compact(u.thread, MID_COMPACT_PLAIN, 0, &result));
     assert_true(result.pools_pinned >= 1 && result.pools_pinned <= PINS);
     promise_kept(&u, PINS);
     for (size_t p = 0; p < PINS; p++)
@@ -298,14 +298,14 @@ TEST(pinned_objects_stay_where_they_are)
     for (size_t p = 0; p < PINS; p++)
         ok(mid_unpin(u.thread, c.object[pinned[p]]));
     assert_int_equal(unit_stats(&u).pinned_objects, PINS / 2);
-    ok(mid_compact(u.thread, 0, NULL));
+    ok(mid_compact(u.thread, MID_COMPACT_PLAIN, 0, NULL));
     for (size_t p = 0; p < PINS; p += 2) /* pinned once more */
         assert_ptr_equal(address[p], mid_get(u.thread, c.object[pinned[p]]));
     for (size_t p = 0; p < PINS; p += 2)
         ok(mid_unpin(u.thread, c.object[pinned[p]]));
     for (size_t p = 0; p < PINS; p++)
         expect(MID_EPINNED, mid_unpin(u.thread, c.object[pinned[p]]));
-    ok(mid_compact(u.thread, 0, NULL));
+    ok(mid_compact(u.thread, MID_COMPACT_PLAIN, 0, NULL));
     promise_kept(&u, 0); /* so they have moved if they stood in the way */
     assert_int_equal(unit_stats(&u).pinned_objects, 0);
     crowd_verify(&u, &c);
@@ -325,7 +325,7 @@ TEST(resident_memory_really_falls)
     size_t full = unit_resident();
     uint64_t committed = unit_stats(&u).committed_bytes;
     mid_compact_result result;
-    ok(mid_compact(u.thread, 0, &result));
+    ok(mid_compact(u.thread, MID_COMPACT_PLAIN, 0, &result));
     size_t after = unit_resident();
     assert_true(result.returned_bytes > bytes / 2);
     assert_true(unit_stats(&u).committed_bytes + bytes / 2 < committed);
@@ -372,7 +372,7 @@ TEST(references_survive_moving)
     }
     mid_release(u.thread, dropped);
     unit_drain(&u);
-    ok(mid_compact(u.thread, 0, NULL));
+    ok(mid_compact(u.thread, MID_COMPACT_PLAIN, 0, NULL));
     unit_check(&u);
     promise_kept(&u, 0);
     size_t seen = 0;
@@ -434,7 +434,7 @@ TEST(a_plan_survives_the_loss_of_an_arena)
     assert_int_equal(in_arena_of(&u, objects, count, lone[0]), slots); /* the last pool has an arena for itself */
 
     thin_pool(&u, objects + 10 * slots, slots, 0); /* its place is for a pool of which only 16 slots ever had a name */
-    ok(mid_compact(u.thread, 0, NULL));
+    ok(mid_compact(u.thread, MID_COMPACT_PLAIN, 0, NULL));
     for (int i = 0; i < 16; i++)
         objects[count++] = unit_new(&u, type);
     assert_int_equal(in_arena_of(&u, objects, count, lone[0]), slots);
@@ -449,7 +449,7 @@ TEST(a_plan_survives_the_loss_of_an_arena)
 
     mid_compact_result result;
     do /* until the plan is made and the first pool is full: the young one is next */
-        expect(MID_MORE, mid_compact(u.thread, 1, &result));
+        expect(MID_MORE, mid_compact(u.thread, MID_COMPACT_PLAIN, 1, &result));
     while (result.moved_objects == 0);
     mid_handle ballast = mapped(&u);
     size_t mappings = 0;
@@ -463,7 +463,7 @@ TEST(a_plan_survives_the_loss_of_an_arena)
     thin_pool(&u, lone, 7, 0);
 
     uint64_t table = unit_stats(&u).table_bytes;
-    ok(mid_compact(u.thread, 60000000, &result)); /* a budget, or it would plan anew */
+    ok(mid_compact(u.thread, MID_COMPACT_PLAIN, 60000000, &result)); /* a budget, or it would plan anew */
     assert_true(unit_stats(&u).table_bytes > table);
     assert_true(result.moved_objects > 0);
     unit_check(&u);

@@ -137,7 +137,7 @@ TEST(correct_use_gives_no_report)
         mid_release(t, made);
         if (i % 1000 == 0) {
             ok(mid_safepoint(t));
-            ok(mid_compact(t, 0, NULL));
+            ok(mid_compact(t, MID_COMPACT_PLAIN, 0, NULL));
             ok(mid_collect(t, NULL));
             unit_check(&u);
         }

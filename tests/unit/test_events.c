@@ -41,7 +41,7 @@ static void call_back(struct heard *h)
     h->stats_wrong += strcmp(mid_type_name(u->heap, u->node), "node") != 0;
     answer(h, mid_new_array(u->thread, u->bytes, 10, &out));
     answer(h, mid_collect(u->thread, NULL));
-    answer(h, mid_compact(u->thread, 0, NULL));
+    answer(h, mid_compact(u->thread, MID_COMPACT_PLAIN, 0, NULL));
     answer(h, mid_trim(u->thread, 0, NULL));
     answer(h, mid_safepoint_slow_(u->thread));
     answer(h, mid_blocked_enter(u->thread));
@@ -110,7 +110,7 @@ static void exercise(struct unit *u, mid_collect_result *collected, mid_compact_
             mid_release(u->thread, objects[i]);
     mid_release(u->thread, unit_ring(u, u->node, 9));
     ok(mid_collect(u->thread, collected));
-    ok(mid_compact(u->thread, 0, compacted));
+    ok(mid_compact(u->thread, MID_COMPACT_PLAIN, 0, compacted));
     mid_handle none;
     expect(MID_ELIMIT, mid_new_array(u->thread, u->bytes, 100u << 20, &none));
     for (size_t i = 0; i < COUNT; i += 8)

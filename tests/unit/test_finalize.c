@@ -275,7 +275,7 @@ static void busy_body(mid_thread *thread, mid_handle object)
     }
     mid_collect_result collected;
     seen.busy += mid_collect(thread, &collected) == MID_EBUSY;
-    seen.busy += mid_compact(thread, 0, NULL) == MID_EBUSY;
+    seen.busy += mid_compact(thread, MID_COMPACT_PLAIN, 0, NULL) == MID_EBUSY;
     seen.busy += mid_thread_detach(thread) == MID_EBUSY;
     seen.busy += mid_heap_close(seen.heap) == MID_EBUSY;
 }

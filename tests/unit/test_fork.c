@@ -97,7 +97,7 @@ static void use_heap(struct unit *u)
     for (size_t i = 0; i < MANY; i++)
         mid_release(t, made[i]);
     NEED(mid_collect(t, NULL) == MID_OK);
-    NEED(mid_compact(t, 0, NULL) == MID_OK);
+    NEED(mid_compact(t, MID_COMPACT_PLAIN, 0, NULL) == MID_OK);
     settle(u, before);
     need_intact(u);
 }

@@ -128,7 +128,7 @@ static void shrink(struct run *run)
             run->object[i] = 0;
         }
     went_well(run, mid_collect(u->thread, NULL));
-    went_well(run, mid_compact(u->thread, 0, NULL));
+    went_well(run, mid_compact(u->thread, MID_COMPACT_PLAIN, 0, NULL));
     went_well(run, mid_trim(u->thread, 0, NULL));
     for (size_t i = 0; i < OBJECTS; i += 12)
         if (run->object[i] != 0)

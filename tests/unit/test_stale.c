@@ -236,7 +236,7 @@ TEST(what_moves_while_it_is_read_is_read_again)
     prove(&u);
     const void *at = mid_get(u.thread, s.stage);
     sweep_until(&u, s.sweeper, false, s.stage);
-    ok(mid_compact(u.thread, 0, NULL));
+    ok(mid_compact(u.thread, MID_COMPACT_PLAIN, 0, NULL));
     usurp(&u, &s, at);
     sweep_on(s.sweeper);
     finish_sweep(&u);

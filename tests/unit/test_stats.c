@@ -43,7 +43,7 @@ TEST(figures_add_up_through_a_life)
             assert_int_equal(unit_live(&u), live);
         }
         if (step % 4000 == 3999)
-            ok(mid_compact(u.thread, 0, NULL));
+            ok(mid_compact(u.thread, MID_COMPACT_PLAIN, 0, NULL));
     }
     adds_up(&u);
     for (int i = 0; i < COUNT; i++)
@@ -81,7 +81,7 @@ TEST(bytes_are_those_the_system_gave)
     for (size_t i = 0; i < 64; i++)
         mid_release(u.thread, objects[i]);
     ok(mid_collect(u.thread, NULL));
-    ok(mid_compact(u.thread, 0, NULL));
+    ok(mid_compact(u.thread, MID_COMPACT_PLAIN, 0, NULL));
     ok(mid_trim(u.thread, 0, NULL));
     assert_int_equal(unit_stats(&u).committed_bytes, fault.committed + fault.mapped);
     unit_close(&u);

@@ -130,6 +130,16 @@ TEST(each_row_takes_its_bounds_and_nothing_beyond)
             refused(text);
             continue;
         }
+        if (strcmp(info->unit, "ORDER") == 0) {
+            static const char *const orders[] = {"off", "table", "depth", "breadth"};
+            for (uint64_t i = info->least; i <= info->most; i++) {
+                snprintf(text, sizeof text, "%s=%s", info->name, orders[i]);
+                accepted(text, info->name, i);
+            }
+            snprintf(text, sizeof text, "%s=1", info->name);
+            refused(text);
+            continue;
+        }
         snprintf(text, sizeof text, "%s=%" PRIu64, info->name, info->least);
         accepted(text, info->name, info->least);
         snprintf(text, sizeof text, "%s=%" PRIu64, info->name, info->most);

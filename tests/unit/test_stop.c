@@ -90,7 +90,7 @@ TEST(one_that_does_not_come_postpones)
     mid_compact_result compacted;
     for (int round = 0; round < 2; round++) {
         expect(MID_EPOSTPONED, mid_collect(u.thread, &collected));
-        expect(MID_EPOSTPONED, mid_compact(u.thread, 0, &compacted));
+        expect(MID_EPOSTPONED, mid_compact(u.thread, MID_COMPACT_PLAIN, 0, &compacted));
         expect(MID_EPOSTPONED, mid_heap_check(u.heap));
         expect(MID_EPOSTPONED, mid_stats_type(u.heap, u.node, &objects, &bytes));
         assert_true(unit_stats(&u).postponed_stops >= postponed + 4);
@@ -283,7 +283,7 @@ TEST(one_compacts_what_others_use)
         peer_wait_rounds(peers[i], 1);
     }
     mid_compact_result result;
-    ok_in_time(mid_compact(u.thread, 0, &result));
+    ok_in_time(mid_compact(u.thread, MID_COMPACT_PLAIN, 0, &result));
     assert_true(result.moved_objects > 0);
     assert_true(result.pools_after <= result.pools_optimal + 1 + PEERS); /* the promise: one for each attached thread */
     for (int i = 0; i < PEERS; i++) {
@@ -305,7 +305,7 @@ static void want_the_world(struct peer *peer)
     for (size_t i = 0; i < unit_scale(240); i++) {
         drop_ring(peer);
         mid_status status = i % 4 == 0   ? mid_collect(peer->thread, NULL)
-                            : i % 4 == 1 ? mid_compact(peer->thread, 100, NULL)
+                            : i % 4 == 1 ? mid_compact(peer->thread, MID_COMPACT_PLAIN, 100, NULL)
                             : i % 4 == 2 ? mid_heap_check(peer->heap)
                                          : mid_stats_type(peer->heap, peer->type, &objects, &bytes);
         peer->number += status == MID_EPOSTPONED; /* see ok_in_time */

@@ -246,10 +246,10 @@ TEST(all_may_be_moved_in_memory_meanwhile)
         for (size_t n = 0; n < 3000; n++)
             if (n % 10 != 0)
                 mid_release(s.u.thread, sparse[n]);
-        ok(mid_compact(s.u.thread, 0, NULL));
+        ok(mid_compact(s.u.thread, MID_COMPACT_PLAIN, 0, NULL));
         for (int n = 0; n < 10 && cycles_step(&s.u) != MID_SWEEP_NONE; n++) {
             cycles_piece(&s.u);
-            assert_true(mid_compact(s.u.thread, 1, NULL) <= MID_MORE);
+            assert_true(mid_compact(s.u.thread, MID_COMPACT_PLAIN, 1, NULL) <= MID_MORE);
         }
         scene_finish(&s, 5400);
         for (size_t n = 0; n < 3000; n += 10)

@@ -127,7 +127,7 @@ static void use_anothers(struct peer *peer)
         mid_transfer(thread, thread, peer->a, 0),
         mid_safepoint_slow_(thread),
         mid_collect(thread, NULL),
-        mid_compact(thread, 0, NULL),
+        mid_compact(thread, MID_COMPACT_PLAIN, 0, NULL),
         mid_trim(thread, 0, NULL),
         mid_blocked_enter(thread),
         mid_blocked_leave(thread),

@@ -159,7 +159,7 @@ TEST(compaction_keeps_weak_references)
         if (i % 10 != 0)
             mid_release(u.thread, objects[i]);
     mid_compact_result result;
-    ok(mid_compact(u.thread, 0, &result));
+    ok(mid_compact(u.thread, MID_COMPACT_PLAIN, 0, &result));
     assert_true(result.moved_objects > 0);
     for (int i = 0; i < COUNT; i++) {
         mid_handle got = mid_weak_get(u.thread, weak[i]);
