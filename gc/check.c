@@ -161,8 +161,10 @@ static void check_table(audit *a)
     if (free_entries + bound + a->heap->large_objects - a->heap->large_freed !=
         a->heap->next_index - a->heap->first_index)
         fail(a, "an entry is neither free, nor bound to a slot, nor a large object's", 0);
-    if (free_entries != a->heap->free_entry_count)
+    if (a->heap->next_index - a->heap->first_index - free_entries != a->heap->taken_entries)
         fail(a, "the number of free entries is wrong", 0);
+    if (a->wrong == NULL)
+        a->wrong = mid_table_check(a->heap);
 }
 
 static void check_counts(audit *a)

@@ -298,6 +298,8 @@ mid_status mid_trim_run(mid_heap *heap, uint64_t budget_micros, uint64_t keep, u
     while (status == MID_OK && mid_runs_trim(&heap->alloc, 64) != 0)
         if (deadline != 0 && mid_clock_micros() >= deadline)
             status = MID_MORE;
+    if (status == MID_OK)
+        status = mid_table_trim(heap, deadline);
     *returned = heap->alloc.returned - before;
     return status;
 }

@@ -162,11 +162,12 @@ struct mid_heap {
     /* table.c */
     mid_entry *table;
     size_t table_reserved;  /* bytes */
-    size_t table_committed; /* bytes */
-    uint32_t first_index, next_index; /* indices given out so far are [first, next) */
+    uint32_t first_index, next_index; /* indices in use are in [first, next); the latter atomic */
     uint32_t max_index;
-    mid_handle free_entries; /* not bound to a slot */
-    uint64_t free_entry_count;
+    mid_array table_blocks;
+    uint32_t block_count, lowest_block; /* no block below has a free entry */
+    uint64_t free_entry_count; /* bound to no slot, with memory behind them */
+    uint64_t taken_entries;
 
     /* type.c */
     mid_type_info *types;    /* 1-based; reserved whole, so that names and infos never move */
@@ -387,6 +388,8 @@ mid_status mid_table_open(mid_heap *heap);
 void mid_table_close(mid_heap *heap);
 mid_handle mid_entry_take(mid_heap *heap, mid_status *status); /* count 0, word 0 */
 void mid_entry_give(mid_heap *heap, mid_handle handle);
+mid_status mid_table_trim(mid_heap *heap, uint64_t deadline); /* empty blocks to the system; 0: no deadline. MID_MORE */
+const char *mid_table_check(const mid_heap *heap);
 /* Live entry for a checked call, or null with why in *status (MID_ENULL, MID_ETHREAD, MID_EBUSY, MID_EHANDLE). */
 mid_entry *mid_checked(mid_thread *thread, mid_handle object, mid_status *status);
 

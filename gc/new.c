@@ -67,7 +67,7 @@ static mid_status take_slots(mid_impl *me, unsigned size_class, mid_part *part)
         mid_pool *pool = me->owned[size_class];
         if (pool != NULL) {
             if (pool->chain == 0 && pool->bound < pool->slots) {
-                if (heap->free_entries == 0)
+                if (heap->free_entry_count == 0)
                     mid_pause_late(me, part, MID_PAUSE_REFILL); /* the table grows */
                 status = mid_bind(heap, pool);
             }

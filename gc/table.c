@@ -1,31 +1,98 @@
-/* gc/table.c: the handle table, one reserved range of 16-byte entries.
+/* gc/table.c: the handle table, one reserved range of 16-byte entries, in blocks of 4096 (64 KiB).
  *
- * It never moves and, so far, never shrinks: an address in it stays readable while the heap is open. */
+ * It never moves, and an address in it stays readable while the heap is open. Entries that belong to no slot and no large object
+ * are taken from the lowest block that has any, so that the blocks above empty; a block that is empty can go back to the system
+ * (mid_table_trim), and is then as if it had never been used: its entries are zero, taken from the first up. */
 #include "gc/heap.h"
 
-#define STEP ((size_t)64 << 10)
+#define BLOCK_BYTES ((size_t)64 << 10)
+#define BLOCK_ENTRIES 4096u
 #define HUGE ((size_t)2 << 20)
 #define HUGE_FROM ((size_t)64 << 20)
+_Static_assert(BLOCK_ENTRIES * sizeof(mid_entry) == BLOCK_BYTES, "a block is what is decommitted at once");
 
-static mid_status commit_to(mid_heap *heap, size_t bytes)
+/* With `memory` held, all of it. */
+typedef struct block {
+    uint32_t head;          /* handles of free entries, linked through `shared` */
+    uint16_t free;          /* those, and those from `fresh` on */
+    uint16_t fresh : 15;    /* entries from here on are zero, and were never used */
+    uint16_t committed : 1; /* there is memory behind it, and it is charged */
+} block;
+_Static_assert(sizeof(block) == 8, "eight bytes for 64 KiB");
+
+static block *block_at(const mid_heap *heap, uint32_t n)
 {
-    size_t step = heap->table_committed >= HUGE_FROM ? HUGE : STEP;
-    size_t want = mid_round(bytes, step);
-    if (want > heap->table_reserved)
-        want = heap->table_reserved;
-    size_t more = want - heap->table_committed;
-    mid_status status = mid_charge(&heap->alloc, MID_IN_TABLE, more);
+    return (block *)heap->table_blocks.data + n;
+}
+
+/* Entries that block n may have in use. */
+static uint32_t room(const mid_heap *heap, uint32_t n)
+{
+    uint32_t first = n * BLOCK_ENTRIES;
+    return heap->max_index - first < BLOCK_ENTRIES ? heap->max_index - first : BLOCK_ENTRIES;
+}
+
+/* A large table is committed 2 MiB at a time, so that huge pages can be behind it. */
+static mid_status commit(mid_heap *heap, uint32_t n)
+{
+    uint32_t first = n, end = n + 1;
+    bool huge = n * BLOCK_BYTES >= HUGE_FROM && heap->options.huge_table && heap->os.advise_huge != NULL;
+    if (huge) {
+        first = (uint32_t)(n / (HUGE / BLOCK_BYTES) * (HUGE / BLOCK_BYTES));
+        for (end = first; end < first + HUGE / BLOCK_BYTES && end < heap->block_count && !block_at(heap, end)->committed;)
+            end++;
+        huge = end == first + HUGE / BLOCK_BYTES;
+        if (!huge)
+            first = n, end = n + 1;
+    }
+    size_t bytes = (end - first) * BLOCK_BYTES;
+    mid_status status = mid_charge(&heap->alloc, MID_IN_TABLE, bytes);
     if (status != MID_OK)
         return status;
-    char *at = (char *)heap->table + heap->table_committed;
-    if (!heap->os.commit(heap->os.ctx, at, more)) {
-        mid_uncharge(&heap->alloc, MID_IN_TABLE, more);
+    char *at = (char *)heap->table + first * BLOCK_BYTES;
+    if (!heap->os.commit(heap->os.ctx, at, bytes)) {
+        mid_uncharge(&heap->alloc, MID_IN_TABLE, bytes);
         return MID_ENOMEM;
     }
-    if (step == HUGE && heap->options.huge_table && heap->os.advise_huge != NULL)
-        heap->os.advise_huge(heap->os.ctx, at, more);
-    heap->table_committed = want;
+    if (huge)
+        heap->os.advise_huge(heap->os.ctx, at, bytes);
+    for (n = first; n < end; n++) {
+        block_at(heap, n)->committed = 1;
+        heap->free_entry_count += block_at(heap, n)->free;
+    }
     return MID_OK;
+}
+
+/* Descriptors of further blocks, without memory behind them. */
+static mid_status extend(mid_heap *heap)
+{
+    uint32_t most = (heap->max_index + BLOCK_ENTRIES - 1) / BLOCK_ENTRIES;
+    if (heap->block_count == most)
+        return MID_ELIMIT;
+    mid_status status = mid_array_grow(&heap->alloc, &heap->table_blocks, (heap->block_count + (size_t)1) * sizeof(block));
+    if (status != MID_OK)
+        return status;
+    uint32_t fit = (uint32_t)(heap->table_blocks.bytes / sizeof(block));
+    for (uint32_t n = heap->block_count; n < (fit < most ? fit : most); n++)
+        *block_at(heap, heap->block_count++) = (block){.free = (uint16_t)room(heap, n)};
+    return MID_OK;
+}
+
+/* What comes before the first index is never used, and readable. */
+static mid_status open_blocks(mid_heap *heap)
+{
+    mid_status status = MID_OK;
+    for (uint32_t n = 0; status == MID_OK && n <= heap->first_index / BLOCK_ENTRIES; n++) {
+        if (n == heap->block_count)
+            status = extend(heap);
+        if (status != MID_OK)
+            break;
+        uint32_t before = heap->first_index - n * BLOCK_ENTRIES;
+        block_at(heap, n)->fresh = (uint16_t)(before < BLOCK_ENTRIES ? before : BLOCK_ENTRIES) & 0x7fff;
+        block_at(heap, n)->free = (uint16_t)(room(heap, n) - block_at(heap, n)->fresh);
+        status = commit(heap, n);
+    }
+    return status;
 }
 
 /* A limit on address space may refuse what the option asks for; a smaller table serves a smaller heap. */
@@ -47,10 +114,9 @@ mid_status mid_table_open(mid_heap *heap)
         if (base < heap->max_index / 4)
             heap->first_index = heap->next_index = base;
     }
-    mid_status status = commit_to(heap, (heap->first_index + 1) * sizeof(mid_entry));
+    mid_status status = open_blocks(heap);
     if (status != MID_OK) {
-        heap->os.release(heap->os.ctx, heap->table, heap->table_reserved);
-        heap->table = NULL;
+        mid_table_close(heap);
         return status;
     }
     heap->table[0].count = MID_STICKY_; /* null: address 0, never counted */
@@ -62,42 +128,118 @@ void mid_table_close(mid_heap *heap)
     if (heap->table == NULL)
         return;
     heap->os.release(heap->os.ctx, heap->table, heap->table_reserved);
-    mid_uncharge(&heap->alloc, MID_IN_TABLE, heap->table_committed);
+    mid_uncharge(&heap->alloc, MID_IN_TABLE, heap->alloc.bytes[MID_IN_TABLE]);
+    mid_array_free(&heap->alloc, &heap->table_blocks);
     heap->table = NULL;
+}
+
+/* The lowest block with a free entry, and memory behind it. */
+static block *lowest(mid_heap *heap, uint32_t *n, mid_status *status)
+{
+    *status = MID_OK;
+    while (heap->lowest_block < heap->block_count && block_at(heap, heap->lowest_block)->free == 0)
+        heap->lowest_block++;
+    if (heap->lowest_block == heap->block_count && (*status = extend(heap)) != MID_OK)
+        return NULL;
+    *n = heap->lowest_block;
+    if (block_at(heap, *n)->committed || (*status = commit(heap, *n)) == MID_OK)
+        return block_at(heap, *n);
+    for (*n = 0; *n < heap->block_count; ++*n) /* to charge gave pools back, perhaps, and their entries are free */
+        if (block_at(heap, *n)->committed && block_at(heap, *n)->free != 0)
+            return block_at(heap, *n);
+    return NULL;
 }
 
 mid_handle mid_entry_take(mid_heap *heap, mid_status *status)
 {
-    mid_handle handle = heap->free_entries;
+    uint32_t n;
+    block *b = lowest(heap, &n, status);
+    if (b == NULL)
+        return 0;
+    *status = MID_OK;
+    b->free--;
+    heap->free_entry_count--;
+    heap->taken_entries++;
+    mid_handle handle = b->head;
     if (handle != 0) {
         mid_entry *entry = mid_entry_at(heap, handle);
-        heap->free_entries = MID_READ_(entry->shared);
-        heap->free_entry_count--;
+        b->head = MID_READ_(entry->shared);
         MID_WRITE_(entry->shared, 0);
         return handle;
     }
-    if (heap->next_index >= heap->max_index) {
-        *status = MID_ELIMIT;
-        return 0;
-    }
-    if ((heap->next_index + (size_t)1) * sizeof(mid_entry) > heap->table_committed) {
-        *status = commit_to(heap, (heap->next_index + (size_t)1) * sizeof(mid_entry));
-        if (*status != MID_OK)
-            return 0;
-    }
-    uint32_t index = heap->next_index;
-    __atomic_store_n(&heap->next_index, index + 1, __ATOMIC_RELEASE); /* once there is memory behind it: readers race */
+    uint32_t index = n * BLOCK_ENTRIES + b->fresh++;
+    if (index >= heap->next_index)
+        __atomic_store_n(&heap->next_index, index + 1, __ATOMIC_RELEASE); /* there is memory behind it: readers race */
     return index * 2;
 }
 
 void mid_entry_give(mid_heap *heap, mid_handle handle)
 {
     mid_entry *entry = mid_entry_at(heap, handle);
+    uint32_t n = handle / 2 / BLOCK_ENTRIES;
+    block *b = block_at(heap, n);
     MID_WRITE_(entry->word, 0);
     MID_WRITE_(entry->count, 0);
-    MID_WRITE_(entry->shared, heap->free_entries);
-    heap->free_entries = handle;
+    MID_WRITE_(entry->shared, b->head);
+    b->head = handle;
+    b->free++;
     heap->free_entry_count++;
+    heap->taken_entries--;
+    if (n < heap->lowest_block)
+        heap->lowest_block = n;
+}
+
+/* Its entries are zero then, and were never used: who still reads them sees nobody. */
+static void decommit(mid_heap *heap, uint32_t n)
+{
+    block *b = block_at(heap, n);
+    heap->os.decommit(heap->os.ctx, (char *)heap->table + n * BLOCK_BYTES, BLOCK_BYTES);
+    mid_uncharge(&heap->alloc, MID_IN_TABLE, BLOCK_BYTES);
+    heap->alloc.returned += BLOCK_BYTES;
+    heap->free_entry_count -= b->free;
+    *b = (block){.free = b->free};
+}
+
+mid_status mid_table_trim(mid_heap *heap, uint64_t deadline)
+{
+    uint32_t first = heap->first_index / BLOCK_ENTRIES, used = heap->first_index;
+    mid_status status = MID_OK;
+    for (uint32_t n = heap->block_count; n-- > first;) {
+        block *b = block_at(heap, n);
+        bool idle = b->committed && b->fresh != 0 && n != first && b->free == room(heap, n);
+        if (idle && status == MID_OK) {
+            decommit(heap, n);
+            if (deadline != 0 && mid_clock_micros() >= deadline)
+                status = MID_MORE;
+        }
+        if (b->fresh != 0 && used == heap->first_index)
+            used = n * BLOCK_ENTRIES + b->fresh;
+    }
+    __atomic_store_n(&heap->next_index, used, __ATOMIC_RELEASE);
+    return status;
+}
+
+const char *mid_table_check(const mid_heap *heap)
+{
+    uint64_t waiting = 0, taken = 0;
+    for (uint32_t n = 0; n < heap->block_count; n++) {
+        const block *b = block_at(heap, n);
+        uint32_t listed = 0, size = room(heap, n), first = n * BLOCK_ENTRIES;
+        for (mid_handle h = b->head; h != 0 && listed <= size; h = MID_READ_(mid_entry_at(heap, h)->shared), listed++)
+            if (h / 2 / BLOCK_ENTRIES != n || h / 2 - first >= b->fresh || mid_entry_at(heap, h)->count != 0 || mid_entry_at(heap, h)->word != 0)
+                return "an entry on a list of free ones is not free, or of another block";
+        if (listed + size - b->fresh != b->free || b->fresh > size)
+            return "a block of the table counts its free entries wrongly";
+        if (!b->committed && b->fresh != 0)
+            return "entries are in use where no memory is";
+        if (b->free != 0 && n < heap->lowest_block)
+            return "a block below the lowest has free entries";
+        if (b->fresh != 0 && first + b->fresh > heap->next_index && first + b->fresh > heap->first_index)
+            return "entries are in use beyond the next index";
+        waiting += b->committed ? b->free : 0;
+        taken += first + size <= heap->first_index ? 0 : size - b->free - (first < heap->first_index ? heap->first_index - first : 0);
+    }
+    return waiting == heap->free_entry_count && taken == heap->taken_entries ? NULL : "the number of free entries is wrong";
 }
 
 mid_entry *mid_checked(mid_thread *thread, mid_handle object, mid_status *status)
