@@ -217,6 +217,8 @@ void mid_large_free(mid_alloc *a, void *at, size_t size, uint32_t name);
  * Null: *status (MID_EPINNED: it would have to move), the block is unchanged. */
 void *mid_large_resize(mid_alloc *a, void *at, size_t old_size, size_t new_size, uint32_t name, bool stay,
                        mid_status *status);
+/* The same block, by another name. */
+void mid_large_rename(mid_alloc *a, void *at, size_t size, uint32_t name);
 /* Bytes the block really takes. */
 size_t mid_large_bytes(size_t size);
 /* Give memory behind free pages of runs back; at most `pages`, 0: all. Returns bytes. */
@@ -225,12 +227,14 @@ size_t mid_runs_trim(mid_alloc *a, size_t pages);
 void *mid_run_new(mid_alloc *a, size_t size, uint32_t name, mid_status *status);
 void mid_run_free(mid_alloc *a, void *at, size_t size);
 bool mid_run_resize_in_place(mid_alloc *a, void *at, size_t old_size, size_t new_size);
+void mid_run_rename(mid_alloc *a, void *at, uint32_t name);
 void mid_runs_finish(mid_alloc *a);
 const char *mid_runs_check(mid_alloc *a);
 
 void *mid_mapping_new(mid_alloc *a, size_t size, uint32_t name, mid_status *status);
 void mid_mapping_free(mid_alloc *a, void *at, uint32_t name);
 void *mid_mapping_resize(mid_alloc *a, void *at, size_t new_size, uint32_t name, bool stay, mid_status *status);
+void mid_mapping_rename(mid_alloc *a, void *at, uint32_t name);
 void mid_mappings_finish(mid_alloc *a);
 const char *mid_mappings_check(mid_alloc *a);
 

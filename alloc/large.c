@@ -25,6 +25,14 @@ void mid_large_free(mid_alloc *a, void *at, size_t size, uint32_t name)
         mid_mapping_free(a, at, name);
 }
 
+void mid_large_rename(mid_alloc *a, void *at, size_t size, uint32_t name)
+{
+    if (size <= MID_RUN_MAX)
+        mid_run_rename(a, at, name);
+    else
+        mid_mapping_rename(a, at, name);
+}
+
 static void *resize_in_place(mid_alloc *a, void *at, size_t old_size, size_t new_size, uint32_t name, bool stay,
                              mid_status *status)
 {

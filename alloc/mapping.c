@@ -92,6 +92,15 @@ void mid_mapping_free(mid_alloc *a, void *at, uint32_t name)
     *m = mappings(a)[--a->mapping_count];
 }
 
+void mid_mapping_rename(mid_alloc *a, void *at, uint32_t name)
+{
+    mid_mapping *m = find(a, at);
+    if (m != NULL)
+        m->name = name;
+    else
+        mid_pool_of(at)->inline_names[0] = name;
+}
+
 static void *span_resize(mid_alloc *a, char *at, size_t new_size)
 {
     mid_pool *unit = mid_pool_of(at);

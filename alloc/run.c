@@ -218,6 +218,12 @@ void mid_run_free(mid_alloc *a, void *at, size_t size)
     region_left(a, region);
 }
 
+void mid_run_rename(mid_alloc *a, void *at, uint32_t name)
+{
+    (void)a;
+    region_of(at)->name[page_in(region_of(at), at)] = name;
+}
+
 bool mid_run_resize_in_place(mid_alloc *a, void *at, size_t old_size, size_t new_size)
 {
     mid_region *region = region_of(at);

@@ -187,6 +187,7 @@ static void destroy(mid_heap *heap)
     forget_quarantine(heap);
     free_payloads(heap);
     mid_proposer_close(heap);
+    mid_deep_close(heap);
     mid_locks_close(heap);
     drop_all(heap);
 }

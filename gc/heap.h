@@ -9,6 +9,7 @@
  *   pin.c      pins                                         scope.c    temporaries
  *   thread.c   attach, safepoints, blocked regions          stop.c     stop and resume the world
  *   fork.c     fork                                         service.c  what the daemon asks
+ *   links.c, order.c, deep.c, rename.c: deep compaction (deep.h)
  *   reclaim.c  all that can be done for memory
  *   pause.c    pauses as the program sees them (pause.h)
  *   type.c, stats.c, events.c, options.c, check.c, debug.c, status.c, map.c: what their names say
@@ -44,6 +45,7 @@ typedef struct mid_type_info {
     uint8_t align_shift;
     bool leaf;                       /* dies like memory: no references, no finalizer, no payload; never in debug heaps */
     bool uncleared, races;
+    bool identity;                   /* what its slots refer to keeps its number */
     bool small_items;                /* of variable size, items and all of modest size, no alignment: mid_new_array */
     uint32_t first_slot, slot_count; /* declared slots that are adjacent: no list needed */
     const uint32_t *slots;           /* else their numbers, slot_count of them */
@@ -215,9 +217,10 @@ struct mid_heap {
     pthread_mutex_t proposing; /* whoever proposes, or takes what was proposed; only ever tried for */
     mid_proposer *proposer;
 
-    /* compact.c */
+    /* compact.c, deep.c */
     mid_plan *plan;
     mid_array plan_memory;
+    struct mid_deep *deep; /* with `proposing` */
 
     /* thread.c, stop.c, fork.c */
     pthread_mutex_t memory;  /* recursive: see the head of this file */
@@ -390,6 +393,10 @@ mid_handle mid_entry_take(mid_heap *heap, mid_status *status); /* count 0, word 
 void mid_entry_give(mid_heap *heap, mid_handle handle);
 mid_status mid_table_trim(mid_heap *heap, uint64_t deadline); /* empty blocks to the system; 0: no deadline. MID_MORE */
 const char *mid_table_check(const mid_heap *heap);
+/* All free entries of an index's block are the caller's, who knows them by their being zero; until he settles it. */
+void mid_table_claim(mid_heap *heap, uint32_t index);
+void mid_table_settle(mid_heap *heap, uint32_t index);
+uint32_t mid_table_block_end(const mid_heap *heap, uint32_t index); /* past its block; 0: no memory is behind it */
 /* Live entry for a checked call, or null with why in *status (MID_ENULL, MID_ETHREAD, MID_EBUSY, MID_EHANDLE). */
 mid_entry *mid_checked(mid_thread *thread, mid_handle object, mid_status *status);
 
@@ -487,6 +494,7 @@ bool mid_trial_rejudge(mid_impl *me); /* the world stands: take over the condemn
 mid_status mid_propose(mid_heap *heap, uint64_t budget_micros, uint64_t *walked, uint64_t *proposed);
 /* The world stands: free what was proposed and is garbage. As mid_propose. */
 mid_status mid_prove(mid_impl *me, uint64_t budget_micros, uint64_t *freed);
+mid_status mid_prove_held(mid_impl *me, uint64_t budget_micros, uint64_t *freed); /* the caller has `proposing` */
 void mid_proposer_close(mid_heap *heap);
 
 /* --- cycle.c */
@@ -506,6 +514,7 @@ bool mid_final_due(const mid_heap *heap, const mid_entry *entry);
 
 /* --- weak.c, pin.c, map.c, scope.c */
 void mid_weak_clear(mid_heap *heap, mid_handle handle, mid_entry *entry);
+void mid_weak_exchange(mid_heap *heap, mid_handle a, mid_handle b); /* the cells of each are the other's */
 void mid_pin_forget(mid_heap *heap, mid_handle handle, mid_entry *entry);
 uint32_t mid_map_get(const mid_map *map, uint32_t key);
 mid_status mid_map_set(mid_heap *heap, mid_map *map, uint32_t key, uint32_t value); /* cannot fail for a key it has */
@@ -517,6 +526,13 @@ mid_status mid_compact_run(mid_impl *me, uint64_t budget_micros, mid_compact_res
 mid_status mid_trim_run(mid_heap *heap, uint64_t budget_micros, uint64_t keep, uint64_t *returned);
 mid_status mid_compact_ready(mid_heap *heap); /* memory for the plan of any class */
 void mid_compact_forget(mid_heap *heap);      /* between full passes: that memory */
+
+/* --- deep.c: with `proposing` held, and nothing proposed, on trial or being swept */
+/* What can be done while mutators run; takes `proposing`. MID_OK: the rest needs a stop; MID_MORE, MID_EBUSY, MID_ENOMEM, MID_ELIMIT. */
+mid_status mid_deep_look(mid_heap *heap, uint64_t budget_micros);
+/* The world stands. 0: no deadline. MID_OK: the pass is through; MID_MORE; MID_ENOMEM, MID_ELIMIT: it was given up. */
+mid_status mid_deep_run(mid_impl *me, mid_deep_order order, uint64_t deadline, uint64_t *renamed);
+void mid_deep_close(mid_heap *heap);
 
 /* --- reclaim.c: the world stands */
 mid_status mid_collect_overdrawn(mid_impl *me); /* as mid_cycles_collect, beyond the limit if need be */

@@ -81,7 +81,7 @@ static bool prove_sets(mid_impl *me, uint64_t deadline, uint64_t *freed)
     return true;
 }
 
-mid_status mid_prove(mid_impl *me, uint64_t budget_micros, uint64_t *freed)
+mid_status mid_prove_held(mid_impl *me, uint64_t budget_micros, uint64_t *freed)
 {
     mid_heap *heap = me->heap;
     uint64_t deadline = mid_clock_micros() + budget_micros;
@@ -90,8 +90,6 @@ mid_status mid_prove(mid_impl *me, uint64_t budget_micros, uint64_t *freed)
     for (uint32_t id = 1; id <= heap->thread_count; id++)
         if (!mid_lost(heap->threads[id]))
             mid_suspects_give(heap->threads[id]);
-    if (pthread_mutex_trylock(&heap->proposing) != 0)
-        return MID_EBUSY;
     if (heap->proposer != NULL) {
         all = age_suspects(heap, deadline - budget_micros / 4 * 3);
         all = prove_sets(me, deadline, freed) && all && walk_still(heap, deadline);
@@ -102,6 +100,15 @@ mid_status mid_prove(mid_impl *me, uint64_t budget_micros, uint64_t *freed)
         }
     }
     mid_proposer_count(heap);
-    pthread_mutex_unlock(&heap->proposing);
     return all ? MID_OK : MID_MORE;
+}
+
+mid_status mid_prove(mid_impl *me, uint64_t budget_micros, uint64_t *freed)
+{
+    *freed = 0;
+    if (pthread_mutex_trylock(&me->heap->proposing) != 0)
+        return MID_EBUSY;
+    mid_status status = mid_prove_held(me, budget_micros, freed);
+    pthread_mutex_unlock(&me->heap->proposing);
+    return status;
 }

@@ -48,27 +48,34 @@ static inline uint32_t mid_racing_items(const mid_type_info *type, const char *o
     return large || items <= most ? items : (uint32_t)most;
 }
 
-typedef bool mid_racing_fn(void *context, mid_handle value); /* false: enough */
+/* What is in a slot, and which it is: words from the beginning of the object. False: enough. */
+typedef bool mid_racing_fn(void *context, mid_handle value, uint32_t slot);
 
 typedef struct mid_racing_visitor {
     mid_visitor base;
     mid_racing_fn *fn;
     void *context;
+    const char *object;
     bool enough;
 } mid_racing_visitor;
+
+static inline uint32_t mid_slot_number(const char *object, const void *slot)
+{
+    return (uint32_t)(((const char *)slot - object) / (ptrdiff_t)sizeof(mid_slot));
+}
 
 static void mid_racing_visit_(mid_visitor *visitor, const mid_slot *slot)
 {
     mid_racing_visitor *v = (mid_racing_visitor *)visitor;
     mid_handle value = mid_racing_read(slot);
     if (!v->enough && mid_is_object_(value))
-        v->enough = !v->fn(v->context, value);
+        v->enough = !v->fn(v->context, value, mid_slot_number(v->object, slot));
 }
 
-static inline __attribute__((always_inline)) bool mid_racing_slot(const void *slot, mid_racing_fn *fn, void *context)
+static inline __attribute__((always_inline)) bool mid_racing_slot(const char *object, const void *slot, mid_racing_fn *fn, void *context)
 {
     mid_handle value = mid_racing_read(slot);
-    return !mid_is_object_(value) || fn(context, value);
+    return !mid_is_object_(value) || fn(context, value, mid_slot_number(object, slot));
 }
 
 /* Declared slots and those a trace function names. False: enough. */
@@ -76,11 +83,11 @@ static inline __attribute__((always_inline)) bool mid_racing_fixed(mid_heap *hea
                                                                    mid_racing_fn *fn, void *context)
 {
     for (uint32_t i = 0; i < type->slot_count; i++)
-        if (!mid_racing_slot((mid_slot *)object + (type->slots == NULL ? type->first_slot + i : type->slots[i]), fn, context))
+        if (!mid_racing_slot(object, (mid_slot *)object + (type->slots == NULL ? type->first_slot + i : type->slots[i]), fn, context))
             return false;
     if (type->trace == NULL)
         return true;
-    mid_racing_visitor visitor = {{mid_racing_visit_}, fn, context, false};
+    mid_racing_visitor visitor = {{mid_racing_visit_}, fn, context, object, false};
     mid_callback frame;
     mid_callback_begin(&frame, heap);
     type->trace(object, &visitor.base);
@@ -116,7 +123,7 @@ static inline __attribute__((always_inline)) mid_racing mid_racing_piece(mid_hea
         go_on = mid_racing_fixed(heap, type, object, fn, context);
     uint32_t items = type->items_are_refs ? mid_racing_items(type, object, large) : 0, i = *item;
     for (; go_on && i < items && i - *item < MID_RACING_PIECE; i++)
-        go_on = mid_racing_slot(object + type->size + (size_t)i * sizeof(mid_slot), fn, context);
+        go_on = mid_racing_slot(object, object + type->size + (size_t)i * sizeof(mid_slot), fn, context);
     if (large)
         mid_unlock(heap);
     *item = i;

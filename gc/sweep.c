@@ -79,8 +79,9 @@ static inline __attribute__((always_inline)) bool piece_of(mid_sweep *s, uint32_
 
 /* --- subtract ------------------------------------------------------------------------------------------------------------- */
 
-static bool count_one(void *context, mid_handle value)
+static bool count_one(void *context, mid_handle value, uint32_t slot)
 {
+    (void)slot;
     mid_sweep *s = context;
     uint32_t *mark = mid_sweep_mark(s, value / 2);
     if (value / 2 < s->end && (*mark & MID_SWEEP_INSIDE) != MID_SWEEP_INSIDE)
@@ -123,8 +124,9 @@ static void revive(mid_sweep *s, uint32_t index)
     __builtin_prefetch(s->heap->table + index);
 }
 
-static bool revive_one(void *context, mid_handle value)
+static bool revive_one(void *context, mid_handle value, uint32_t slot)
 {
+    (void)slot;
     mid_sweep *s = context;
     if (mid_sweep_member(s, value))
         revive(s, value / 2);

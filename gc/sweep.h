@@ -78,7 +78,7 @@ mid_status mid_sweep_open(mid_sweep *s);
 void mid_trial_stop(mid_sweep *s);
 /* One piece of the step in hand: some tens of objects or a thousand references. */
 void mid_trial_piece(mid_sweep *s);
-bool mid_trial_count_one(void *context, mid_handle value);
+bool mid_trial_count_one(void *context, mid_handle value, uint32_t slot);
 /* The step is done: the next one, from the beginning. */
 void mid_sweep_next(mid_sweep *s, mid_sweep_step step);
 /* Nothing of it is left. */

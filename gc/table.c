@@ -189,6 +189,49 @@ void mid_entry_give(mid_heap *heap, mid_handle handle)
         heap->lowest_block = n;
 }
 
+void mid_table_claim(mid_heap *heap, uint32_t index)
+{
+    block *b = block_at(heap, index / BLOCK_ENTRIES);
+    heap->free_entry_count -= b->free;
+    heap->taken_entries += b->free;
+    b->head = b->free = 0;
+    b->fresh = (uint16_t)room(heap, index / BLOCK_ENTRIES) & 0x7fff;
+}
+
+void mid_table_settle(mid_heap *heap, uint32_t index)
+{
+    uint32_t n = index / BLOCK_ENTRIES, first = n * BLOCK_ENTRIES, least = first < heap->first_index ? heap->first_index : first;
+    uint32_t end = first + room(heap, n);
+    block *b = block_at(heap, n);
+    heap->free_entry_count -= b->free; /* what was given since */
+    heap->taken_entries += b->free;
+    b->head = b->free = 0;
+    while (end > least && heap->table[end - 1].count == 0 && heap->table[end - 1].word == 0)
+        end--;
+    b->fresh = (uint16_t)(end - first) & 0x7fff;
+    b->free = (uint16_t)(first + room(heap, n) - end);
+    for (uint32_t i = end; i < first + room(heap, n); i++)
+        MID_WRITE_(heap->table[i].shared, 0);
+    for (uint32_t i = end; i-- > least;) {
+        mid_entry *entry = heap->table + i;
+        if (entry->count != 0 || entry->word != 0)
+            continue;
+        MID_WRITE_(entry->shared, b->head);
+        b->head = i * 2;
+        b->free++;
+    }
+    heap->free_entry_count += b->free;
+    heap->taken_entries -= b->free;
+    if (b->free != 0 && n < heap->lowest_block)
+        heap->lowest_block = n;
+}
+
+uint32_t mid_table_block_end(const mid_heap *heap, uint32_t index)
+{
+    uint32_t n = index / BLOCK_ENTRIES;
+    return block_at(heap, n)->committed ? n * BLOCK_ENTRIES + room(heap, n) : 0;
+}
+
 /* Its entries are zero then, and were never used: who still reads them sees nobody. */
 static void decommit(mid_heap *heap, uint32_t n)
 {

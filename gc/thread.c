@@ -361,6 +361,24 @@ mid_status mid_collect(mid_thread *thread, mid_collect_result *result)
     return status;
 }
 
+/* Of a budget, at least a microsecond: 0 is none. */
+static uint64_t left_of(uint64_t deadline)
+{
+    uint64_t now = mid_clock_micros();
+    return deadline == 0 ? 0 : now < deadline ? deadline - now : 1;
+}
+
+/* What was proposed as garbage would go by other numbers. */
+static mid_status rename_some(mid_impl *me, uint64_t deadline, uint64_t *renamed)
+{
+    mid_heap *heap = me->heap;
+    uint64_t freed, order = heap->options.deep;
+    while (MID_READ_(heap->found_count) != 0)
+        if (mid_prove_held(me, deadline == 0 ? 1000 : left_of(deadline), &freed) != MID_OK && deadline != 0)
+            return MID_MORE;
+    return mid_deep_run(me, order == MID_DEEP_OFF ? MID_DEEP_DEPTH : (mid_deep_order)order, deadline, renamed);
+}
+
 mid_status mid_compact(mid_thread *thread, mid_compact_kind kind, uint64_t budget_micros, mid_compact_result *result)
 {
     mid_compact_result local;
@@ -370,19 +388,23 @@ mid_status mid_compact(mid_thread *thread, mid_compact_kind kind, uint64_t budge
     if (status != MID_OK)
         return status;
     mid_impl *me = mid_impl_of(thread);
+    bool deep = kind == MID_COMPACT_DEEP;
+    uint64_t deadline = budget_micros == 0 ? 0 : mid_clock_micros() + budget_micros;
     mid_part part = mid_pause_begin(me, MID_PAUSE_COMPACT);
-    status = world_enter(me);
+    status = deep ? whole_enter(me) : world_enter(me);
     if (status != MID_OK) {
         mid_pause_end(&part);
         return status;
     }
     status = mid_compact_run(me, budget_micros, &local);
-    if (status == MID_OK) {
-        /* What is left of the budget, at least a microsecond of it: 0 would be none. */
-        uint64_t left = local.micros < budget_micros ? budget_micros - local.micros : budget_micros != 0;
-        status = mid_trim_run(me->heap, left, me->heap->options.reserve, &local.returned_bytes);
-    }
-    world_leave(me);
+    if (status == MID_OK && deep)
+        status = rename_some(me, deadline, &local.renamed_objects);
+    if (status == MID_OK)
+        status = mid_trim_run(me->heap, left_of(deadline), me->heap->options.reserve, &local.returned_bytes);
+    if (deep)
+        whole_leave(me);
+    else
+        world_leave(me);
     mid_pause_end(&part);
     if (result != NULL && (status == MID_OK || status == MID_MORE))
         *result = local;
@@ -456,6 +478,7 @@ static mid_status reclaim(mid_impl *me, holding before)
     mid_lock(heap);
     if (stopped == MID_OK) {
         mid_proposer_close(heap);
+        mid_deep_close(heap);
         mid_squeeze(me);
     } else {
         mid_caches_flush(me);

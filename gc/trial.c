@@ -103,8 +103,9 @@ static void reset_some(mid_sweep *s)
         mid_sweep_next(s, MID_SWEEP_COUNT);
 }
 
-bool mid_trial_count_one(void *context, mid_handle value)
+bool mid_trial_count_one(void *context, mid_handle value, uint32_t slot)
 {
+    (void)slot;
     mid_sweep *s = context;
     if (mid_sweep_member(s, value))
         ++*mid_sweep_mark(s, value / 2); /* more than 2^30 of them would seem to be none: it is dropped */
@@ -150,8 +151,9 @@ static void judge_some(mid_sweep *s)
         mid_sweep_next(s, s->dropped.count == 0 && !s->cramped ? MID_SWEEP_COMMIT : MID_SWEEP_FOLLOW);
 }
 
-static bool drop_one(void *context, mid_handle value)
+static bool drop_one(void *context, mid_handle value, uint32_t slot)
 {
+    (void)slot;
     mid_sweep *s = context;
     if (mid_sweep_member(s, value))
         drop(s, value);
@@ -214,8 +216,9 @@ static void commit(mid_sweep *s)
 
 /* --- disposal, while the world stands ----------------------------------------------------------------------------------------- */
 
-static bool hold_one(void *context, mid_handle value)
+static bool hold_one(void *context, mid_handle value, uint32_t slot)
 {
+    (void)slot;
     mid_sweep *s = context;
     if (!mid_sweep_member(s, value))
         return true;
@@ -244,7 +247,7 @@ static void hold_some(mid_sweep *s)
         } else if (s->at < s->set.count) {
             prefetch(s, &s->set);
             mid_handle value = *mid_list_at(&s->set, s->at);
-            if (mid_sweep_member(s, value) && mid_final_due(s->heap, mid_entry_at(s->heap, value)) && !hold_one(s, value))
+            if (mid_sweep_member(s, value) && mid_final_due(s->heap, mid_entry_at(s->heap, value)) && !hold_one(s, value, 0))
                 return;
             s->at++;
         } else {
@@ -288,8 +291,9 @@ static void condemn_some(mid_sweep *s)
     mid_sweep_next(s, MID_SWEEP_DISPOSE);
 }
 
-static bool drop_outward(void *context, mid_handle value)
+static bool drop_outward(void *context, mid_handle value, uint32_t slot)
 {
+    (void)slot;
     mid_sweep *s = context;
     if (!mid_sweep_member(s, value))
         mid_drop_ref(s->me, value);
@@ -302,7 +306,7 @@ static void drop_and_clear(void *context, mid_slot *slot)
     mid_handle value = slot->bits_;
     slot->bits_ = 0;
     if (mid_is_object_(value))
-        drop_outward(s, value);
+        drop_outward(s, value, 0);
 }
 
 /* A block outside pools may be long, and long to unmap: it loses its references in pieces, and dies like others do. */

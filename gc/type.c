@@ -85,7 +85,7 @@ static mid_status check_refs(const mid_type_desc *desc)
 
 static mid_status check_desc(const mid_type_desc *desc)
 {
-    if (desc->struct_size != sizeof *desc || (desc->flags & ~(uint32_t)(MID_ACYCLIC | MID_UNCLEARED | MID_TRACE_RACES)) != 0)
+    if (desc->struct_size != sizeof *desc || (desc->flags & ~(uint32_t)(MID_ACYCLIC | MID_UNCLEARED | MID_TRACE_RACES | MID_IDENTITY)) != 0)
         return MID_EINVAL;
     if (desc->align != 0 && desc->align != 8 && desc->align != 16 && desc->align != 32 && desc->align != 64)
         return MID_EINVAL;
@@ -169,6 +169,7 @@ static mid_status enter_type(mid_heap *heap, const mid_type_desc *desc, mid_type
         .item_size = desc->item_size,
         .length_offset = (uint32_t)desc->length_offset,
         .items_are_refs = desc->items_are_refs != 0,
+        .identity = (desc->flags & MID_IDENTITY) != 0,
         .races = (desc->flags & MID_TRACE_RACES) != 0,
         .uncleared = (desc->flags & MID_UNCLEARED) != 0,
         .align_shift = (uint8_t)(desc->align == 0 ? 3 : __builtin_ctzll(desc->align)),

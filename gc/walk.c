@@ -60,8 +60,9 @@ static bool was_met(mid_walk *w, const mid_walk_node *n)
     return *mid_memo_of(w, n->index) == n->index * 2;
 }
 
-static bool meet(void *context, mid_handle value)
+static bool meet(void *context, mid_handle value, uint32_t slot)
 {
+    (void)slot;
     mid_walk *w = context;
     bool is_new;
     mid_walk_node *n = see(w, value, &is_new);
@@ -117,8 +118,9 @@ static mid_walk_node *next(mid_walk *w)
 }
 
 /* Its entry, soon to be looked at. */
-static bool announce(void *context, mid_handle value)
+static bool announce(void *context, mid_handle value, uint32_t slot)
 {
+    (void)slot;
     mid_walk *w = context;
     __builtin_prefetch(mid_entry_at(w->heap, value)); /* of a number that is none this does no harm */
     return --w->announced != 0;
@@ -145,8 +147,9 @@ static bool explore(mid_walk *w, mid_walk_node *n)
 
 /* What is held from elsewhere holds what it refers to. Of what it referred to when it was explored: if that has changed since,
  * the proof will tell. */
-static bool hold(void *context, mid_handle value)
+static bool hold(void *context, mid_handle value, uint32_t number)
 {
+    (void)number;
     mid_walk *w = context;
     uint32_t slot = *slot_of(w, value / 2);
     if (slot != 0 && w->nodes[slot - 1].state == MID_NODE_EXPLORED) {

@@ -166,3 +166,24 @@ void mid_weak_clear(mid_heap *heap, mid_handle handle, mid_entry *entry)
     __atomic_fetch_and(&entry->word, ~MID_F_WEAK, __ATOMIC_RELAXED);
     mid_unlock(heap);
 }
+
+static void retarget(mid_heap *heap, uint32_t cell, mid_handle target)
+{
+    for (; cell != 0; cell = cell_at(heap, cell)->next)
+        cell_at(heap, cell)->target = target;
+}
+
+void mid_weak_exchange(mid_heap *heap, mid_handle a, mid_handle b)
+{
+    uint32_t of_a = mid_map_get(&heap->weak_heads, a / 2), of_b = mid_map_get(&heap->weak_heads, b / 2);
+    if (of_a == 0 && of_b == 0)
+        return;
+    retarget(heap, of_a, b);
+    retarget(heap, of_b, a);
+    mid_map_remove(&heap->weak_heads, a / 2);
+    mid_map_remove(&heap->weak_heads, b / 2);
+    if (of_a != 0)
+        mid_map_set(heap, &heap->weak_heads, b / 2, of_a); /* there is room: no more than were taken out */
+    if (of_b != 0)
+        mid_map_set(heap, &heap->weak_heads, a / 2, of_b);
+}

@@ -26,6 +26,9 @@ typedef struct mid_listener {
     void (*pool_returned)(void *context, size_t bytes);   /* ... and went back */
     void (*refused)(void *context, mid_status why, size_t bytes); /* an allocation is about to fail */
     void (*leak)(void *context, const mid_leak *leak);    /* from mid_heap_close, once a type */
+    /* In a deep compaction: what was `from` is `to`, and if something was `to`, it is `from`. For who keeps a record by handles.
+     * The world stands. */
+    void (*renamed)(void *context, mid_handle from, mid_handle to);
 } mid_listener;
 
 #ifdef __cplusplus

@@ -127,6 +127,7 @@ typedef struct mid_compact_result {
     uint64_t moved_objects, moved_bytes;
     uint64_t returned_bytes;            /* given back to the system */
     uint64_t micros;
+    uint64_t renamed_objects;           /* deep: have another handle */
 } mid_compact_result;
 
 typedef enum mid_compact_kind {

@@ -45,6 +45,9 @@ enum {
      * nothing but mid_visit. Cycles through such objects are then found without stopping the program; through other traced objects
      * only while it is stopped. Not checked. */
     MID_TRACE_RACES = 1u << 2,
+    /* The slots hold identities: the program has hashed or ordered objects of this type's slots by their handles. What they refer
+     * to keeps its handle, also in a deep compaction, as long as they do. */
+    MID_IDENTITY = 1u << 3,
 };
 
 typedef struct mid_type_desc {
@@ -52,7 +55,7 @@ typedef struct mid_type_desc {
     const char *name;     /* for reports; copied, at most 63 bytes are kept. Required. */
     size_t size;          /* bytes of an object; of a variable one, of the part before its items */
     size_t align;         /* of objects: 8 (also if 0), 16, 32 or 64 */
-    uint32_t flags;       /* MID_ACYCLIC, MID_UNCLEARED, MID_TRACE_RACES */
+    uint32_t flags;       /* MID_ACYCLIC, MID_UNCLEARED, MID_TRACE_RACES, MID_IDENTITY */
 
     /* Reference slots at fixed places: byte offsets, multiples of 4, inside `size`. Copied. */
     const uint32_t *ref_offsets;

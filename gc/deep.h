@@ -1,0 +1,88 @@
+/* gc/deep.h: deep compaction: handles are given anew, so that the table can shrink, and objects and entries lie as they are walked.
+ *
+ *   links.c   who refers to what, by what can be read while mutators run
+ *   order.c   the order in which they are to lie, likewise
+ *   deep.c    in stops: numbers and slots exchanged, one object after another
+ *   rename.c  everybody else who keeps numbers
+ *
+ * An object can have another number if all of its counted references are known to be in slots. What was read is only a
+ * proposal: in the stop each link is looked at again, and if as many of them hold as the object has counts, there are no others
+ * (invariant 1), and all are rewritten before anybody runs. So two names never coexist. docs/design/deep.md has the whole. */
+#ifndef MID_GC_DEEP_H
+#define MID_GC_DEEP_H
+
+#include "gc/heap.h"
+
+typedef enum mid_deep_step {
+    MID_DEEP_NONE,
+    MID_DEEP_LINK,  /* of all objects the slots are read, ... */
+    MID_DEEP_ORDER, /* ... and then in the order in which they are walked */
+    MID_DEEP_STILL, /* stop: slots that can be read only now */
+    MID_DEEP_UNBIND, /* stop: empty pools keep no entries */
+    MID_DEEP_PLACE, /* stop: one after another comes to its place */
+    MID_DEEP_FREE,  /* stop: the entries of free slots go to the lowest */
+    MID_DEEP_CLOSE
+} mid_deep_step;
+
+/* A reference as it was read: by which object, in which of its words; and the next to the same. */
+typedef struct mid_link {
+    uint32_t holder, slot, next;
+} mid_link;
+#define MID_LINK_NEVER UINT32_MAX /* a slot that must not change */
+
+#define MID_LINKS_AHEAD 16u /* prefetched */
+
+typedef struct mid_deep {
+    mid_heap *heap;
+    mid_deep_step step;
+    mid_deep_order order;
+    mid_status status;    /* why it has to be given up */
+    uint32_t end;         /* indices from here on are none of its business */
+    uint32_t at, item;    /* where the step is */
+
+    mid_array first;      /* uint32_t[end]: an object's first link, 0: none */
+    mid_array links;      /* mid_link[], the first is none */
+    uint32_t link_count;
+    bool never;           /* the holder in hand keeps identities */
+    mid_link late[MID_LINKS_AHEAD]; /* .next is the referent; their first links are on their way */
+    uint32_t late_in;
+    mid_list later;       /* holders that can be read only while the world stands */
+
+    bool roots_done;
+    mid_array seen;       /* a bit for each index */
+    mid_list stack;       /* pairs: an index, and its item to go on with */
+    mid_list sequence;    /* indices as they were when the links were read */
+    uint32_t head;        /* of the sequence: walked up to here */
+
+    mid_array now, was;   /* uint32_t[end]: where what had this index is, and the reverse; 0: still there */
+    uint32_t next;        /* in the sequence */
+    uint32_t to, from;    /* the index to be given next; that to be taken from the end of the table */
+    uint32_t claimed;     /* past the block whose free entries are ours; 0: none is */
+    struct mid_deep_cursor {
+        uint32_t arena, unit, slot;
+    } cursors[MID_CLASSES]; /* the slot to be filled next */
+    uint64_t renamed;     /* objects, in this slice */
+    uint64_t relocated;   /* objects that were laid elsewhere */
+} mid_deep;
+
+static inline uint32_t *mid_deep_cell(const mid_array *array, uint32_t index)
+{
+    return (uint32_t *)array->data + index;
+}
+static inline mid_link *mid_link_at(const mid_deep *d, uint32_t n)
+{
+    return (mid_link *)d->links.data + n;
+}
+
+/* With `proposing` held, whatever runs, or while the world stands (`still`). False: the clock says stop. */
+bool mid_links_read(mid_deep *d, bool still, uint64_t deadline);
+bool mid_links_read_still(mid_deep *d, uint64_t deadline);
+bool mid_order_find(mid_deep *d, bool still, uint64_t deadline);
+void mid_link_flush(mid_deep *d);
+/* An array of so many words or bytes, zero; what was in it is gone. False: there is no memory, and d->status says so. */
+bool mid_deep_room(mid_deep *d, mid_array *array, size_t bytes);
+
+/* --- rename.c */
+void mid_exchange(mid_heap *heap, mid_handle a, mid_handle b); /* but for slots */
+
+#endif
