@@ -42,6 +42,29 @@ void model_unmap(struct obj *o)
         *at = o->chain;
 }
 
+static void model_map(struct obj *o)
+{
+    o->chain = *bucket(o->handle);
+    *bucket(o->handle) = o;
+}
+
+void model_rename(mid_handle from, mid_handle to)
+{
+    struct obj *one = model_find(from), *other = model_find(to);
+    if (one != NULL)
+        model_unmap(one);
+    if (other != NULL)
+        model_unmap(other);
+    if (one != NULL) {
+        one->handle = to;
+        model_map(one);
+    }
+    if (other != NULL) {
+        other->handle = from;
+        model_map(other);
+    }
+}
+
 struct obj *model_add(mid_handle handle, const struct kind *kind, uint32_t items)
 {
     struct obj *o = must(calloc(1, sizeof *o));
@@ -49,8 +72,7 @@ struct obj *model_add(mid_handle handle, const struct kind *kind, uint32_t items
     o->handle = handle;
     o->kind = kind;
     o->items = items;
-    o->chain = *bucket(handle);
-    *bucket(handle) = o;
+    model_map(o);
     o->index = model.live.count;
     pointers_add(&model.live, o);
     model_set_slots(o, kind_slots(kind, items));

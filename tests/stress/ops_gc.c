@@ -117,7 +117,9 @@ static mid_status compact(uint64_t budget)
 {
     mid_compact_result result;
     struct guard guard = safepoint_begin();
-    mid_status status = mid_compact(run.thread, MID_COMPACT_PLAIN, budget, &result);
+    run.may_rename = one_in(2);
+    mid_status status = mid_compact(run.thread, run.may_rename ? MID_COMPACT_DEEP : MID_COMPACT_PLAIN, budget, &result);
+    run.may_rename = false;
     safepoint_end(guard);
     if ((status != MID_MORE || budget == 0) && refused(status, "mid_compact"))
         return status;

@@ -43,6 +43,8 @@ struct run {
     bool loose;           /* the heap may collect when it likes */
     bool ambiguous;       /* loose for the rest of this collection only: see on_finalize */
     bool closing, dropping;
+    bool may_rename;      /* the call under way is a deep compaction */
+    uint64_t renamed;
     void (*commit)(void); /* what the model does once the call under way has begun to act */
     uint64_t finalized;   /* finalizers run */
     uint64_t refused, collected, moved, audits, reports;

@@ -117,6 +117,23 @@ static void parse(int argc, char **argv)
         usage(2);
 }
 
+/* Loose: the object may be dead and its handle another's, unless it is held. */
+static bool is_fixed(const struct obj *o)
+{
+    return o != NULL && (o->held != 0 || (!run.loose && (o->pins != 0 || o->sticky)));
+}
+
+/* Only what nothing but slots refers to is renamed, and only by a deep compaction. */
+static void on_rename(void *context, mid_handle from, mid_handle to)
+{
+    if (context != &model || (!run.may_rename && run.mode != MODE_DAEMON))
+        fail("a handle is renamed by a call that may not");
+    if (is_fixed(model_find(from)) || is_fixed(model_find(to)))
+        fail("a handle that somebody holds is renamed");
+    model_rename(from, to);
+    run.renamed++;
+}
+
 /* What is not asked for follows from the seed. */
 static void open_heap(void)
 {
@@ -133,6 +150,7 @@ static void open_heap(void)
     options.spare = run.spare;
     options.max_objects = run.max_objects;
     options.heap_limit = run.heap_limit;
+    options.deep = pick(4);
     if (run.mode == MODE_DAEMON) {
         daemon_options(&options);
         run.reserve = options.reserve;
@@ -144,6 +162,9 @@ static void open_heap(void)
     if (status != MID_OK)
         fail("mid_heap_open returned %s", mid_status_name(status));
     misuse_begin();
+    mid_listener listener = {.struct_size = sizeof listener, .context = &model, .renamed = on_rename};
+    if (mid_listener_add(run.heap, &listener) != MID_OK)
+        fail("mid_listener_add failed");
     status = mid_thread_attach(run.heap, &run.thread);
     if (status != MID_OK)
         fail("mid_thread_attach returned %s", mid_status_name(status));
@@ -249,9 +270,9 @@ int main(int argc, char **argv)
     if (run.mode == MODE_DAEMON)
         daemon_end(run.daemon);
     close_heap();
-    printf("  passed: %" PRIu64 " objects, %" PRIu64 " finalizers, %" PRIu64 " cyclic garbage, %" PRIu64 " moved, %" PRIu64
+    printf("  passed: %" PRIu64 " objects, %" PRIu64 " finalizers, %" PRIu64 " cyclic garbage, %" PRIu64 " moved, %" PRIu64 " renamed, %" PRIu64
            " refused, %" PRIu64 " audits\n",
-           model.made, run.finalized, run.collected, run.moved, run.refused, run.audits);
+           model.made, run.finalized, run.collected, run.moved, run.renamed, run.refused, run.audits);
     delays_end();
     free_tester();
     return 0;
