@@ -43,6 +43,12 @@ static mid_status compact(mid_heap *heap, uint64_t budget, mid_decision *d)
     return status;
 }
 
+bool mid_beside(const mid_snapshot *seen, const mid_work_plan *plan)
+{
+    return plan->action == MID_ACT_PROPOSE || plan->action == MID_ACT_SWEEP ||
+           (plan->action == MID_ACT_DEEP && seen->deepening != MID_DEEPENS_STOPPED);
+}
+
 static mid_status slice(mid_heap *heap, const mid_work_plan *plan, mid_decision *d)
 {
     switch (plan->action) {
@@ -54,6 +60,8 @@ static mid_status slice(mid_heap *heap, const mid_work_plan *plan, mid_decision 
         return compact(heap, plan->budget, d);
     case MID_ACT_PROVE:
         return mid_service_prove(heap, plan->budget, &d->objects);
+    case MID_ACT_DEEP:
+        return mid_service_deep(heap, plan->budget, &d->objects);
     case MID_ACT_TRIM:
         return mid_service_trim(heap, plan->budget, plan->keep, &d->bytes);
     default:
@@ -81,6 +89,8 @@ static void beside(mid_heap *heap, const mid_snapshot *seen, const mid_work_plan
     uint64_t begun = mid_daemon_thread_clock();
     if (plan->action == MID_ACT_PROPOSE)
         out->status = mid_service_propose(heap, plan->budget, &out->done, &d->objects);
+    else if (plan->action == MID_ACT_DEEP)
+        out->status = mid_service_deep_read(heap, plan->budget);
     else
         out->status = mid_service_sweep(heap, plan->budget, seen->sweeping == MID_SWEEPS_NOT);
     d->took_micros = d->longest_micros = out->took = mid_daemon_thread_clock() - begun;
@@ -102,7 +112,7 @@ bool mid_act(mid_heap *heap, mid_thread *self, const mid_snapshot *seen, const m
         .slices = 1,
     };
     *out = (mid_outcome){.before = *seen};
-    if (plan->action == MID_ACT_PROPOSE || plan->action == MID_ACT_SWEEP) {
+    if (mid_beside(seen, plan)) {
         beside(heap, seen, plan, out, d);
         return true;
     }

@@ -11,6 +11,8 @@
 #define SLOTS_AN_OBJECT 8u     /* that many slots of an array take as long as an object */
 #define SUSPECTS_MANY 512u
 #define PROPOSALS_MANY 4096u
+#define TABLE_WASTE_LEAST (256u << 10) /* of the handle table; or an eighth of it */
+#define DEEP_CHANGE 4u          /* an order is worth finding anew when so large a part of what lives has been allocated since */
 #define OVERDUE 2u              /* thresholds passed before a running mutator is stopped to collect */
 #define IDLE_GROWTH (1u << 20)  /* growth below which no collection is worth it while idle, ... */
 #define IDLE_PART 16u           /* ... nor below this part of what the last one left alive, which is what it costs */
@@ -138,6 +140,7 @@ static void observe(mid_pacer *p, const mid_snapshot *s, const mid_options *o)
     p->low = least(p->low, live_bytes(s));
     if (p->cooling && (changed(s->live_slot_bytes, p->cool_live) || changed(s->pool_bytes, p->cool_pool)))
         p->cooling = false;
+    p->deep_left = least(p->deep_left, s->table_waste);
     bool excess = s->empty_bytes > most(kept_while_allocating(s, o), p->stuck);
     if (excess && !p->excess)
         p->excess_at = p->time;
@@ -308,6 +311,24 @@ static bool wants_trim(const mid_pacer *p, const mid_snapshot *s, const mid_opti
     return true;
 }
 
+/* Last of all, for what it moves should stay where it is: while the program is idle, and nothing is under way that goes by numbers. */
+static bool wants_deep(const mid_pacer *p, const mid_snapshot *s, const mid_options *o, bool idle, mid_work_plan *plan)
+{
+    bool quiet = s->suspects == s->suspects_held && s->proposals == 0 && s->sweeping == MID_SWEEPS_NOT;
+    uint64_t threshold = most(TABLE_WASTE_LEAST, s->table_bytes / 8) + p->deep_left;
+    uint64_t since = minus(s->allocated_bytes, p->deep_allocated);
+    bool disordered = o->deep >= MID_DEEP_DEPTH && s->table_bytes >= TABLE_WASTE_LEAST && since >= live_bytes(s) / DEEP_CHANGE && since != 0;
+    bool begin = idle && (s->table_waste >= threshold || disordered);
+    if (o->deep == MID_DEEP_OFF || !quiet || p->time < p->deep_after || (s->deepening == MID_DEEPENS_NOT && !begin))
+        return false;
+    plan->action = MID_ACT_DEEP;
+    plan->trigger = MID_WHY_TABLE;
+    plan->value = s->table_waste;
+    plan->threshold = least(threshold, s->table_waste);
+    plan->budget = o->slice;
+    return true;
+}
+
 /* --- a look ---------------------------------------------------------------------------------------------------- */
 
 void mid_pacer_init(mid_pacer *p, const mid_snapshot *s, uint64_t now)
@@ -342,6 +363,12 @@ static bool choose(mid_pacer *p, const mid_snapshot *s, const mid_options *o, bo
         *soonest = least(*soonest, longer);
     }
     if (wants_compact(p, s, o, plan)) {
+        uint64_t longer = rest_after_both(p, mid_compact_duty(s, o, idle));
+        if (longer == 0)
+            return true;
+        *soonest = least(*soonest, longer);
+    }
+    if (wants_deep(p, s, o, idle, plan)) {
         uint64_t longer = rest_after_both(p, mid_compact_duty(s, o, idle));
         if (longer == 0)
             return true;
@@ -454,6 +481,19 @@ static void compacted(mid_pacer *p, const mid_work_plan *plan, const mid_outcome
     p->barren = 0;
 }
 
+/* What failed is not tried again before much has changed. */
+static void deepened(mid_pacer *p, const mid_outcome *out, const mid_options *o)
+{
+    p->compact_at = p->time;
+    p->compact_took = most(out->took, STOP_COST);
+    if (out->status == MID_EBUSY)
+        p->deep_after = p->time + o->heartbeat;
+    if (out->status == MID_EBUSY || out->after.deepening != MID_DEEPENS_NOT)
+        return;
+    p->deep_left = out->after.table_waste;
+    p->deep_allocated = out->after.allocated_bytes;
+}
+
 static void proposed(mid_pacer *p, const mid_outcome *out, const mid_options *o)
 {
     p->proposed_at = p->time;
@@ -502,7 +542,12 @@ uint64_t mid_decide_done(mid_pacer *p, const mid_work_plan *plan, const mid_outc
     advance(p, now);
     if (!out->stopped)
         return o->heartbeat << least(p->refusals++, RETRY_SHIFT_MOST);
-    if (plan->action == MID_ACT_PROPOSE || plan->action == MID_ACT_SWEEP) { /* nobody was stopped for it */
+    if (plan->action == MID_ACT_DEEP) { /* perhaps nobody was stopped for it */
+        deepened(p, out, o);
+        p->refusals = out->before.deepening == MID_DEEPENS_STOPPED ? 0 : p->refusals;
+        return 0;
+    }
+    if (plan->action == MID_ACT_PROPOSE || plan->action == MID_ACT_SWEEP) { /* nobody was */
         if (plan->action == MID_ACT_PROPOSE)
             proposed(p, out, o);
         else

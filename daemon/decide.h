@@ -54,6 +54,10 @@ typedef struct mid_pacer {
     uint64_t sweep_live, sweep_growth; /* live bytes when the sweep began, and what they had grown by */
     uint64_t propose_after;          /* one failed: not before */
 
+    uint64_t deep_left;      /* waste in the table that the last deep pass could not help, ... */
+    uint64_t deep_allocated; /* ... and bytes ever allocated then */
+    uint64_t deep_after;     /* one was refused: not before */
+
     uint64_t refusals; /* stops refused in a row */
 } mid_pacer;
 

@@ -152,6 +152,12 @@ static void put_comparison(text *t, const mid_decision *d)
     case MID_WHY_PROPOSALS:
         put(t, "%" PRIu64 " proposals >= %" PRIu64, d->value, d->threshold);
         break;
+    case MID_WHY_TABLE:
+        put(t, "idle, unused table ");
+        put_bytes(t, d->value);
+        put(t, " >= ");
+        put_bytes(t, d->threshold);
+        break;
     case MID_WHY_IDLE:
         put(t, "idle %.3f s >= %.3f s", (double)d->value / 1e6, (double)d->threshold / 1e6);
         break;
@@ -166,6 +172,8 @@ static void put_result(text *t, const mid_decision *d)
         put(t, ", %" PRIu64 " objects proposed", d->objects);
     if (d->action == MID_ACT_DRAIN || d->action == MID_ACT_COLLECT || d->action == MID_ACT_PROVE)
         put(t, ", %" PRIu64 " objects freed", d->objects);
+    if (d->action == MID_ACT_DEEP)
+        put(t, ", %" PRIu64 " objects renamed", d->objects);
     if (d->action == MID_ACT_COMPACT)
         put(t, ", %" PRIu64 " objects, ", d->objects);
     if (d->action == MID_ACT_TRIM)
@@ -200,7 +208,7 @@ static void put_skipped(text *t, const mid_decision *d)
 
 int mid_decision_text(const mid_decision *d, char *into, size_t room)
 {
-    static const char *const actions[] = {"none", "drain", "collect", "compact", "trim", "propose", "prove", "sweep"};
+    static const char *const actions[] = {"none", "drain", "collect", "compact", "trim", "propose", "prove", "sweep", "deep"};
     if (d == NULL)
         return 0;
     text t = {.at = into, .room = into != NULL ? room : 0};

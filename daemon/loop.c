@@ -140,7 +140,7 @@ static uint64_t look(mid_daemon *d)
     mid_outcome outcome;
     mid_decision decision;
     bool acted = mid_act(d->heap, self, &now, &plan, &outcome, &decision);
-    if (plan.action != MID_ACT_PROPOSE && plan.action != MID_ACT_SWEEP)
+    if (!mid_beside(&now, &plan))
         d->owed = !outcome.stopped;
     if (!acted)
         return 0; /* look again */

@@ -432,6 +432,8 @@ static mid_deep_step next_step(mid_deep *d)
     case MID_DEEP_PLACE:
         d->at = 0;
         return MID_DEEP_FREE;
+    case MID_DEEP_FREE:
+        return MID_DEEP_TRIM;
     default:
         return MID_DEEP_CLOSE;
     }
@@ -452,9 +454,19 @@ static bool step(mid_deep *d, bool still, uint64_t deadline)
         return d->order == MID_DEEP_TABLE ? pack(d, deadline) : place(d, deadline);
     case MID_DEEP_FREE:
         return lower_free(d, deadline);
+    case MID_DEEP_TRIM:
+        return mid_table_trim(d->heap, deadline) == MID_OK;
     default:
         return true;
     }
+}
+
+/* What was read is given back beside the program: to unmap it takes long. */
+static void publish(mid_heap *heap)
+{
+    mid_deep_step at = heap->deep == NULL ? MID_DEEP_NONE : heap->deep->step;
+    bool beside = at < MID_DEEP_STILL || at == MID_DEEP_CLOSE;
+    MID_WRITE_(heap->deepening, at == MID_DEEP_NONE ? MID_DEEPENS_NOT : beside ? MID_DEEPENS_RUNNING : MID_DEEPENS_STOPPED);
 }
 
 /* Up to the step that is not its caller's. */
@@ -468,20 +480,33 @@ static mid_status go_on(mid_heap *heap, mid_deep_order order, bool still, uint64
         else
             status = d->status != MID_OK ? d->status : MID_MORE;
     }
-    if (d != NULL && d->step != MID_DEEP_NONE && d->claimed != 0)
+    if (d != NULL && d->claimed != 0)
         settle(d);
-    if (d != NULL && status != MID_MORE && (status != MID_OK || d->step == MID_DEEP_CLOSE))
+    if (d != NULL && status != MID_OK && status != MID_MORE)
         close_pass(d);
+    publish(heap);
     return status;
+}
+
+void mid_deep_finish(mid_heap *heap)
+{
+    if (heap->deep != NULL && heap->deep->step == MID_DEEP_CLOSE)
+        close_pass(heap->deep);
+    publish(heap);
 }
 
 mid_status mid_deep_look(mid_heap *heap, uint64_t budget_micros)
 {
     if (pthread_mutex_trylock(&heap->proposing) != 0)
         return MID_EBUSY;
-    mid_hold_memory(heap, true);
-    mid_status status = go_on(heap, heap->options.deep, false, mid_clock_micros() + budget_micros);
-    mid_hold_memory(heap, false);
+    mid_status status = MID_OK;
+    if (heap->deep != NULL && heap->deep->step == MID_DEEP_CLOSE) {
+        mid_deep_finish(heap);
+    } else {
+        mid_hold_memory(heap, true);
+        status = go_on(heap, (mid_deep_order)heap->options.deep, false, mid_clock_micros() + budget_micros);
+        mid_hold_memory(heap, false);
+    }
     pthread_mutex_unlock(&heap->proposing);
     return status;
 }
@@ -492,6 +517,7 @@ mid_status mid_deep_run(mid_impl *me, mid_deep_order order, uint64_t deadline, u
     *renamed = 0;
     if (heap->any_lost) /* what a lost thread holds nobody knows */
         return MID_OK;
+    mid_deep_finish(heap);
     if (deadline == 0 && heap->deep != NULL) /* what was read a while ago is less than can be known */
         close_pass(heap->deep);
     mid_boxes_settle(me); /* messages name objects */
@@ -512,6 +538,7 @@ void mid_deep_close(mid_heap *heap)
     if (heap->deep == NULL)
         return;
     close_pass(heap->deep);
+    MID_WRITE_(heap->deepening, MID_DEEPENS_NOT);
     mid_array memory = {heap->deep, mid_round(sizeof(mid_deep), MID_PAGE)};
     mid_array_drop(heap, &memory);
     heap->deep = NULL;

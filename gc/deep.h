@@ -20,7 +20,8 @@ typedef enum mid_deep_step {
     MID_DEEP_STILL, /* stop: slots that can be read only now */
     MID_DEEP_UNBIND, /* stop: empty pools keep no entries */
     MID_DEEP_PLACE, /* stop: one after another comes to its place */
-    MID_DEEP_FREE,  /* stop: the entries of free slots go to the lowest */
+    MID_DEEP_FREE,  /* stop: the entries of free slots go to the lowest, ... */
+    MID_DEEP_TRIM,  /* stop: ... and the end of the table to the system */
     MID_DEEP_CLOSE
 } mid_deep_step;
 

@@ -221,6 +221,7 @@ struct mid_heap {
     mid_plan *plan;
     mid_array plan_memory;
     struct mid_deep *deep; /* with `proposing` */
+    uint32_t deepening;    /* atomic: mid_deepening */
 
     /* thread.c, stop.c, fork.c */
     pthread_mutex_t memory;  /* recursive: see the head of this file */
@@ -532,6 +533,7 @@ void mid_compact_forget(mid_heap *heap);      /* between full passes: that memor
 mid_status mid_deep_look(mid_heap *heap, uint64_t budget_micros);
 /* The world stands. 0: no deadline. MID_OK: the pass is through; MID_MORE; MID_ENOMEM, MID_ELIMIT: it was given up. */
 mid_status mid_deep_run(mid_impl *me, mid_deep_order order, uint64_t deadline, uint64_t *renamed);
+void mid_deep_finish(mid_heap *heap); /* of a pass that is through: what it needed is given back */
 void mid_deep_close(mid_heap *heap);
 
 /* --- reclaim.c: the world stands */

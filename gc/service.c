@@ -168,6 +168,26 @@ mid_status mid_service_sweep(mid_heap *heap, uint64_t budget_micros, bool start)
     return status;
 }
 
+mid_status mid_service_deep_read(mid_heap *heap, uint64_t budget_micros)
+{
+    mid_part part = part_beside(heap);
+    mid_status status = mid_deep_look(heap, budget_micros);
+    mid_pause_end(&part);
+    return status;
+}
+
+mid_status mid_service_deep(mid_heap *heap, uint64_t budget_micros, uint64_t *renamed)
+{
+    *renamed = 0;
+    if (pthread_mutex_trylock(&heap->proposing) != 0)
+        return MID_EBUSY;
+    mid_status status = MID_EBUSY;
+    if (MID_READ_(heap->found_count) == 0 && MID_READ_(heap->sweeps) == MID_SWEEPS_NOT)
+        status = mid_deep_run(heap->actor, (mid_deep_order)heap->options.deep, mid_clock_micros() + budget_micros, renamed);
+    pthread_mutex_unlock(&heap->proposing);
+    return status;
+}
+
 mid_status mid_service_prove(mid_heap *heap, uint64_t budget_micros, uint64_t *freed)
 {
     return mid_prove(heap->actor, budget_micros, freed);
@@ -180,7 +200,7 @@ mid_status mid_service_trim(mid_heap *heap, uint64_t budget_micros, uint64_t kee
 
 #define PUBLISHED(X)                                                                                                   \
     X(allocated_bytes) X(live_slot_bytes) X(live_at_collection) X(pool_bytes) X(empty_bytes) X(gain_bytes)             \
-    X(finalizers_waiting) X(committed_bytes) X(large_bytes) X(live_objects)
+    X(finalizers_waiting) X(committed_bytes) X(large_bytes) X(live_objects) X(table_bytes) X(table_waste)
 
 static uint64_t owned_pools(const mid_heap *heap, unsigned size_class)
 {
@@ -212,6 +232,9 @@ static void fill_snapshot(mid_heap *heap, mid_snapshot *into)
     into->empty_bytes = a->bytes[MID_IN_EMPTY];
     into->finalizers_waiting = MID_READ_(heap->final_count);
     into->committed_bytes = a->committed;
+    into->table_bytes = a->bytes[MID_IN_TABLE];
+    uint64_t needed = (into->live_objects + heap->large_objects - heap->large_freed) * sizeof(mid_entry);
+    into->table_waste = into->table_bytes > needed ? into->table_bytes - needed : 0;
 }
 
 /* Has enough happened since the last kick that a daemon should look before the mutator sleeps? */
@@ -318,6 +341,7 @@ void mid_service_snapshot(mid_heap *heap, mid_snapshot *into)
     into->array_slots = MID_READ_(heap->array_slots) + (into->large_bytes > seen ? into->large_bytes - seen : 0) / sizeof(mid_slot);
     into->unresolved = MID_READ_(heap->unresolved);
     into->sweeping = (mid_sweeping)MID_READ_(heap->sweeps);
+    into->deepening = (mid_deepening)MID_READ_(heap->deepening);
     into->mutator = mutators(heap);
     into->waiting_objects = mid_waiting(heap);
     into->unfinished = unfinished(heap);

@@ -21,6 +21,9 @@ typedef enum mid_mutator_state { MID_MUTATOR_NONE, MID_MUTATOR_RUNNING, MID_MUTA
  * nothing before the finalizers of another set have run? */
 typedef enum mid_sweeping { MID_SWEEPS_NOT, MID_SWEEPS_RUNNING, MID_SWEEPS_STOPPED, MID_SWEEPS_WAITING } mid_sweeping;
 
+/* Is a deep compaction under way, and what would it have next: a slice of reading, while the program runs, or one in a stop? */
+typedef enum mid_deepening { MID_DEEPENS_NOT, MID_DEEPENS_RUNNING, MID_DEEPENS_STOPPED } mid_deepening;
+
 typedef struct mid_snapshot {
     mid_mutator_state mutator;
     uint64_t allocated_bytes;    /* ever; stands still while the program is idle */
@@ -41,6 +44,9 @@ typedef struct mid_snapshot {
     uint64_t array_slots;        /* references in large blocks, at most */
     uint64_t unresolved;         /* suspects of which no walk could tell: a sweep can */
     mid_sweeping sweeping;
+    uint64_t table_bytes;        /* of the handle table, ... */
+    uint64_t table_waste;        /* ... and what of it no object needs */
+    mid_deepening deepening;
 } mid_snapshot;
 
 /* Take the place. `kick` is called by the mutator, from anywhere in the heap's code, when it has allocated `credit`
@@ -97,6 +103,12 @@ MID_API mid_status mid_service_propose(mid_heap *heap, uint64_t budget_micros, u
 MID_API mid_status mid_service_sweep(mid_heap *heap, uint64_t budget_micros, bool start);
 /* Free what was proposed and is garbage; and take in what the threads have logged. MID_OK, MID_MORE, MID_EBUSY. */
 MID_API mid_status mid_service_prove(mid_heap *heap, uint64_t budget_micros, uint64_t *freed);
+/* Deep compaction, in the order of the option `deep`. What can be done while the program runs; any time, not stopped. Begins a pass if
+ * none is under way. MID_OK: the rest needs stops; MID_MORE; MID_EBUSY: a mutator is at it; MID_ENOMEM, MID_ELIMIT: given up. */
+MID_API mid_status mid_service_deep_read(mid_heap *heap, uint64_t budget_micros);
+/* The rest. MID_OK: the pass is through; MID_MORE, MID_EBUSY (also: garbage is proposed, or a sweep under way), MID_ENOMEM,
+ * MID_ELIMIT: given up. */
+MID_API mid_status mid_service_deep(mid_heap *heap, uint64_t budget_micros, uint64_t *renamed);
 /* Give empty pools beyond `keep_bytes` back. */
 MID_API mid_status mid_service_trim(mid_heap *heap, uint64_t budget_micros, uint64_t keep_bytes, uint64_t *returned);
 

@@ -130,9 +130,14 @@ static void collect_now(mid_impl *me, uint64_t live_before)
     mid_publish(me, true); /* before a service can ask: what it looks at next is of now */
 }
 
+/* Arrays that the service has not seen yet may take longer than it would allow. */
+#define ARRAY_SLOTS_A_MICRO 600u
+
 static bool due(const mid_heap *heap, uint64_t live)
 {
     bool served = MID_READ_(heap->growth_least) != UINT64_MAX;
+    if (served && heap->alloc.large_live / sizeof(mid_slot) / ARRAY_SLOTS_A_MICRO > heap->options.collect_stop)
+        return false;
     return mid_grown(heap, live) || (served && MID_READ_(heap->suspected) >= mid_suspects_most(heap));
 }
 
@@ -401,10 +406,11 @@ mid_status mid_compact(mid_thread *thread, mid_compact_kind kind, uint64_t budge
         status = rename_some(me, deadline, &local.renamed_objects);
     if (status == MID_OK)
         status = mid_trim_run(me->heap, left_of(deadline), me->heap->options.reserve, &local.returned_bytes);
-    if (deep)
-        whole_leave(me);
-    else
-        world_leave(me);
+    world_leave(me);
+    if (deep) {
+        mid_deep_finish(me->heap);
+        pthread_mutex_unlock(&me->heap->proposing);
+    }
     mid_pause_end(&part);
     if (result != NULL && (status == MID_OK || status == MID_MORE))
         *result = local;

@@ -22,7 +22,8 @@ typedef enum mid_action {
     MID_ACT_TRIM,    /* give empty pools back */
     MID_ACT_PROPOSE, /* walk from suspects, while the program runs */
     MID_ACT_PROVE,   /* free the cycles that were proposed and are garbage */
-    MID_ACT_SWEEP    /* look for all there are, while the program runs */
+    MID_ACT_SWEEP,   /* look for all there are, while the program runs */
+    MID_ACT_DEEP     /* a slice of deep compaction: first read who refers to what, while the program runs, then rename */
 } mid_action;
 
 typedef enum mid_trigger {
@@ -33,7 +34,8 @@ typedef enum mid_trigger {
     MID_WHY_DECAY,         /* empty pools unused for `decay` */
     MID_WHY_IDLE,          /* the program has stopped allocating */
     MID_WHY_SUSPECTS,      /* objects whose count fell without reaching zero */
-    MID_WHY_PROPOSALS      /* objects proposed as garbage, or to be put straight */
+    MID_WHY_PROPOSALS,     /* objects proposed as garbage, or to be put straight */
+    MID_WHY_TABLE          /* bytes of the handle table that no object needs, while idle */
 } mid_trigger;
 
 /* One decision and what came of it: a run of slices with one action and trigger, with nothing else in between. Time, value,
@@ -47,7 +49,7 @@ typedef struct mid_decision {
     uint64_t threshold;     /* what it was compared with */
     uint64_t budget_micros; /* of a slice; 0: none */
     mid_status status;      /* MID_OK, MID_MORE, MID_EPOSTPONED, ... */
-    uint64_t objects;       /* freed, moved or proposed */
+    uint64_t objects;       /* freed, moved, proposed or renamed */
     uint64_t bytes;         /* moved (compact) or returned (trim) */
     uint64_t pools_before, pools_after;
     uint64_t pools_pinned;  /* sparse pools that were skipped because something in them is pinned */
