@@ -92,8 +92,8 @@ void be_idle_enter(be_heap *h);
 void be_idle_leave(be_heap *h);
 /* Dropped structures may be worked off later: wait until they are, in the cheapest way the program has. */
 void be_finish_frees(be_heap *h);
-/* BE_MOVES: compact now. */
-void be_compact(be_heap *h);
+/* BE_MOVES: compact now. `deep`: what only slots refer to gets its references anew, in the order of a walk, and lies in it. */
+void be_compact(be_heap *h, bool deep);
 
 /* Objects that are alive, and dead ones that wait to be freed (BE_COUNTS). */
 uint64_t be_objects(be_heap *h);

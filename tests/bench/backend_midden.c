@@ -1,7 +1,7 @@
 /* backend_midden.c: a midden heap with its daemon, and the stops that the program notices.
  *
  * default: nodes may be on cycles. acyclic: node types declare that they are not. daemon=off: no background loop; only for
- * workloads that leave no cycles. */
+ * workloads that leave no cycles. deep: the daemon also gives handles anew while the program is idle, and shrinks the table. */
 #include "backend.h"
 
 #include <stdatomic.h>
@@ -41,12 +41,16 @@ static void stop_end(void *context, uint64_t micros)
 be_heap *be_open(const char *variant)
 {
     bool with_daemon = strcmp(variant, "daemon=off") != 0;
+    mid_options options;
+    mid_options_init(&options);
     if (strcmp(variant, "acyclic") == 0)
         node_flags = MID_ACYCLIC;
+    else if (strcmp(variant, "deep") == 0)
+        options.deep = MID_DEEP_TABLE;
     else if (with_daemon && strcmp(variant, "default") != 0)
         be_die("no such variant", variant);
     mid_thread *thread;
-    must(mid_heap_open(&heap, NULL), "mid_heap_open");
+    must(mid_heap_open(&heap, &options), "mid_heap_open");
     must(mid_thread_attach(heap, &thread), "mid_thread_attach");
     const mid_listener listener = {
         .struct_size = sizeof listener, .context = &pauses, .stop_begin = stop_begin, .stop_end = stop_end};
@@ -217,9 +221,9 @@ void be_collect(be_heap *h)
     be_finish_frees(h);
 }
 
-void be_compact(be_heap *h)
+void be_compact(be_heap *h, bool deep)
 {
-    must(mid_compact(h, MID_COMPACT_PLAIN, 0, NULL), "mid_compact");
+    must(mid_compact(h, deep ? MID_COMPACT_DEEP : MID_COMPACT_PLAIN, 0, NULL), "mid_compact");
 }
 
 struct histogram *be_pauses(be_heap *h)

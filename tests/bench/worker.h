@@ -30,7 +30,7 @@ struct workload {
     void (*run)(struct run *run);
 };
 
-extern const struct workload wl_binary_trees, wl_gcbench, wl_churn, wl_r1, wl_r3, wl_r4, wl_rings, wl_list_drop, wl_chase,
+extern const struct workload wl_binary_trees, wl_gcbench, wl_churn, wl_r1, wl_r2, wl_r3, wl_r4, wl_rings, wl_list_drop, wl_chase,
     wl_steady, wl_micro, wl_larson, wl_xmalloc, wl_mstress, wl_mt_gcbench, wl_shared_map, wl_messages, wl_grid,
     wl_small_cycles, wl_actors, wl_old_root, wl_idle;
 #if defined(BENCH_MIDDEN)
