@@ -119,6 +119,15 @@ struct be_account {
 };
 /* False: it says nothing. */
 int be_account(be_heap *h, struct be_account *account);
+/* What the heap says of all its stops since the last call, with those that an idle program does not notice; of what moving
+ * objects and giving memory back has taken in the background since then; and of its pools now, and how few would do for the objects
+ * there are. False: it says nothing. */
+struct be_world {
+    uint64_t stops, wall_max, cpu_max; /* nanoseconds, like the next */
+    uint64_t evacuation_cpu;
+    uint64_t pools, optimal_pools;
+};
+bool be_world(be_heap *h, struct be_world *world);
 /* Stops of the program since the last clear; null if this heap never stops it. */
 struct histogram *be_pauses(be_heap *h);
 

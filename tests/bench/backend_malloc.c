@@ -197,3 +197,9 @@ int be_account(be_heap *h, struct be_account *account)
     (void)h, (void)account;
     return 0;
 }
+
+bool be_world(be_heap *h, struct be_world *world)
+{
+    (void)h, (void)world;
+    return false;
+}

@@ -3,7 +3,7 @@
  *   cmd_bench.c    the command line        cmd_plan.c   which runs, in which order
  *   cmd_worker.c   one run in a process    cmd_report.c  what it wrote, as results
  *   cmd_json.c     JSON, and the file      cmd_figures.c medians of results
- *   cmd_grid.c, cmd_table.c, cmd_threads.c, cmd_garbage.c, cmd_targets.c   what is printed of them */
+ *   cmd_grid.c, cmd_table.c, cmd_threads.c, cmd_garbage.c, cmd_memory.c, cmd_targets.c   what is printed of them */
 #ifndef BENCH_BENCH_H
 #define BENCH_BENCH_H
 
@@ -106,7 +106,7 @@ struct figure_row {
 /* Rows in order of appearance; to be freed by the caller. */
 struct figure_row *bench_rows(const json_t *document, size_t *count);
 
-/* --- tables (cmd_grid.c, cmd_table.c, cmd_threads.c, cmd_garbage.c, cmd_targets.c) ------------------------------------------------------ */
+/* --- tables (cmd_grid.c, cmd_table.c, cmd_threads.c, cmd_garbage.c, cmd_memory.c, cmd_targets.c) ------------------------------------------------------ */
 
 enum bench_style { BENCH_TEXT, BENCH_MARKDOWN };
 enum { GRID_COLUMNS = 12, GRID_CELL = 112 };
@@ -126,6 +126,8 @@ void bench_print_tables(const json_t *document, enum bench_style style);
 void bench_print_threads(const json_t *document, const struct figure_row *rows, size_t count, enum bench_style style);
 /* ... on the garbage outstanding, and what collecting takes beside the program. */
 void bench_print_garbage(const json_t *document, const struct figure_row *rows, size_t count, enum bench_style style);
+/* ... on what giving memory back takes, and how soon it has gone. */
+void bench_print_memory(const json_t *document, const struct figure_row *rows, size_t count, enum bench_style style);
 /* A line on where and with what the results were obtained, Markdown. */
 void bench_print_machine(const json_t *document);
 /* The targets that the results can decide, and whether they hold. */

@@ -92,16 +92,37 @@ static bool take_phase(const char *line, const struct bench_run *run, unsigned r
     json_t *by_cause = account(causes);
     outcome->seconds += (double)wall / 1e9;
     json_t *result = json_pack(
-        "{s:s,s:o,s:s,s:s,s:s,s:i,s:f,s:f,s:I,s:o,s:I,s:I,s:I,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:n,s:n,s:n}", "workload",
+        "{s:s,s:o,s:s,s:s,s:s,s:i,s:f,s:f,s:I,s:o,s:I,s:I,s:I,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:n,s:n,s:n,s:n,s:n,s:n,s:n,s:n}", "workload",
         run->workload->name, "params", params_object(run), "phase", phase, "heap", run->variant->heap, "variant",
         run->variant->name, "repeat", (int)repeat, "seconds", (double)wall / 1e9, "cpu_seconds", (double)cpu / 1e9,
         "operations", (json_int_t)operations, "ns_per_op",
         operations ? json_real((double)wall / (double)operations) : json_null(), "live_bytes", (json_int_t)live,
         "peak_rss_bytes", (json_int_t)peak, "net_rss_bytes", (json_int_t)net, "call_ns", latencies(calls, false), "pause_ns",
         latencies(pauses, true), "long_calls", long_calls(longs), "mmu", utilisation(mmu), "heap_longest_ns",
-        account_longest(by_cause), "heap_pauses", by_cause, "heap_mmu", utilisation(heap_mmu), "mutator_cpu_seconds", "gap_ns",
-        "garbage");
+        account_longest(by_cause), "heap_pauses", by_cause, "heap_mmu", utilisation(heap_mmu), "mutator_cpu_seconds",
+        "background_cpu_seconds", "gap_ns", "garbage", "resident", "stops",
+        "evacuation_cpu_seconds", "pools");
     return result != NULL && json_array_append_new(outcome->results, result) == 0;
+}
+
+/* The clocks of the process and of its threads are not read at one moment: the rest may come out a little below zero. */
+static bool set_mutator(json_t *result, double seconds)
+{
+    double rest = json_real_value(json_object_get(result, "cpu_seconds")) - seconds;
+    return json_object_set_new(result, "mutator_cpu_seconds", json_real(seconds)) == 0 &&
+           json_object_set_new(result, "background_cpu_seconds", json_real(rest > 0 ? rest : 0)) == 0;
+}
+
+static bool take_world(const char *line, json_t *result)
+{
+    uint64_t v[6];
+    if (sscanf(line, "world stops=%" SCNu64 ",%" SCNu64 ",%" SCNu64 " evacuation=%" SCNu64 " pools=%" SCNu64 ",%" SCNu64, &v[0],
+               &v[1], &v[2], &v[3], &v[4], &v[5]) != 6)
+        return false;
+    return json_object_set_new(result, "stops", json_pack("{s:I,s:I,s:I}", "count", (json_int_t)v[0], "max", (json_int_t)v[1],
+                                                          "cpu_max", (json_int_t)v[2])) == 0 &&
+           json_object_set_new(result, "evacuation_cpu_seconds", json_real((double)v[3] / 1e9)) == 0 &&
+           json_object_set_new(result, "pools", json_pack("{s:I,s:I}", "in_use", (json_int_t)v[4], "optimal", (json_int_t)v[5])) == 0;
 }
 
 /* What a phase's line does not say is on lines of its own that follow it. */
@@ -114,7 +135,15 @@ static bool take_addition(const char *line, struct run_outcome *outcome)
     if (result == NULL)
         return false;
     if (sscanf(line, "mutator cpu=%" SCNu64, &v[0]) == 1)
-        return json_object_set_new(result, "mutator_cpu_seconds", json_real((double)v[0] / 1e9)) == 0;
+        return set_mutator(result, (double)v[0] / 1e9);
+    if (sscanf(line, "resident peak=%" SCNu64 " integral=%" SCNu64 " settle=%" SCNu64 ",%" SCNu64, &v[0], &v[1], &v[2],
+               &v[3]) == 4)
+        return json_object_set_new(result, "resident",
+                                   json_pack("{s:I,s:I,s:f,s:f}", "peak", (json_int_t)v[0], "byte_seconds", (json_int_t)v[1],
+                                             "settle_seconds", (double)v[2] / 1e9, "settle_background_seconds",
+                                             (double)v[3] / 1e9)) == 0;
+    if (strncmp(line, "world ", 6) == 0)
+        return take_world(line, result);
     if (sscanf(line, "gaps %127s", gaps) == 1)
         return json_object_set_new(result, "gap_ns", latencies(gaps, true)) == 0;
     if (sscanf(line, "garbage most=%" SCNu64 " every=%" SCNu64, &v[0], &v[1]) == 2)

@@ -7,8 +7,9 @@
 
 /* One measured stretch. Filled by phase_begin, reported by phase_end. */
 struct phase {
-    uint64_t wall, cpu, mutator_cpu, spinner_cpu;
+    uint64_t wall, cpu, mutator_cpu, beside_cpu; /* the last: of the spinner and the sampler */
     uint64_t wall_end; /* not 0: the stretch ended then, and what followed was waiting (phase_settle) */
+    uint64_t unwaited; /* nanoseconds that the wait did not take as memory stood still */
 };
 
 struct run {
