@@ -92,8 +92,8 @@ void be_idle_enter(be_heap *h);
 void be_idle_leave(be_heap *h);
 /* Dropped structures may be worked off later: wait until they are, in the cheapest way the program has. */
 void be_finish_frees(be_heap *h);
-/* BE_MOVES: compact now. */
-void be_compact(be_heap *h);
+/* BE_MOVES: compact now. `deep`: what only slots refer to gets its references anew, in the order of a walk, and lies in it. */
+void be_compact(be_heap *h, bool deep);
 
 /* Objects that are alive, and dead ones that wait to be freed (BE_COUNTS). */
 uint64_t be_objects(be_heap *h);
@@ -119,6 +119,15 @@ struct be_account {
 };
 /* False: it says nothing. */
 int be_account(be_heap *h, struct be_account *account);
+/* What the heap says of all its stops since the last call, with those that an idle program does not notice; of what moving
+ * objects and giving memory back has taken in the background since then; and of its pools now, and how few would do for the objects
+ * there are. False: it says nothing. */
+struct be_world {
+    uint64_t stops, wall_max, cpu_max; /* nanoseconds, like the next */
+    uint64_t evacuation_cpu;
+    uint64_t pools, optimal_pools;
+};
+bool be_world(be_heap *h, struct be_world *world);
 /* Stops of the program since the last clear; null if this heap never stops it. */
 struct histogram *be_pauses(be_heap *h);
 

@@ -160,9 +160,9 @@ void be_finish_frees(be_heap *h)
     (void)h;
 }
 
-void be_compact(be_heap *h)
+void be_compact(be_heap *h, bool deep)
 {
-    (void)h;
+    (void)h, (void)deep;
 }
 
 uint64_t be_objects(be_heap *h)
@@ -196,4 +196,10 @@ int be_account(be_heap *h, struct be_account *account)
 {
     (void)h, (void)account;
     return 0;
+}
+
+bool be_world(be_heap *h, struct be_world *world)
+{
+    (void)h, (void)world;
+    return false;
 }

@@ -1,7 +1,7 @@
 /* backend_midden.c: a midden heap with its daemon, and the stops that the program notices.
  *
  * default: nodes may be on cycles. acyclic: node types declare that they are not. daemon=off: no background loop; only for
- * workloads that leave no cycles. */
+ * workloads that leave no cycles. deep: the daemon also gives handles anew while the program is idle, and shrinks the table. */
 #include "backend.h"
 
 #include <stdatomic.h>
@@ -17,6 +17,7 @@ static uint32_t node_flags;
 static struct histogram pauses;
 static uint64_t began;
 static atomic_bool idle;
+static atomic_ullong stops, stop_wall_max, stop_cpu_max; /* since be_world asked; the last two in nanoseconds */
 
 static void must(mid_status status, const char *call)
 {
@@ -33,20 +34,30 @@ static void stop_begin(void *context)
 
 static void stop_end(void *context, uint64_t micros)
 {
-    (void)context, (void)micros;
+    (void)context;
+    uint64_t took = now_ns() - began;
     if (!atomic_load(&idle))
-        histogram_add(&pauses, now_ns() - began);
+        histogram_add(&pauses, took);
+    atomic_fetch_add(&stops, 1);
+    if (took > atomic_load(&stop_wall_max))
+        atomic_store(&stop_wall_max, took);
+    if (micros * 1000 > atomic_load(&stop_cpu_max))
+        atomic_store(&stop_cpu_max, micros * 1000);
 }
 
 be_heap *be_open(const char *variant)
 {
     bool with_daemon = strcmp(variant, "daemon=off") != 0;
+    mid_options options;
+    mid_options_init(&options);
     if (strcmp(variant, "acyclic") == 0)
         node_flags = MID_ACYCLIC;
+    else if (strcmp(variant, "deep") == 0)
+        options.deep = MID_DEEP_TABLE;
     else if (with_daemon && strcmp(variant, "default") != 0)
         be_die("no such variant", variant);
     mid_thread *thread;
-    must(mid_heap_open(&heap, NULL), "mid_heap_open");
+    must(mid_heap_open(&heap, &options), "mid_heap_open");
     must(mid_thread_attach(heap, &thread), "mid_thread_attach");
     const mid_listener listener = {
         .struct_size = sizeof listener, .context = &pauses, .stop_begin = stop_begin, .stop_end = stop_end};
@@ -217,9 +228,9 @@ void be_collect(be_heap *h)
     be_finish_frees(h);
 }
 
-void be_compact(be_heap *h)
+void be_compact(be_heap *h, bool deep)
 {
-    must(mid_compact(h, MID_COMPACT_PLAIN, 0, NULL), "mid_compact");
+    must(mid_compact(h, deep ? MID_COMPACT_DEEP : MID_COMPACT_PLAIN, 0, NULL), "mid_compact");
 }
 
 struct histogram *be_pauses(be_heap *h)
@@ -241,6 +252,33 @@ int be_account(be_heap *h, struct be_account *account)
     for (unsigned i = 0; i < BE_WINDOWS; i++)
         must(mid_stats_mmu(heap, be_windows_ms[i] * 1000u, &account->mmu[i]), "mid_stats_mmu");
     return 1;
+}
+
+/* By the daemon's log; what it began before `micros` is not in it. */
+static uint64_t evacuation_cpu(uint64_t micros)
+{
+    static mid_decision log[256]; /* as many as it remembers */
+    uint64_t sum = 0;
+    size_t count = keeper ? mid_daemon_log(keeper, log, sizeof log / sizeof *log) : 0;
+    for (size_t i = 0; i < count; i++)
+        if (log[i].at_micros >= micros && (log[i].action == MID_ACT_COMPACT || log[i].action == MID_ACT_TRIM))
+            sum += log[i].took_micros * 1000;
+    return sum;
+}
+
+bool be_world(be_heap *h, struct be_world *world)
+{
+    (void)h;
+    static uint64_t asked;
+    mid_class_stats s;
+    *world = (struct be_world){.stops = atomic_exchange(&stops, 0), .wall_max = atomic_exchange(&stop_wall_max, 0),
+                               .cpu_max = atomic_exchange(&stop_cpu_max, 0), .evacuation_cpu = evacuation_cpu(asked)};
+    asked = now_ns() / 1000;
+    for (unsigned i = 0; mid_stats_class(heap, i, &s) == MID_OK; i++) {
+        world->pools += s.pools;
+        world->optimal_pools += s.optimal_pools;
+    }
+    return true;
 }
 
 _Static_assert((int)MID_PAUSE_CAUSE_COUNT <= (int)BE_CAUSES_MAX, "room for every cause");

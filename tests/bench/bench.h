@@ -1,9 +1,9 @@
 /* bench.h: the parts of `midden bench` (cmd_*.c; the program links them, with libjansson).
  *
  *   cmd_bench.c    the command line        cmd_plan.c   which runs, in which order
- *   cmd_worker.c   one run in a process    cmd_json.c   the results as JSON, and the file
- *   cmd_figures.c  medians of results
- *   cmd_grid.c, cmd_table.c, cmd_threads.c, cmd_garbage.c, cmd_targets.c   what is printed of them */
+ *   cmd_worker.c   one run in a process    cmd_report.c  what it wrote, as results
+ *   cmd_json.c     JSON, and the file      cmd_figures.c medians of results
+ *   cmd_grid.c, cmd_table.c, cmd_threads.c, cmd_garbage.c, cmd_memory.c, cmd_targets.c   what is printed of them */
 #ifndef BENCH_BENCH_H
 #define BENCH_BENCH_H
 
@@ -54,7 +54,7 @@ void bench_plan_free(struct bench_runs *runs);
  * "depth=18". Cut to `room`. */
 void bench_describe(const struct bench_workload *workload, const uint64_t *values, char *text, size_t room);
 
-/* --- one run (cmd_worker.c) --------------------------------------------------------------------------------- */
+/* --- one run (cmd_worker.c, cmd_report.c) --------------------------------------------------------------------------------- */
 
 struct run_outcome {
     json_t *results;     /* array of result objects, one a phase; owned by the caller */
@@ -67,6 +67,8 @@ struct run_outcome {
 bool bench_worker_find(char *directory, size_t room);
 void bench_worker_run(const char *directory, const struct bench_request *request, const struct bench_run *run, unsigned repeat,
                 struct run_outcome *outcome);
+/* The report, which is cut up, into outcome->results and the rest; what is wrong with it into outcome->trouble. */
+void bench_report_read(char *report, const struct bench_run *run, unsigned repeat, struct run_outcome *outcome);
 
 /* --- JSON (cmd_json.c) ---------------------------------------------------------------------------------------- */
 
@@ -104,7 +106,7 @@ struct figure_row {
 /* Rows in order of appearance; to be freed by the caller. */
 struct figure_row *bench_rows(const json_t *document, size_t *count);
 
-/* --- tables (cmd_grid.c, cmd_table.c, cmd_threads.c, cmd_garbage.c, cmd_targets.c) ------------------------------------------------------ */
+/* --- tables (cmd_grid.c, cmd_table.c, cmd_threads.c, cmd_garbage.c, cmd_memory.c, cmd_targets.c) ------------------------------------------------------ */
 
 enum bench_style { BENCH_TEXT, BENCH_MARKDOWN };
 enum { GRID_COLUMNS = 12, GRID_CELL = 112 };
@@ -124,6 +126,8 @@ void bench_print_tables(const json_t *document, enum bench_style style);
 void bench_print_threads(const json_t *document, const struct figure_row *rows, size_t count, enum bench_style style);
 /* ... on the garbage outstanding, and what collecting takes beside the program. */
 void bench_print_garbage(const json_t *document, const struct figure_row *rows, size_t count, enum bench_style style);
+/* ... on what giving memory back takes, and how soon it has gone. */
+void bench_print_memory(const json_t *document, const struct figure_row *rows, size_t count, enum bench_style style);
 /* A line on where and with what the results were obtained, Markdown. */
 void bench_print_machine(const json_t *document);
 /* The targets that the results can decide, and whether they hold. */

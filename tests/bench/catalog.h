@@ -16,7 +16,8 @@ enum {
     WL_PER_OP = 16,  /* shown in nanoseconds an operation, not in seconds */
     WL_THREADS = 32, /* has --threads, its first parameter; shown in operations a second, in a table of its own */
     WL_OWN = 64,     /* asks something of midden that peers are not asked */
-    WL_GARBAGE = 128 /* about what garbage is outstanding, and what collecting it takes */
+    WL_GARBAGE = 128, /* about what garbage is outstanding, and what collecting it takes */
+    WL_MEMORY = 256   /* about what stays resident, for how long, and what giving it back takes; has --hold */
 };
 
 #define BENCH_PARAMS_MAX 8
@@ -47,6 +48,7 @@ struct bench_plan {
     const char *workload;
     const char *params; /* "name=value ..." over the defaults */
     const char *heaps;  /* null: all; else a list with spaces */
+    const char *also;   /* null, or a variant that runs beside those by default */
     bool once;          /* too long to be repeated */
 };
 
@@ -62,8 +64,9 @@ bool bench_variant_by_default(const struct bench_variant *variant, const struct 
 /* The parameter's place in workload->params, or -1. */
 int bench_param_find(const struct bench_workload *workload, const char *name);
 
-/* Values are numbers; those of --garbage are these, and are written as words. */
+/* Values are numbers; those of --garbage and --hold are these, and are written as words. */
 enum garbage { GARBAGE_PAIRS, GARBAGE_ACYCLIC, GARBAGE_RINGS, GARBAGE_LISTS, GARBAGE_GIANT };
+enum holding { HOLD_BESIDE, HOLD_ARRAY };
 /* Where the value that `text` starts with ends; null: it starts with none. */
 const char *bench_param_read(const char *name, const char *text, uint64_t *value);
 /* The value's word; null: it is written as a number. */

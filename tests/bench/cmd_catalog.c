@@ -7,6 +7,8 @@
 #include <string.h>
 
 #define SEED {"seed", "1", "1", "of the random numbers", 0, 1000000000000}
+#define IDLE(value) {"idle", value, "40", "most milliseconds waited for memory to go back", 1, 3600000}
+#define HOLD {"hold", "beside", "beside,array", "the references: beside the heap, or in an array of its own", 0, HOLD_ARRAY}
 #define THREADS {"threads", "1,2,4,8", "1,3", "at a time", 1, 255} /* one less than CREW_MAX: stops has one more */
 
 const struct bench_workload bench_workloads[] = {
@@ -22,21 +24,31 @@ const struct bench_workload bench_workloads[] = {
      {{"live", "4000000", "5000", "objects", 1, 1000000000},
       {"operations", "8000000", "20000", "replacements", 1, 1000000000000},
       SEED}},
-    {"r1", "a store under an LRU limit, small values, then larger ones under other keys", WL_LEAVES,
+    {"r1", "a store under an LRU limit, small values, then larger ones under other keys", WL_LEAVES | WL_MEMORY,
      {{"limit", "100000000", "200000", "bytes kept", 1000, 1000000000000},
       {"first", "700000", "1400", "values of 240 bytes", 1, 1000000000},
       {"second", "170000", "340", "values of 492 bytes, then", 1, 1000000000},
-      {"idle", "2000", "40", "most milliseconds waited for memory to go back", 1, 3600000},
-      SEED}},
-    {"r3", "objects of 16-512 bytes, a random 90 % freed, then objects of 1-2 KiB", WL_LEAVES,
+      IDLE("2000"),
+      SEED,
+      HOLD}},
+    {"r2", "strings of which one in four is kept, then filled up with ones twice as long, again and again", WL_LEAVES | WL_MEMORY,
+     {{"bytes", "134217728", "400000", "filled in each round", 4096, 1000000000000},
+      {"length", "64", "32", "bytes of a string at first", 16, 4096},
+      {"rounds", "5", "3", "of filtering and filling up", 1, 16},
+      IDLE("2000"),
+      SEED,
+      HOLD}},
+    {"r3", "objects of 16-512 bytes, a random 90 % freed, then objects of 1-2 KiB", WL_LEAVES | WL_MEMORY,
      {{"bytes", "536870912", "1000000", "filled, and filled again", 1, 1000000000000},
-      {"idle", "2000", "40", "most milliseconds waited for memory to go back", 1, 3600000},
-      SEED}},
-    {"r4", "three sizes, 19 of 20 freed, idle, then filled again", WL_LEAVES,
+      IDLE("2000"),
+      SEED,
+      HOLD}},
+    {"r4", "three sizes, 19 of 20 freed, idle, then filled again", WL_LEAVES | WL_MEMORY,
      {{"objects", "300000", "900", "half of 512 bytes, a third of 1 KiB, a sixth of 2 KiB", 1, 1000000000},
       {"keep", "20", "20", "one in so many stays", 1, 1000000000},
-      {"idle", "10000", "40", "most milliseconds waited for memory to go back", 1, 3600000},
-      SEED}},
+      IDLE("10000"),
+      SEED,
+      HOLD}},
     {"rings", "doubly linked rings, built and dropped", WL_CYCLES | WL_PER_OP,
      {{"size", "10,100,1000", "10,100", "nodes of a ring", 1, 1000000000},
       {"nodes", "20000000", "40000", "in all", 1, 1000000000},
@@ -144,6 +156,7 @@ const struct bench_variant bench_variants[] = {
     {"midden", "default", 0, 0, ~0u, 0},
     {"midden", "acyclic", WL_NODES, WL_CYCLES, WL_NODES, WL_THREADS},
     {"midden", "daemon=off", 0, WL_CYCLES, 0, 0},
+    {"midden", "deep", WL_MEMORY, 0, 0, 0},
     {"boehm", "plain", 0, WL_OWN, ~0u, WL_THREADS},
     {"boehm", "atomic", WL_LEAVES, WL_OWN, WL_LEAVES, WL_THREADS},
     {"boehm", "no-interior", 0, WL_OWN, 0, 0},
@@ -157,30 +170,37 @@ const struct bench_variant bench_variants[] = {
 };
 
 const struct bench_plan bench_table_set[] = {
-    {"binary-trees", "depth=18,21", NULL, false},
-    {"gcbench", "", NULL, false},
-    {"churn", "", NULL, false},
-    {"r1", "", NULL, false},
-    {"r3", "", NULL, false},
-    {"r4", "", NULL, false},
-    {"rings", "size=10,100,1000", NULL, false},
-    {"list-drop", "", NULL, false},
-    {"chase", "", NULL, false},
-    {"steady", "live=1000000 operations=12000000", NULL, false},
-    {"steady", "live=10000000 operations=20000000", "midden boehm malloc", true},
-    {"steady", "live=1000000 operations=12000000 garbage=rings,giant", "midden boehm malloc", true},
-    {"small-cycles", "", NULL, false},
-    {"grid", "", "midden boehm malloc", true},
-    {"old-root", "", "midden boehm malloc", true},
-    {"actors", "threads=1,2", NULL, false},
-    {"larson", "", NULL, false},
-    {"xmalloc-test", "", NULL, false},
-    {"mstress", "", NULL, false},
-    {"mt-gcbench", "", NULL, false},
-    {"shared-map", "", NULL, false},
-    {"messages", "", NULL, false},
-    {"stops", "", NULL, false},
-    {NULL, NULL, NULL, false},
+    {"binary-trees", "depth=18,21", NULL, NULL, false},
+    {"gcbench", "", NULL, NULL, false},
+    {"churn", "", NULL, NULL, false},
+    {"r1", "", NULL, NULL, false},
+    {"r2", "", NULL, NULL, true},
+    {"r3", "", NULL, NULL, false},
+    {"r4", "", NULL, NULL, false},
+    {"r1", "hold=array", "midden", "deep", false},
+    {"r1", "hold=array", "boehm malloc mimalloc jemalloc", NULL, true},
+    {"r2", "hold=array", "midden", "deep", true},
+    {"r3", "hold=array", "midden", "deep", false},
+    {"r3", "hold=array", "boehm malloc mimalloc jemalloc", NULL, true},
+    {"r4", "hold=array", "midden", "deep", true},
+    {"rings", "size=10,100,1000", NULL, NULL, false},
+    {"list-drop", "", NULL, NULL, false},
+    {"chase", "", NULL, NULL, false},
+    {"steady", "live=1000000 operations=12000000", NULL, NULL, false},
+    {"steady", "live=10000000 operations=20000000", "midden boehm malloc", NULL, true},
+    {"steady", "live=1000000 operations=12000000 garbage=rings,giant", "midden boehm malloc", NULL, true},
+    {"small-cycles", "", NULL, NULL, false},
+    {"grid", "", "midden boehm malloc", NULL, true},
+    {"old-root", "", "midden boehm malloc", NULL, true},
+    {"actors", "threads=1,2", NULL, NULL, false},
+    {"larson", "", NULL, NULL, false},
+    {"xmalloc-test", "", NULL, NULL, false},
+    {"mstress", "", NULL, NULL, false},
+    {"mt-gcbench", "", NULL, NULL, false},
+    {"shared-map", "", NULL, NULL, false},
+    {"messages", "", NULL, NULL, false},
+    {"stops", "", NULL, NULL, false},
+    {NULL, NULL, NULL, NULL, false},
 };
 
 const char *const bench_heaps[] = {"midden", "boehm", "malloc", "mimalloc", "jemalloc", NULL};
@@ -221,7 +241,7 @@ int bench_param_find(const struct bench_workload *workload, const char *name)
 
 static const struct {
     const char *name, *word[8]; /* value 0, 1, ... */
-} worded[] = {{"garbage", {"pairs", "acyclic", "rings", "lists", "giant", NULL}}};
+} worded[] = {{"garbage", {"pairs", "acyclic", "rings", "lists", "giant", NULL}}, {"hold", {"beside", "array", NULL}}};
 
 static const char *const *words_of(const char *name)
 {

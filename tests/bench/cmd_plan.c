@@ -70,12 +70,13 @@ static bool heap_wanted(const struct bench_request *request, const struct bench_
 }
 
 static bool variant_wanted(const struct bench_request *request, const struct bench_workload *workload,
-                           const struct bench_variant *variant)
+                           const struct bench_plan *plan, const struct bench_variant *variant)
 {
     if (!bench_variant_fits(variant, workload))
         return false;
-    return request->variants.count ? bench_choice_has(&request->variants, variant->name)
-                                   : bench_variant_by_default(variant, workload);
+    if (request->variants.count)
+        return bench_choice_has(&request->variants, variant->name);
+    return bench_variant_by_default(variant, workload) || (plan && plan->also && strcmp(plan->also, variant->name) == 0);
 }
 
 static bool append(struct bench_runs *runs, const struct bench_run *run)
@@ -99,7 +100,7 @@ static bool add_heaps(const struct bench_request *request, const struct bench_pl
 {
     for (const struct bench_variant *v = bench_variants; v->name; v++) {
         run->variant = v;
-        if (heap_wanted(request, plan, v->heap) && variant_wanted(request, run->workload, v) && !append(runs, run))
+        if (heap_wanted(request, plan, v->heap) && variant_wanted(request, run->workload, plan, v) && !append(runs, run))
             return false;
     }
     return true;

@@ -224,6 +224,7 @@ void bench_print_tables(const json_t *document, enum bench_style style)
         time_table(document, rows, count, style);
         bench_print_threads(document, rows, count, style);
         memory_table(document, rows, count, style);
+        bench_print_memory(document, rows, count, style);
         pause_table(document, rows, count, style);
         bench_print_garbage(document, rows, count, style);
         micro_table(document, rows, count, style);

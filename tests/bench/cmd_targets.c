@@ -9,6 +9,11 @@ enum kind {
     TIME_OF_PEER,   /* seconds, and cpu_seconds, over the best variant's */
     BYTES_OF_PEER,  /* `key` over the peer's `variant`, or its best */
     BYTES_OF_LIVE,  /* net resident over live bytes */
+    OF_PHASE,       /* `key` over the same in another phase, `peer` */
+    OF_FIGURE,      /* `key` over `peer`, another figure */
+    FIGURE,         /* `key` as it is */
+    MILLIS,         /* `key`, in seconds, in milliseconds */
+    NS_MILLIS,      /* `key`, in nanoseconds, in milliseconds */
     NS_PER_OP,      /* seconds, and cpu_seconds, over operations */
     TIME_OF_OTHER,  /* the greater of two times per operation over the smaller; `variant` is the other's parameters */
     CALL_MICROS,    /* `key`, of calls in nanoseconds, in microseconds */
@@ -21,7 +26,7 @@ enum kind {
 struct target {
     const char *workload, *params, *phase;
     enum kind kind;
-    const char *key, *peer, *variant;
+    const char *key, *peer, *variant; /* from BYTES_OF_LIVE to NS_MILLIS: midden's own variant */
     double limit;
     const char *text;
 };
@@ -42,6 +47,18 @@ static const struct target targets[] = {
     {"churn", "live=4000000", "churn", BYTES_OF_PEER, "net_rss_bytes", "boehm", "atomic", 0.95, "net / boehm atomic"},
     {"r3", "bytes=536870912", "shrunk", BYTES_OF_LIVE, NULL, NULL, NULL, 1.75, "net / live"},
     {"r3", "bytes=536870912", "refilled", BYTES_OF_LIVE, NULL, NULL, NULL, 1.2, "net / live"},
+    {"r3", "bytes=536870912", "shrunk", MILLIS, "evacuation_cpu_seconds", NULL, NULL, 100, "evacuation, CPU ms"},
+    {"r3", "bytes=536870912", "refilled", OF_PHASE, "peak_rss_bytes", "full", NULL, 1.005, "peak / peak when full"},
+    {"r3", "bytes=536870912 hold=array", "shrunk", BYTES_OF_LIVE, NULL, NULL, NULL, 1.75, "net / live"},
+    {"r3", "bytes=536870912 hold=array", "shrunk", BYTES_OF_LIVE, NULL, NULL, "deep", 1.18, "net / live, deep"},
+    {"r3", "bytes=536870912 hold=array", "refilled", BYTES_OF_LIVE, NULL, NULL, "deep", 1.1, "net / live, deep"},
+    {"r3", "bytes=536870912 hold=array", "refilled", OF_PHASE, "peak_rss_bytes", "full", "deep", 1.005, "peak / peak when full, deep"},
+    {"r1", "limit=100000000 hold=array", "shrunk", BYTES_OF_LIVE, NULL, NULL, "deep", 1.12, "net / live, deep"},
+    {"r1", "limit=100000000 hold=array", "shrunk", FIGURE, "resident.settle_seconds", NULL, "deep", 1, "settled, s, deep"},
+    {"r1", "limit=100000000 hold=array", "shrunk", OF_FIGURE, "resident.settle_background_seconds",
+     "resident.settle_seconds", "deep", 0.25, "background CPU / time until settled, deep"},
+    {"r1", "limit=100000000 hold=array", "shrunk", NS_MILLIS, "stops.cpu_max", NULL, "deep", 1, "longest stop, CPU ms, deep"},
+    {"chase", "nodes=4000000", "deep-random", NS_PER_OP, NULL, NULL, NULL, 10, "ns a hop"},
     {"rings", "size=10", "run", TIME_OF_PEER, "seconds", "boehm", NULL, 0.7, "time / boehm"},
     {"rings", "size=100", "run", TIME_OF_PEER, "seconds", "boehm", NULL, 0.7, "time / boehm"},
     {"rings", "size=1000", "run", TIME_OF_PEER, "seconds", "boehm", NULL, 0.7, "time / boehm"},
@@ -81,11 +98,18 @@ static double speed_reading(const json_t *document, const struct target *t)
     return own > 0 && other > 0 ? other / own : -1;
 }
 
+/* Midden's own figure, in the target's variant if it names one of midden's. */
+static struct figure own_figure(const json_t *document, const struct target *t, const char *phase, const char *key)
+{
+    return t->kind >= BYTES_OF_LIVE && t->kind <= NS_MILLIS && t->variant
+               ? bench_figure(document, t->workload, t->params, phase, "midden", t->variant, key)
+               : bench_figure_best(document, t->workload, t->params, phase, "midden", key, NULL);
+}
+
 /* One reading of a target: `key` is "seconds", "cpu_seconds", or what the target names. Negative: not covered. */
 static double reading(const json_t *document, const struct target *t, const char *key)
 {
-    struct figure own = bench_figure_best(document, t->workload, t->params, t->phase, "midden", key, NULL);
-    struct figure other = {0};
+    struct figure own = own_figure(document, t, t->phase, key), other = {.median = 1, .count = 1};
     switch (t->kind) {
     case TIME_OF_PEER:
     case BYTES_OF_PEER:
@@ -93,7 +117,21 @@ static double reading(const json_t *document, const struct target *t, const char
                            : bench_figure_best(document, t->workload, t->params, t->phase, t->peer, key, NULL);
         break;
     case BYTES_OF_LIVE:
-        other = bench_figure_best(document, t->workload, t->params, t->phase, "midden", "live_bytes", NULL);
+        other = own_figure(document, t, t->phase, "live_bytes");
+        break;
+    case OF_PHASE:
+        other = own_figure(document, t, t->peer, key);
+        break;
+    case OF_FIGURE:
+        other = own_figure(document, t, t->phase, t->peer);
+        break;
+    case FIGURE:
+        break;
+    case MILLIS:
+        other.median = 1e-3;
+        break;
+    case NS_MILLIS:
+        other.median = 1e6;
         break;
     case NS_PER_OP:
         other = bench_figure_best(document, t->workload, t->params, t->phase, "midden", "operations", NULL);
@@ -103,7 +141,7 @@ static double reading(const json_t *document, const struct target *t, const char
         other = bench_figure_best(document, t->workload, t->variant, t->phase, "midden", key, NULL);
         break;
     case CALL_MICROS:
-        other = (struct figure){.median = 1000, .count = 1};
+        other.median = 1e3;
         break;
     case SPEED_OF_PEER:
     case SPEED_OF_OTHER:

@@ -13,7 +13,7 @@ MIDDEN, FAULTY, README_SCRIPT = (os.path.abspath(path) for path in sys.argv[1:4]
 HEAPS = ["midden", "boehm", "malloc", "mimalloc", "jemalloc"]
 PHASES = {
     "binary-trees": ["run"], "gcbench": ["run"], "churn": ["fill", "churn"],
-    "r1": ["full", "refilled", "shrunk"], "r3": ["full", "shrunk", "refilled"], "r4": ["full", "shrunk", "refilled"],
+    "r1": ["full", "refilled", "shrunk"], "r2": ["full", "refilled", "shrunk"], "r3": ["full", "shrunk", "refilled"], "r4": ["full", "shrunk", "refilled"],
     "rings": ["run"], "list-drop": ["build", "drop"],
     "chase": ["fresh-ordered", "fresh-random", "churned-ordered", "churned-random"],
     "steady": ["build", "steady"],
@@ -25,10 +25,12 @@ PHASES = {
 THREADED = ["larson", "xmalloc-test", "mstress", "mt-gcbench", "shared-map", "messages", "actors"]
 GARBAGE = {("steady", "steady"), ("small-cycles", "run"), ("grid", "run"), ("actors", "run")}
 OWN = ["stops"]  # of midden alone
-MIDDEN_PHASES = {"chase": ["compacted-ordered", "compacted-random"], "micro": ["retain+release", "load+release"]}
+MEMORY = ["r1", "r2", "r3", "r4"]
+MIDDEN_PHASES = {"chase": ["compacted-ordered", "compacted-random", "deep-ordered", "deep-random"], "micro": ["retain+release", "load+release"]}
 KEYS = {"workload", "params", "phase", "heap", "variant", "repeat", "seconds", "cpu_seconds", "operations", "ns_per_op",
         "live_bytes", "peak_rss_bytes", "net_rss_bytes", "call_ns", "pause_ns", "mutator_cpu_seconds", "gap_ns", "garbage",
-        "long_calls", "mmu", "heap_longest_ns", "heap_pauses", "heap_mmu"}
+        "long_calls", "mmu", "heap_longest_ns", "heap_pauses", "heap_mmu", "background_cpu_seconds", "resident", "stops",
+        "evacuation_cpu_seconds", "pools"}
 passed = failed = 0
 
 
@@ -80,17 +82,36 @@ def check_result(r):
     else:
         check(r["ns_per_op"] is None, f"{where}: ns_per_op without operations")
     check(r["peak_rss_bytes"] >= max(r["net_rss_bytes"], 1), f"{where}: peak below net")
-    check(all(whole(v) or k == "garbage" for k, v in r["params"].items()) and r["params"], f"{where}: params")
+    check(all(whole(v) or k in ("garbage", "hold") for k, v in r["params"].items()) and r["params"], f"{where}: params")
     check_latencies(r["call_ns"], {"p50", "p99", "p99.9", "max"}, where)
     check_latencies(r["pause_ns"], {"count", "p50", "p99.9", "max"}, where)
     check((r["pause_ns"] is None) == (r["heap"] not in ("midden", "boehm")), f"{where}: pauses")
     timed = r["phase"] in ("steady", "drop", "to-stop", "waits", "old-root") or r["workload"] == "small-cycles"
     check((r["call_ns"] is not None) == timed, f"{where}: call latencies")
     check(isinstance(r["mutator_cpu_seconds"], float) and r["mutator_cpu_seconds"] >= 0, f"{where}: the mutator's time")
+    check(abs(r["background_cpu_seconds"] - max(0, r["cpu_seconds"] - r["mutator_cpu_seconds"])) < 1e-6, f"{where}: the rest")
     check((r["garbage"] is not None) == ((r["workload"], r["phase"]) in GARBAGE), f"{where}: garbage")
     if r["garbage"]:
         check_garbage(r, f"{where} {r['params']}")
     check_pauses(r)
+    check_memory(r, where)
+
+
+def check_memory(r, where):
+    """The peak is the highest of all readings, and the last reading is at the phase's end; a rest counts into the integral."""
+    resident, own = r["resident"], r["heap"] == "midden" and r["workload"] in MEMORY
+    check((resident is not None) == (r["workload"] in MEMORY), f"{where}: resident {resident}")
+    check((r["stops"] is not None) == own and (r["pools"] is not None) == own and
+          (r["evacuation_cpu_seconds"] is not None) == own, f"{where}: stops {r['stops']}, {r['pools']}")
+    if resident:
+        check(0 < resident["peak"] <= r["peak_rss_bytes"], f"{where}: {resident} in a peak of {r['peak_rss_bytes']}")
+        check(0 <= resident["settle_background_seconds"] <= r["background_cpu_seconds"] + 0.005, f"{where}: {resident}")
+        check(resident["byte_seconds"] > 0 and resident["settle_seconds"] >= 0, f"{where}: {resident}")
+        rest = r["params"]["idle"] / 1000 if r["phase"] == "shrunk" else 0
+        check(resident["byte_seconds"] >= 0.5 * rest * min(resident["peak"], max(r["net_rss_bytes"], 0)), f"{where}: {resident}")
+    if own:
+        check(1 <= r["pools"]["optimal"] <= r["pools"]["in_use"], f"{where}: {r['pools']}")
+        check(r["stops"]["max"] == 0 if r["stops"]["count"] == 0 else r["stops"]["max"] > 0, f"{where}: {r['stops']}")
 
 
 def check_utilisation(value, where):
@@ -131,6 +152,29 @@ def test_agreement(folder):
         stops = sum(c["count"] for c in (r["heap_pauses"] or {}).values())
         check(r["heap"] != "midden" or r["phase"] != "steady" or stops > 0, "steady: the heap says of no pause")
     check("least share of 50 ms" in out and "by its own account" in out, f"the table of pauses: {out}")
+
+
+def test_hold(folder):
+    """What the driver refers to may be held by the heap itself. Its array is live like the rest: four bytes a reference on midden,
+    eight on the others; the data are the same."""
+    path = os.path.join(folder, "held.json")
+    status, out, err = bench("--quick", "--check", *(f"--workload={w}" for w in MEMORY), "--variant", "default", "--variant", "deep",
+                             "--variant", "atomic", "--json", path)
+    check(status == 0, f"held: status {status}, {err}")
+    live = {}
+    for r in load(path)["results"] if status == 0 else []:
+        check_result(r)
+        key = (r["workload"], r["phase"], r["heap"], r["variant"])
+        live.setdefault(key, {})[r["params"]["hold"]] = r["live_bytes"]
+    array = {key: both["array"] - both["beside"] for key, both in live.items()}
+    variants = [("midden", "default"), ("midden", "deep"), ("boehm", "atomic"), ("malloc", "default")]
+    for workload in MEMORY:
+        for phase in PHASES[workload]:
+            got = [array.get((workload, phase, *v)) for v in variants]
+            check(None not in got and got[0] > 0 and got == [got[0], got[0], 2 * got[0], 2 * got[0]], f"{workload} {phase}: {got}")
+    check("pools / least" in out and " deep " in out, f"the table of memory given back: {out}")
+    status, _, err = bench("--quick", "--check", "--workload", "chase", "--heap", "midden", MIDDEN_OPTIONS="deep=depth,idle=1ms")
+    check(status == 0, f"a walk whose references the daemon may give anew: {err}")
 
 
 def check_garbage(r, where):
@@ -234,6 +278,38 @@ def test_targets(folder):
     check(cells == wanted, f"targets: {cells}")
 
 
+def test_targets_of_memory(folder):
+    """The same, of what goes back: shares, and figures in milliseconds; the variant that is promised it is the one that is judged."""
+    def result(workload, params, phase, variant, **figures):
+        whole = {"seconds": 0.5, "cpu_seconds": 0.5, "operations": 1000, "ns_per_op": 5e5, "live_bytes": 100,
+                 "peak_rss_bytes": 1000, "net_rss_bytes": 90, "background_cpu_seconds": 0.25}
+        return {"workload": workload, "params": params, "phase": phase, "heap": "midden", "variant": variant, "repeat": 1,
+                **whole, **figures}
+    path = os.path.join(folder, "made.json")
+    r1, r3 = {"limit": 100000000, "hold": "array"}, {"bytes": 536870912, "hold": "array"}
+    results = [result("r1", r1, "shrunk", "default"),
+               result("r1", r1, "shrunk", "deep", net_rss_bytes=113, resident={"settle_seconds": 0.75, "settle_background_seconds": 0.375}, stops={"cpu_max": 1250000}),
+               result("r3", {"bytes": 536870912}, "shrunk", "default", evacuation_cpu_seconds=0.075),
+               result("r3", r3, "full", "deep"), result("r3", r3, "shrunk", "deep", net_rss_bytes=117),
+               result("r3", r3, "shrunk", "default", net_rss_bytes=180),
+               result("r3", r3, "refilled", "deep", peak_rss_bytes=1100)]
+    with open(path, "w") as file:
+        json.dump({"machine": {}, "results": results}, file)
+    _, out, _ = bench("--table", path)
+    cells = [[c.strip() for c in line.split("|")[1:-1]] for line in out[out.find("**Targets**"):].splitlines()[4:]]
+    held = "r3 bytes=536870912 hold=array"
+    wanted = [["r3 bytes=536870912 shrunk", "net / live", "1.75", "0.90", "-", "yes"],
+              ["r3 bytes=536870912 shrunk", "evacuation, CPU ms", "100.00", "75.00", "-", "yes"],
+              [f"{held} shrunk", "net / live", "1.75", "1.80", "-", "NO"],
+              [f"{held} shrunk", "net / live, deep", "1.18", "1.17", "-", "yes"],
+              [f"{held} refilled", "net / live, deep", "1.10", "0.90", "-", "yes"],
+              [f"{held} refilled", "peak / peak when full, deep", "1.00", "1.10", "-", "NO"]]
+    wanted += [["r1 limit=100000000 hold=array shrunk", *rest] for rest in (
+        ["net / live, deep", "1.12", "1.13", "-", "NO"], ["settled, s, deep", "1.00", "0.75", "-", "yes"],
+        ["background CPU / time until settled, deep", "0.25", "0.50", "-", "NO"], ["longest stop, CPU ms, deep", "1.00", "1.25", "-", "NO"])]
+    check(cells == wanted, f"targets of memory: {cells}")
+
+
 def test_threads_table(folder):
     """Speeds made up of round figures: the table of threads and the targets that are least ones."""
     def result(heap, variant, threads, ns, workload="larson", phase="run", call=None):
@@ -276,6 +352,8 @@ def test_bad_input(folder):
     refused("a parameter out of range", *tiny, "--depth", "8,99", says="--depth: from 1 to 30")
     refused("a word that is none of the parameter's", "--quick", "--workload", "steady", "--garbage", "rings,ring",
             says="--garbage=rings,ring")
+    refused("a place that is none", "--quick", "--workload", "r3", "--hold", "nowhere", says="--hold=nowhere")
+    refused("deep where nothing is held", "--quick", "--workload", "churn", "--variant", "deep", says="no chosen heap")
     refused("a number in place of a word", "--quick", "--workload", "steady", "--garbage", "1", says="--garbage=1")
     refused("a word in place of a number", "--quick", "--workload", "steady", "--live", "rings", says="--live=rings")
     refused("a parameter beyond 64 bits", *tiny, "--depth", "99999999999999999999999", says="--depth: from 1 to 30")
@@ -348,6 +426,17 @@ def test_older_results(folder):
     check(status == 0 and "| steady live=1000000 operations=12000000 | steady" in out, f"older results: {status} {out} {err}")
 
 
+def check_set(program):
+    """The set behind the table, on workers that answer at once: a variant that a line of it names runs beside the others, and what
+    is too long for it only in the first round."""
+    status, _, err = bench("--repeat", "2", program=program)
+    held = [line.split() for line in err.splitlines() if " r3 " in line and "hold=array" in line]
+    runs = sorted((words[1], *words[-4:-2]) for words in held)
+    wanted = [("1", "boehm", "atomic"), ("1", "boehm", "plain"), *(("1", heap, "default") for heap in sorted(set(HEAPS) - {"boehm"})),
+              ("1", "midden", "deep"), ("2", "midden", "default"), ("2", "midden", "deep")]
+    check(status == 0 and runs == sorted(wanted), f"the set: status {status}, {runs}")
+
+
 def test_faults(folder):
     """Workers that fail: the rest is still run and written, and the status is 1."""
     shutil.copy(MIDDEN, os.path.join(folder, "midden"))
@@ -365,13 +454,14 @@ def test_faults(folder):
         check(fault == "checksum" or "boehm" not in heaps, f"{fault}: a failed run has results")
     status, _, err = bench("--quick", "--workload", "binary-trees", program=program)
     check(status == 0, f"without a fault: {err}")
+    check_set(program)
     shutil.rmtree(os.path.join(folder, "bench"))
     status, _, err = bench("--quick", program=program)
     check(status == 2 and "no worker programs" in err, f"no workers: {status} {err}")
 
 
-for test in (test_bad_input, test_selection, test_targets, test_threads_table, test_spinner, test_watched_part,
-             test_older_results, test_faults, test_agreement, test_everything):
+for test in (test_bad_input, test_selection, test_targets, test_targets_of_memory, test_threads_table, test_hold, test_spinner,
+             test_watched_part, test_older_results, test_faults, test_agreement, test_everything):
     with tempfile.TemporaryDirectory() as temporary:
         test(temporary)
 print(f"{passed} passed, {failed} failed")

@@ -1,6 +1,7 @@
 /* wl_chase.c: a walk from node to node, nanoseconds a hop, over nodes that one array object holds. Fresh: as allocated.
  * Churned: every node was replaced, in random order, among others that then died. Compacted: the heap was told to compact,
- * where it can. In each state the nodes are linked once in the array's order and once at random. */
+ * where it can. In each state the nodes are linked once in the array's order and once at random. Deep: after each linking the
+ * heap was told to lay out objects and references in the order of a walk. */
 #include "worker.h"
 
 struct node {
@@ -82,23 +83,30 @@ static void walk(struct run *run, be_ref root, uint64_t hops, uint32_t nodes, co
             node = be_peek(h, node, NEXT);
             sum += ((struct node *)be_at(h, node))->value;
         }
+        be_store(h, root, BE_ARRAY_SLOT(nodes), node); /* where the walk stands: a poll may give references anew */
         be_poll(h);
+        node = be_peek(h, root, BE_ARRAY_SLOT(nodes));
     }
     phase_end(run, phase, hops, nodes * (uint64_t)(sizeof(struct node) + sizeof(be_slot)));
+    be_store(h, root, BE_ARRAY_SLOT(nodes), 0);
     run_checksum(run, sum);
 }
 
 static void both_walks(struct run *run, be_ref root, uint32_t nodes, const char *in_order, const char *at_random,
-                       struct random *random)
+                       bool deep, struct random *random)
 {
     be_heap *h = run->heap;
     uint64_t hops = run_param(run, "hops");
     for (uint32_t i = 0; i < nodes; i++)
         order[i] = i;
     link_round(h, root, nodes);
+    if (deep)
+        be_compact(h, true);
     walk(run, root, hops, nodes, in_order);
     shuffle(nodes, random);
     link_round(h, root, nodes);
+    if (deep)
+        be_compact(h, true);
     walk(run, root, hops, nodes, at_random);
 }
 
@@ -109,19 +117,20 @@ static void run_chase(struct run *run)
     uint32_t nodes = (uint32_t)run_param(run, "nodes");
     struct random random = run_random(run);
     be_roots(h, passing, nodes);
-    be_ref root = be_array(h, be_array_type(h), nodes);
+    be_ref root = be_array(h, be_array_type(h), (size_t)nodes + 1); /* and the walk's place */
     for (uint32_t i = 0; i < nodes; i++) {
         be_init(h, root, BE_ARRAY_SLOT(i), make(h, type, i));
         if (i % POLL_EVERY == 0)
             be_poll(h);
     }
-    both_walks(run, root, nodes, "fresh-ordered", "fresh-random", &random);
+    both_walks(run, root, nodes, "fresh-ordered", "fresh-random", false, &random);
     churn(h, type, root, nodes, &random);
-    both_walks(run, root, nodes, "churned-ordered", "churned-random", &random);
+    both_walks(run, root, nodes, "churned-ordered", "churned-random", false, &random);
     uint64_t checksum = run->checksum; /* phases that not every heap has do not take part */
     if (BE_MOVES) {
-        be_compact(h);
-        both_walks(run, root, nodes, "compacted-ordered", "compacted-random", &random);
+        be_compact(h, false);
+        both_walks(run, root, nodes, "compacted-ordered", "compacted-random", false, &random);
+        both_walks(run, root, nodes, "deep-ordered", "deep-random", true, &random);
     }
     run->checksum = checksum;
 }

@@ -1,20 +1,22 @@
 /* wl_r1.c: a store of values under an LRU limit: many small ones, then larger ones under other keys, which evict some of the
  * small ones here and there. As in Redis, the entry evicted is the least recently used of five drawn at random. Phases: full
  * (the small ones are in), refilled (the large ones too), shrunk (memory asked back). */
-#include "blob.h"
+#include "hold.h"
 
 enum { FIRST_SIZE = 240, SECOND_SIZE = 492, SAMPLES = 5, POLL_EVERY = 256 };
 
-static be_ref *values;
+static struct hold values;
 static uint32_t *used_at; /* logical clock of the last use */
 static uint16_t *sizes;
-static size_t count;
+static size_t count, most;
 static uint64_t used;
 
 static void prepare(struct run *run)
 {
-    size_t most = run_param(run, "first") + run_param(run, "second");
-    values = driver_array(most, sizeof *values);
+    most = run_param(run, "first") + run_param(run, "second");
+    if (most > run_param(run, "limit") / FIRST_SIZE + 1)
+        most = run_param(run, "limit") / FIRST_SIZE + 1;
+    hold_prepare(run, &values, most);
     used_at = driver_array(most, sizeof *used_at);
     sizes = driver_array(most, sizeof *sizes);
 }
@@ -28,12 +30,12 @@ static void evict(be_heap *h, struct random *random)
             oldest = other;
     }
     used -= sizes[oldest];
-    be_discard(h, values[oldest]);
+    hold_drop(h, &values, oldest);
     count--;
-    values[oldest] = values[count];
+    if (oldest != count)
+        hold_move(h, &values, count, oldest);
     used_at[oldest] = used_at[count];
     sizes[oldest] = sizes[count];
-    values[count] = 0;
 }
 
 static void insert(struct run *run, be_type bytes, uint64_t entries, uint16_t size, uint32_t first_stamp, struct random *random)
@@ -41,7 +43,7 @@ static void insert(struct run *run, be_type bytes, uint64_t entries, uint16_t si
     be_heap *h = run->heap;
     uint64_t limit = run_param(run, "limit");
     for (uint32_t i = 0; i < entries; i++) {
-        values[count] = blob_make(h, bytes, size, first_stamp + i);
+        hold_put(h, &values, count, blob_make(h, bytes, size, first_stamp + i));
         used_at[count] = first_stamp + i;
         sizes[count] = size;
         count++;
@@ -59,17 +61,17 @@ static void run_r1(struct run *run)
     be_type bytes = be_bytes_type(h);
     uint64_t first = run_param(run, "first"), second = run_param(run, "second");
     struct random random = run_random(run);
-    be_roots(h, values, first + second);
     phase_begin(run);
+    hold_open(run, &values, most);
     insert(run, bytes, first, FIRST_SIZE, 0, &random);
-    phase_end(run, "full", first, used);
+    phase_end(run, "full", first, used + hold_bytes(&values));
     phase_begin(run);
     insert(run, bytes, second, SECOND_SIZE, (uint32_t)first, &random);
-    phase_end(run, "refilled", second, used);
+    phase_end(run, "refilled", second, used + hold_bytes(&values));
     phase_begin(run);
     phase_settle(run, run_param(run, "idle"));
-    phase_end(run, "shrunk", 0, used);
-    if (blob_check_all(run, h, values, count) != used)
+    phase_end(run, "shrunk", 0, used + hold_bytes(&values));
+    if (hold_check_all(run, &values) != used)
         be_die("r1", "the values do not add up to what was stored");
 }
 

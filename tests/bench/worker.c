@@ -11,10 +11,11 @@
 #include <unistd.h>
 
 #include "catalog.h"
+#include "sampler.h"
 #include "spinner.h"
 
 static const struct workload *const workloads[] = {
-    &wl_binary_trees, &wl_gcbench, &wl_churn, &wl_r1, &wl_r3, &wl_r4, &wl_rings, &wl_list_drop, &wl_chase,
+    &wl_binary_trees, &wl_gcbench, &wl_churn, &wl_r1, &wl_r2, &wl_r3, &wl_r4, &wl_rings, &wl_list_drop, &wl_chase,
     &wl_steady, &wl_micro, &wl_larson, &wl_xmalloc, &wl_mstress, &wl_mt_gcbench, &wl_shared_map, &wl_messages,
     &wl_grid, &wl_small_cycles, &wl_actors, &wl_old_root, &wl_idle,
 #if defined(BENCH_MIDDEN)
@@ -64,6 +65,11 @@ struct random run_random(const struct run *run)
     return (struct random){run_param(run, "seed") * 0x9E3779B97F4A7C15ull + 1};
 }
 
+static uint64_t beside_cpu_ns(void)
+{
+    return spinner_cpu_ns() + sampler_cpu_ns();
+}
+
 void phase_begin(struct run *run)
 {
     struct histogram *pauses = be_pauses(run->heap);
@@ -71,10 +77,13 @@ void phase_begin(struct run *run)
         histogram_clear(pauses);
     histogram_clear(&run->calls);
     run->long_calls.count = run->long_calls.ns = 0;
+    struct be_world before;
+    be_world(run->heap, &before); /* its maxima are of the phase from here on */
     spinner_begin();
     be_account(run->heap, &run->account);
+    sampler_begin();
     run->phase = (struct phase){
-        .cpu = cpu_ns(), .mutator_cpu = mutator_cpu_ns(), .spinner_cpu = spinner_cpu_ns(), .wall = now_ns()};
+        .cpu = cpu_ns(), .mutator_cpu = mutator_cpu_ns(), .beside_cpu = beside_cpu_ns(), .wall = now_ns()};
 }
 
 static void say_calls(const struct histogram *h)
@@ -130,11 +139,23 @@ static void say_account(struct run *run)
     say(" heapmmu=%.6f,%.6f,%.6f,%.6f\n", now.mmu[0], now.mmu[1], now.mmu[2], now.mmu[3]);
 }
 
+static void say_memory(struct run *run, const struct sampled *sampled)
+{
+    struct be_world world;
+    say("resident peak=%" PRIu64 " integral=%.0f settle=%" PRIu64 ",%" PRIu64 "\n", sampled->peak,
+        sampled->byte_seconds, sampled->settle_ns, sampled->settle_cpu);
+    if (be_world(run->heap, &world))
+        say("world stops=%" PRIu64 ",%" PRIu64 ",%" PRIu64 " evacuation=%" PRIu64 " pools=%" PRIu64 ",%" PRIu64 "\n", world.stops,
+            world.wall_max, world.cpu_max, world.evacuation_cpu, world.pools, world.optimal_pools);
+}
+
 void phase_end(struct run *run, const char *name, uint64_t operations, uint64_t live)
 {
     uint64_t wall = (run->phase.wall_end ? run->phase.wall_end : now_ns()) - run->phase.wall;
-    uint64_t spun = spinner_cpu_ns() - run->phase.spinner_cpu, cpu = cpu_ns() - run->phase.cpu - spun;
+    uint64_t beside = beside_cpu_ns() - run->phase.beside_cpu, cpu = cpu_ns() - run->phase.cpu - beside;
     uint64_t mutator = mutator_cpu_ns() - run->phase.mutator_cpu;
+    struct sampled sampled;
+    bool was_sampled = sampler_end(run->baseline, run->phase.unwaited, &sampled);
     const struct histogram *gaps = spinner_end();
     int64_t net = (int64_t)rss_bytes() - (int64_t)run->baseline;
     say("phase %s wall=%" PRIu64 " cpu=%" PRIu64 " operations=%" PRIu64 " live=%" PRIu64 " peak=%" PRIu64 " net=%" PRId64, name,
@@ -147,24 +168,27 @@ void phase_end(struct run *run, const char *name, uint64_t operations, uint64_t 
     if (gaps)
         say("gaps %" PRIu64 ",%" PRIu64 ",%" PRIu64 ",%" PRIu64 "\n", gaps->count, histogram_quantile(gaps, 0.5),
             histogram_quantile(gaps, 0.999), gaps->max);
+    if (was_sampled)
+        say_memory(run, &sampled);
 }
 
 void phase_settle(struct run *run, uint64_t milliseconds)
 {
-    enum { QUIET_MS = 800, STEP_MS = 20, NOISE = 64 << 10 };
+    enum { QUIET_MS = 800, STEP_MS = 20, NOISE = 256 << 10 };
     const struct timespec step = {.tv_nsec = STEP_MS * 1000000};
     be_shrink(run->heap);
     be_idle_enter(run->heap);
-    uint64_t changed = now_ns(), start = changed, last = rss_bytes(), now = start;
+    uint64_t changed = now_ns(), start = changed, last = resident_bytes(), now = start;
     while (now - start < milliseconds * 1000000 && now - changed < QUIET_MS * 1000000ull) {
         nanosleep(&step, NULL);
-        uint64_t rss = rss_bytes();
+        uint64_t rss = resident_bytes();
         now = now_ns();
         if (rss + NOISE < last || rss > last + NOISE)
             last = rss, changed = now;
     }
     be_idle_leave(run->heap);
     run->phase.wall_end = changed;
+    run->phase.unwaited = now - start < milliseconds * 1000000 ? milliseconds * 1000000 - (now - start) : 0;
 }
 
 static void set_param(struct run *run, const char *assignment)
@@ -208,6 +232,8 @@ int main(int argc, char **argv)
     memset(&run.calls, 0, sizeof run.calls);
     if (strcmp(argv[4], "spinner") == 0)
         spinner_start();
+    if (run.entry->kind & WL_MEMORY)
+        sampler_start();
     run.baseline = rss_bytes();
     run.heap = be_open(argv[2]);
     say("heap %s %s\n", be_name(), be_version());

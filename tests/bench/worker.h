@@ -7,8 +7,9 @@
 
 /* One measured stretch. Filled by phase_begin, reported by phase_end. */
 struct phase {
-    uint64_t wall, cpu, mutator_cpu, spinner_cpu;
+    uint64_t wall, cpu, mutator_cpu, beside_cpu; /* the last: of the spinner and the sampler */
     uint64_t wall_end; /* not 0: the stretch ended then, and what followed was waiting (phase_settle) */
+    uint64_t unwaited; /* nanoseconds that the wait did not take as memory stood still */
 };
 
 struct run {
@@ -30,7 +31,7 @@ struct workload {
     void (*run)(struct run *run);
 };
 
-extern const struct workload wl_binary_trees, wl_gcbench, wl_churn, wl_r1, wl_r3, wl_r4, wl_rings, wl_list_drop, wl_chase,
+extern const struct workload wl_binary_trees, wl_gcbench, wl_churn, wl_r1, wl_r2, wl_r3, wl_r4, wl_rings, wl_list_drop, wl_chase,
     wl_steady, wl_micro, wl_larson, wl_xmalloc, wl_mstress, wl_mt_gcbench, wl_shared_map, wl_messages, wl_grid,
     wl_small_cycles, wl_actors, wl_old_root, wl_idle;
 #if defined(BENCH_MIDDEN)
