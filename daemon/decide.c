@@ -11,6 +11,7 @@
 #define SLOTS_AN_OBJECT 8u     /* that many slots of an array take as long as an object */
 #define SUSPECTS_MANY 512u
 #define PROPOSALS_MANY 4096u
+#define LIMIT_PART 4u           /* of waste-min: pools to be gained, when idle, if the table is packed as well */
 #define TABLE_WASTE_LEAST (256u << 10) /* of the handle table; or an eighth of it */
 #define DEEP_CHANGE 4u          /* an order is worth finding anew when so large a part of what lives has been allocated since */
 #define OVERDUE 2u              /* thresholds passed before a running mutator is stopped to collect */
@@ -279,14 +280,16 @@ static bool wants_prove(const mid_pacer *p, const mid_snapshot *s, const mid_opt
     return true;
 }
 
-static bool wants_compact(mid_pacer *p, const mid_snapshot *s, const mid_options *o, mid_work_plan *plan)
+/* Who wants the table packed wants the pools packed, too, when there is time. */
+static bool wants_compact(mid_pacer *p, const mid_snapshot *s, const mid_options *o, bool idle, mid_work_plan *plan)
 {
+    bool to_the_limit = idle && o->deep != MID_DEEP_OFF && s->gain_bytes >= o->waste_min / LIMIT_PART;
     uint64_t percent = fragmentation(s);
     uint64_t stop = least(o->frag_stop, o->frag_start - 1);
     uint64_t waste = minus(s->pool_bytes, s->live_slot_bytes);
-    p->compacting = p->compacting && percent > stop && s->gain_bytes > 0;
-    bool begin = !p->cooling && percent >= o->frag_start && s->gain_bytes > 0 &&
-                 waste >= most(o->waste_min, s->live_slot_bytes / 50);
+    p->compacting = p->compacting && (percent > stop || to_the_limit) && s->gain_bytes > 0;
+    bool begin = !p->cooling && s->gain_bytes > 0 &&
+                 (to_the_limit || (percent >= o->frag_start && waste >= most(o->waste_min, s->live_slot_bytes / 50)));
     if (!p->compacting && !begin)
         return false;
     plan->action = MID_ACT_COMPACT;
@@ -362,7 +365,7 @@ static bool choose(mid_pacer *p, const mid_snapshot *s, const mid_options *o, bo
             return true;
         *soonest = least(*soonest, longer);
     }
-    if (wants_compact(p, s, o, plan)) {
+    if (wants_compact(p, s, o, idle, plan)) {
         uint64_t longer = rest_after_both(p, mid_compact_duty(s, o, idle));
         if (longer == 0)
             return true;
