@@ -135,15 +135,21 @@ typedef enum mid_compact_kind {
     MID_COMPACT_DEEP   /* then the handles that only the heap itself knows are given anew, in the order of the option `deep` */
 } mid_compact_kind;
 
-/* Evacuate the sparsest pools of every class into the fullest: with L live slots and k slots a pool the
+/* PLAIN: evacuate the sparsest pools of every class into the fullest: with L live slots and k slots a pool the
  * ceil(L/k) fullest pools stay, which is optimal in bytes moved for slots of equal size (a handle heap
  * needs no other order: the exchange argument is in docs/design/compaction.md). Then give empty pools
  * beyond the reserve back. Pools with a pinned object stay. A class in which no pool would come free is
  * left alone. budget_micros 0: no budget, the pass runs to its end. `result` may be null. A safepoint.
  * After MID_OK without a budget, pools in a class = ceil(L/k), + 1 per attached thread, + pinned ones.
  * MID_MORE: the budget ran out; a further call goes on, and may promise less if the program allocated in between. A class for
- * whose plan there is no memory is left as it is. MID_EPOSTPONED as for mid_collect. MID_ENOMEM, MID_ELIMIT: not even the pass itself could be set up. MID_ENULL,
- * MID_ETHREAD, MID_EBUSY. */
+ * whose plan there is no memory is left as it is.
+ * DEEP: then objects that only slots of other objects refer to get other handles, all those slots are rewritten, and the table is
+ * packed into its lowest blocks and its end given back; in the order of the option `deep` (off: depth first), in which entries lie afterwards
+ * and objects of up to 512 bytes as well. What the program holds counted or pinned keeps its handle, and so does what slots of
+ * MID_IDENTITY types refer to: see docs/design/deep.md. Borrowed handles end. Suspects of garbage cycles that are to be looked at by a daemon
+ * keep theirs until they have been. Needs some 12 bytes for each index and 12 for each reference while it lasts. Ends a sweep for garbage that is under way.
+ * MID_EINVAL: no such kind. MID_EPOSTPONED as for mid_collect. MID_ENOMEM, MID_ELIMIT: not even the pass itself could be set up, or the deep part was given
+ * up. MID_ENULL, MID_ETHREAD, MID_EBUSY. */
 MID_API mid_status mid_compact(mid_thread *thread, mid_compact_kind kind, uint64_t budget_micros, mid_compact_result *result);
 
 /* A safepoint that does the most useful work that fits into `budget_micros`: frees what waits, proposes and proves garbage cycles

@@ -3,7 +3,8 @@
  * OWNERSHIP. A *counted* handle is one that the caller holds: it keeps the object alive and must be released
  * once, or consumed by a call that says so. A *borrowed* handle is only looked at: it names an object that
  * something else keeps alive, and ends when that something lets go (a release, store or resize of its
- * holder). Parameters are borrowed unless marked [consumed]; results are counted unless marked [borrowed].
+ * holder). A deep compaction, at a safepoint, may give another handle to what nothing but slots holds: there a borrowed one
+ * ends as well. Parameters are borrowed unless marked [consumed]; results are counted unless marked [borrowed].
  * 0 and immediate integers may be passed wherever a value is expected and need no counting.
  *
  * ERRORS. The inline calls check nothing (a stale handle is undefined behaviour, as a stale pointer is);
