@@ -129,7 +129,7 @@ static void compact(struct mutator *m)
     if (one_in(4))
         tally_stop(mid_reclaim(m->thread), "mid_reclaim");
     else
-        tally_stop(mid_compact(m->thread, MID_COMPACT_PLAIN, one_in(2) ? 0 : 1 + pick(200), &result), "mid_compact");
+        tally_stop(mid_compact(m->thread, one_in(2) ? MID_COMPACT_DEEP : MID_COMPACT_PLAIN, one_in(2) ? 0 : 1 + pick(200), &result), "mid_compact");
     step_back(first);
     self->tally[T_MOVED] += result.moved_objects;
     check_pins(m);

@@ -20,6 +20,7 @@ static mid_options options_for(struct world *world)
     options.free_batch = batches[pick(3)];
     options.reserve = reserves[pick(3)];
     options.spare = one_in(2) ? 0 : 100;
+    options.deep = pick(4);
     options.heap_limit = world->number == 0 ? many.heap_limit : one_in(2) ? 0 : 12 << 20;
     if (many.mode == MODE_DAEMON) {
         daemon_options(&options);
