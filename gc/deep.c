@@ -14,7 +14,9 @@
 #define CLOCK_EVERY 16u
 #define LINKS_MOST 1024u /* an object with more keeps its number: what is done at once is bounded */
 #define SMALL 512u       /* larger objects lie where they are: the next one is another cache line anyway */
-#define AHEAD 12u
+#define STAGES 4u        /* of prefetching, so many objects apart: */
+#define AHEAD 5u
+#define LINKS_FETCHED 2u
 
 /* --- who refers to it ------------------------------------------------------------------------------------------------------ */
 
@@ -188,24 +190,24 @@ static bool advance(mid_deep *d)
 
 /* --- the order of the table ------------------------------------------------------------------------------------------------ */
 
-static void announce(const mid_deep *d, uint32_t index)
+/* What will be asked about an index soon is fetched in stages, each of which needs what the one before has brought: its first link's
+ * place, the link, who holds, the slot. */
+static void fetch(const mid_deep *d, uint32_t index, unsigned stage)
 {
     if (index >= d->end)
         return;
-    uint32_t n = *mid_deep_cell(&d->first, was(d, index));
-    if (n != 0)
-        __builtin_prefetch(mid_link_at(d, n));
-}
-
-static void announce_holder(const mid_deep *d, uint32_t index)
-{
-    if (index >= d->end)
+    const uint32_t *first = mid_deep_cell(&d->first, was(d, index));
+    __builtin_prefetch(first);
+    if (stage == 0)
         return;
-    uint32_t n = *mid_deep_cell(&d->first, was(d, index));
-    const mid_link *link = mid_link_at(d, n);
-    if (n != 0 && link->slot != MID_LINK_NEVER) {
+    const mid_link *link = mid_link_at(d, *first);
+    for (unsigned n = 0; n < LINKS_FETCHED && link != mid_link_at(d, 0); n++, link = mid_link_at(d, link->next)) {
+        __builtin_prefetch(link);
+        if (stage == 1)
+            return;
         const mid_entry *holder = &d->heap->table[now(d, link->holder)];
-        if (mid_entry_live(holder))
+        __builtin_prefetch(holder);
+        if (stage == 3 && link->slot != MID_LINK_NEVER && mid_entry_live(holder))
             __builtin_prefetch((mid_slot *)mid_address(holder) + link->slot, 1);
     }
 }
@@ -225,10 +227,8 @@ static bool pack(mid_deep *d, uint64_t deadline)
             d->from--;
         if (d->from <= d->to)
             return true;
-        if (d->from > AHEAD) {
-            announce(d, d->from - AHEAD);
-            announce_holder(d, d->from - AHEAD / 2);
-        }
+        for (unsigned stage = 0; d->from > STAGES * AHEAD && stage < STAGES; stage++)
+            fetch(d, d->from - (STAGES - stage) * AHEAD, stage);
         d->to += rename_to(d, --d->from, d->to, &taken);
     }
     return true;
@@ -286,21 +286,30 @@ static void lay(mid_deep *d, uint32_t index)
         exchange_slots(d, c, index * 2, there);
 }
 
+/* The next in the sequence, and those whose numbers they will have. */
+static void fetch_soon(const mid_deep *d)
+{
+    uint32_t at = d->next + STAGES * AHEAD;
+    if (at + AHEAD >= d->sequence.count)
+        return;
+    __builtin_prefetch(mid_deep_cell(&d->now, *mid_list_at(&d->sequence, at + AHEAD)));
+    for (unsigned stage = 0; stage < STAGES; stage++, at -= AHEAD) {
+        uint32_t index = now(d, *mid_list_at(&d->sequence, at));
+        fetch(d, index, stage);
+        fetch(d, d->to + (STAGES - stage) * AHEAD, stage);
+        __builtin_prefetch(&d->heap->table[index]);
+        if (stage == STAGES - 1)
+            __builtin_prefetch(mid_address(&d->heap->table[index]), 1);
+    }
+}
+
 static bool place(mid_deep *d, uint64_t deadline)
 {
     bool taken;
     for (uint32_t n = 1; d->next < d->sequence.count; n++) {
         if (n % CLOCK_EVERY == 0 && deadline != 0 && mid_clock_micros() >= deadline)
             return false;
-        if (d->next + AHEAD < d->sequence.count) {
-            uint32_t soon = *mid_list_at(&d->sequence, d->next + AHEAD), sooner = *mid_list_at(&d->sequence, d->next + AHEAD / 2);
-            __builtin_prefetch(&d->heap->table[now(d, soon)]);
-            __builtin_prefetch(mid_deep_cell(&d->first, soon));
-            announce(d, d->to + AHEAD);
-            announce(d, now(d, sooner));
-            announce_holder(d, d->to + AHEAD / 2);
-            __builtin_prefetch(mid_address(&d->heap->table[now(d, sooner)]), 1);
-        }
+        fetch_soon(d);
         uint32_t index = now(d, *mid_list_at(&d->sequence, d->next++));
         if (!mid_entry_live(&d->heap->table[index]))
             continue;
