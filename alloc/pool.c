@@ -106,7 +106,7 @@ uint32_t *mid_pool_names(mid_pool *pool)
 static void format(mid_alloc *a, mid_pool *pool, unsigned size_class)
 {
     pool->chain = pool->first_name = 0;
-    pool->live = pool->bound = pool->pins = pool->low = 0;
+    pool->live = pool->bound = pool->pins = pool->long_pins = pool->low = 0;
     pool->slots = (uint16_t)a->classes[size_class].slots;
     pool->size_class = (uint8_t)size_class;
 }

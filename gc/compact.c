@@ -91,8 +91,23 @@ static mid_status plan_class(mid_heap *heap, mid_plan *plan)
     return status;
 }
 
-static void move(mid_heap *heap, const mid_class *c, mid_pool *from, uint32_t *names, unsigned slot, mid_pool *to)
+/* Somebody may read, perhaps where an object was, and others are there by then: for a set on trial that is void. */
+bool mid_moving_begin(mid_heap *heap)
 {
+    return pthread_mutex_trylock(&heap->proposing) == 0;
+}
+
+void mid_moving_end(mid_heap *heap, bool unread)
+{
+    if (unread)
+        pthread_mutex_unlock(&heap->proposing);
+    else
+        __atomic_fetch_add(&heap->touched, 1, __ATOMIC_SEQ_CST);
+}
+
+void mid_slot_move(mid_heap *heap, mid_pool *from, uint32_t *names, unsigned slot, mid_pool *to)
+{
+    const mid_class *c = &heap->alloc.classes[from->size_class];
     mid_handle object = names[slot], vacant = to->chain;
     mid_entry *entry = mid_entry_at(heap, object), *free_entry = mid_entry_at(heap, vacant);
     char *source = mid_address(entry), *target = mid_address(free_entry);
@@ -147,7 +162,7 @@ static bool evacuate_into(mid_heap *heap, mid_plan *plan, mid_pool *from, mid_po
         if (mid_entry_at(heap, names[plan->slot])->count != 0) { /* dying ones move like live ones */
             if (to->chain == 0 && mid_bind(heap, to) != MID_OK)
                 break;
-            move(heap, c, from, names, plan->slot, to);
+            mid_slot_move(heap, from, names, plan->slot, to);
             plan->result.moved_objects++;
             plan->result.moved_bytes += c->slot_size;
             plan->classes[plan->size_class].moved_bytes += c->slot_size;
@@ -240,7 +255,7 @@ mid_status mid_compact_run(mid_impl *me, uint64_t budget_micros, mid_compact_res
     if (status != MID_OK)
         return status;
     MID_EMIT(heap, compact_begin);
-    bool unread = pthread_mutex_trylock(&heap->proposing) == 0;
+    bool unread = mid_moving_begin(heap);
     for (uint32_t id = 1; id <= heap->thread_count; id++)
         if (!mid_lost(heap->threads[id]))
             mid_caches_flush(heap->threads[id]);
@@ -256,10 +271,7 @@ mid_status mid_compact_run(mid_impl *me, uint64_t budget_micros, mid_compact_res
         if (deadline != 0 && mid_clock_micros() >= deadline)
             break;
     }
-    if (unread)
-        pthread_mutex_unlock(&heap->proposing);
-    else /* somebody reads, perhaps where an object was, and others are there by then: for a set on trial that is void */
-        __atomic_fetch_add(&heap->touched, 1, __ATOMIC_SEQ_CST);
+    mid_moving_end(heap, unread);
     status = plan->size_class == MID_CLASSES ? MID_OK : MID_MORE;
     mid_passed_end(heap, plan);
     plan->result.micros = (mid_thread_cpu_nanos() - start) / 1000;

@@ -4,7 +4,7 @@
  * heap at a time, its mutators, each to as many heaps as it wants; and a heap may have a daemon (daemon.h).
  *
  * SAFEPOINTS. Objects move, and cyclic garbage is freed, only inside mid_safepoint, mid_step, mid_collect, mid_compact,
- * mid_reclaim, mid_blocked_enter ... mid_blocked_leave, mid_thread_detach and mid_heap_close. Nothing else
+ * mid_reclaim, mid_pin_long, mid_blocked_enter ... mid_blocked_leave, mid_thread_detach and mid_heap_close. Nothing else
  * is a safepoint: allocation, load, store and release never move an object.
  *
  * The world is stopped by a handshake: each attached thread is asked, and stands still from its next safepoint, or where it is

@@ -62,7 +62,7 @@ typedef struct mid_class_pass {
 #define MID_PAUSE_CAUSES(X)                                                                                            \
     X(MID_PAUSE_PARKED, "parked", "waited while another thread, or the daemon's, had stopped the world or wanted to")  \
     X(MID_PAUSE_COLLECT, "collect", "collected cycles, or counted again after finalizers")                             \
-    X(MID_PAUSE_COMPACT, "compact", "mid_compact")                                                                     \
+    X(MID_PAUSE_COMPACT, "compact", "mid_compact, mid_pin_long")                                                       \
     X(MID_PAUSE_SERVICE, "service", "a turn of the daemon on this thread")                                             \
     X(MID_PAUSE_RECLAIM, "reclaim", "mid_reclaim")                                                                     \
     X(MID_PAUSE_LOOK, "look", "stopped the world to look at it: mid_heap_check, mid_stats_type")                       \

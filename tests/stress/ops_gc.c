@@ -242,6 +242,14 @@ static void compact_fully(void)
         check_packed();
 }
 
+mid_status pin_long(struct obj *o, void **at)
+{
+    struct guard guard = safepoint_begin();
+    mid_status status = mid_pin_long(run.thread, o->handle, at);
+    safepoint_end(guard);
+    return status;
+}
+
 /* Proposals and proofs, cut short anywhere. */
 void op_step(void)
 {
