@@ -109,8 +109,13 @@ typedef struct mid_alloc {
     uint32_t mapping_count;
     uint64_t large_live;           /* bytes of live runs, mappings and spans */
     uint64_t dirty_pages;          /* free pages in regions that still have memory */
+    uint32_t packings;             /* passes of pack.c, ever */
     /* Take the names off a pool that is about to change class or lose its memory. */
     void (*unbind)(void *owner, mid_pool *pool);
+    /* Of the page run with this name, at this place: its bytes, and whether it stays there. 0: it is not known there. And: it has
+     * moved. Needed for mid_runs_pack only. */
+    size_t (*run_size)(void *owner, uint32_t name, const void *at, bool *stays);
+    void (*run_moved)(void *owner, uint32_t name, void *to);
     /* Memory came (bytes > 0) or went. May be null. */
     void (*moved)(void *owner, int64_t bytes);
     void *owner;
@@ -226,6 +231,12 @@ size_t mid_runs_trim(mid_alloc *a, size_t pages);
 void *mid_run_new(mid_alloc *a, size_t size, uint32_t name, mid_status *status);
 void mid_run_free(mid_alloc *a, void *at, size_t size);
 bool mid_run_resize_in_place(mid_alloc *a, void *at, size_t old_size, size_t new_size);
+/* Pack runs into few regions: after begin, each call moves one, out of the sparsest region that can be emptied into the fullest
+ * that has room. Returns its bytes; 0: no more regions come free. What lives in runs must not be in use. */
+void mid_runs_pack_begin(mid_alloc *a);
+size_t mid_runs_pack(mid_alloc *a);
+/* Regions with a run, and the pages of runs; how many regions those would fill. */
+void mid_runs_count(const mid_alloc *a, uint64_t *regions, uint64_t *least);
 void mid_runs_finish(mid_alloc *a);
 const char *mid_runs_check(mid_alloc *a);
 

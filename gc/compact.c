@@ -221,10 +221,11 @@ static mid_status open_plan(mid_heap *heap, bool whole)
         if (status != MID_OK)
             return status;
         heap->plan = memory.data;
-        heap->plan->size_class = MID_CLASSES;
     }
-    if (heap->plan->size_class == MID_CLASSES || whole)
-        *heap->plan = (mid_plan){0};
+    if (!heap->plan->under_way || whole) {
+        *heap->plan = (mid_plan){.under_way = true};
+        mid_runs_pack_begin(&heap->alloc);
+    }
     return MID_OK;
 }
 
@@ -271,8 +272,10 @@ mid_status mid_compact_run(mid_impl *me, uint64_t budget_micros, mid_compact_res
         if (deadline != 0 && mid_clock_micros() >= deadline)
             break;
     }
+    if (plan->size_class == MID_CLASSES)
+        plan->under_way = !mid_pack_runs(heap, plan, deadline);
     mid_moving_end(heap, unread);
-    status = plan->size_class == MID_CLASSES ? MID_OK : MID_MORE;
+    status = plan->under_way ? MID_MORE : MID_OK;
     mid_passed_end(heap, plan);
     plan->result.micros = (mid_thread_cpu_nanos() - start) / 1000;
     heap->counts.compactions += status == MID_OK;

@@ -519,6 +519,8 @@ void mid_moving_end(mid_heap *heap, bool unread);
 /* The object in a slot of `from`, whose names these are, to the first free slot with an entry of `to`. */
 void mid_slot_move(mid_heap *heap, mid_pool *from, uint32_t *names, unsigned slot, mid_pool *to);
 mid_status mid_compact_run(mid_impl *me, uint64_t budget_micros, mid_compact_result *result);
+size_t mid_run_size(void *heap, uint32_t name, const void *at, bool *stays); /* pack.c: for mid_alloc */
+void mid_run_moved(void *heap, uint32_t name, void *to);
 mid_status mid_trim_run(mid_heap *heap, uint64_t budget_micros, uint64_t keep, uint64_t *returned);
 mid_status mid_compact_ready(mid_heap *heap); /* memory for the plan of any class */
 void mid_compact_forget(mid_heap *heap);      /* between full passes: that memory */

@@ -20,6 +20,7 @@ void mid_passed_begin(mid_heap *heap, mid_plan *plan)
 {
     plan->result = (mid_compact_result){0};
     add_up(heap, &plan->result.pools_before, &plan->result.pools_optimal);
+    mid_runs_count(&heap->alloc, &plan->result.regions_before, &plan->result.regions_optimal);
 }
 
 /* Once in a pass: a class that is planned again, for an arena has gone, has moved something since. */
@@ -65,6 +66,7 @@ void mid_passed_class(mid_heap *heap, mid_plan *plan)
 void mid_passed_end(mid_heap *heap, mid_plan *plan)
 {
     add_up(heap, &plan->result.pools_after, &plan->result.pools_optimal);
+    mid_runs_count(&heap->alloc, &plan->result.regions_after, &plan->result.regions_optimal);
     for (unsigned i = plan->size_class; i < MID_CLASSES; i++) {
         uint64_t pools = heap->alloc.classes[i].pools, need = mid_pools_needed(heap, i);
         plan->result.left[MID_LEFT_BUDGET] += pools > need ? pools - need : 0;

@@ -5,7 +5,8 @@
 #include "gc/heap.h"
 
 struct mid_plan {
-    unsigned size_class;         /* being worked on; MID_CLASSES: no pass under way */
+    bool under_way;
+    unsigned size_class;         /* being worked on; MID_CLASSES: page runs are */
     bool begun, planned;         /* that class: looked at in this pass; has a plan that is good */
     bool refused;                /* it went without memory for its plan, or without a handle for a slot */
     uint32_t need, keep;         /* pools for what lives; that stay */
@@ -15,6 +16,8 @@ struct mid_plan {
     mid_compact_result result;
     mid_class_pass classes[MID_CLASSES];
 };
+
+bool mid_pack_runs(mid_heap *heap, mid_plan *plan, uint64_t deadline); /* pack.c; false: the clock says stop */
 
 uint64_t mid_pools_needed(const mid_heap *heap, unsigned size_class);
 void mid_passed_begin(mid_heap *heap, mid_plan *plan);    /* the slice */

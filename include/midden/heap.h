@@ -136,7 +136,7 @@ typedef enum mid_left_reason {
     MID_LEFT_COUNT
 } mid_left_reason;
 
-/* Of one call. Over the slices of a pass, objects, bytes, micros, pools_pinned and `left` add up, but for
+/* Of one call. Over the slices of a pass, objects, runs, bytes, micros, pools_pinned and `left` add up, but for
  * left[MID_LEFT_BUDGET], which is of the slice's end, and 0 after the last. */
 typedef struct mid_compact_result {
     uint64_t pools_before, pools_after; /* pools in use */
@@ -147,6 +147,9 @@ typedef struct mid_compact_result {
     uint64_t micros;
     uint64_t least_bytes;               /* the least that had to be moved in the classes that were planned */
     uint64_t left[MID_LEFT_COUNT];      /* pools with free slots at the end, by reason */
+    uint64_t regions_before, regions_after; /* of 4 MiB, with objects above 32 KiB up to 1 MiB */
+    uint64_t regions_optimal;           /* that their pages would fill */
+    uint64_t moved_runs, moved_run_bytes; /* such objects; not among moved_objects and moved_bytes */
 } mid_compact_result;
 
 typedef enum mid_compact_kind {
@@ -158,7 +161,8 @@ typedef enum mid_compact_kind {
  * pinned object and the fullest stay, ceil(L/k) in all, or as many as are pinned if that is more. That is optimal in bytes
  * moved for slots of equal size (a handle heap
  * needs no other order: the exchange argument is in docs/design/compaction.md). Then give empty pools
- * beyond the reserve back. A class in which no pool would come free is
+ * beyond the reserve back. Objects above 32 KiB up to 1 MiB are moved together where a region of 4 MiB comes free by it (heuristically:
+ * regions may be more than their pages would fill); larger ones stay. A class in which no pool would come free is
  * left alone. budget_micros 0: no budget, the pass runs to its end. `result` may be null. A safepoint.
  * After MID_OK without a budget, pools in a class = ceil(L/k), or those with a pinned object, + 1 per attached thread.
  * MID_MORE: the budget ran out; a further call goes on, and may promise less if the program allocated in between. A class for
