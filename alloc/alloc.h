@@ -81,6 +81,7 @@ typedef struct mid_mapping {
 typedef struct mid_arena {
     char *base;
     uint32_t free_units;
+    uint32_t looked_at; /* a->gatherings when it was found that it cannot be emptied */
     uint64_t free[MID_UNITS_PER_ARENA / 64];
 } mid_arena;
 
@@ -109,7 +110,7 @@ typedef struct mid_alloc {
     uint32_t mapping_count;
     uint64_t large_live;           /* bytes of live runs, mappings and spans */
     uint64_t dirty_pages;          /* free pages in regions that still have memory */
-    uint32_t packings;             /* passes of pack.c, ever */
+    uint32_t packings, gatherings; /* passes of pack.c and gather.c, ever */
     /* Take the names off a pool that is about to change class or lose its memory. */
     void (*unbind)(void *owner, mid_pool *pool);
     /* Of the page run with this name, at this place: its bytes, and whether it stays there. 0: it is not known there. And: it has
@@ -153,6 +154,8 @@ void mid_units_give(mid_alloc *a, mid_pool *first, unsigned count);
 /* Arenas that become free stay mapped, for somebody reads them without a lock, until that ends. */
 void mid_arenas_hold(mid_alloc *a, bool hold);
 const char *mid_arenas_check(mid_alloc *a);
+/* A free unit of this very arena, as mid_units_take; null: it has none. */
+mid_pool *mid_unit_take_in(mid_arena *arena);
 
 static inline char *mid_arena_of(const void *at)
 {
@@ -179,9 +182,16 @@ void mid_pool_put(mid_alloc *a, mid_pool *pool);
 void mid_pool_fell(mid_alloc *a, mid_pool *pool);
 /* The same after live rose (a pool that receives evacuated objects). */
 void mid_pool_rose(mid_alloc *a, mid_pool *pool);
+void mid_pool_return(mid_alloc *a, mid_pool *pool); /* an empty one */
 /* Give one empty pool back. False: there is none. */
 bool mid_pool_return_one(mid_alloc *a);
 const char *mid_pools_check(mid_alloc *a);
+
+/* Move whole pools out of sparse arenas that others have room for (gather.c): after begin, each call moves one, from the sparsest
+ * into the fullest with a unit to spare, and returns it as it is now; its names are for the caller to follow. Null: no more arenas
+ * come free. What lives in pools must not be in use. */
+void mid_pools_gather_begin(mid_alloc *a);
+mid_pool *mid_pools_gather(mid_alloc *a);
 
 /* The back index. The names of a pool that was never rearranged are mostly consecutive, a step apart; they are then implied by
  * the first, and the memory that would hold them is not touched. */

@@ -522,6 +522,8 @@ mid_status mid_compact_run(mid_impl *me, uint64_t budget_micros, mid_compact_res
 size_t mid_run_size(void *heap, uint32_t name, const void *at, bool *stays); /* pack.c: for mid_alloc */
 void mid_run_moved(void *heap, uint32_t name, void *to);
 mid_status mid_trim_run(mid_heap *heap, uint64_t budget_micros, uint64_t keep, uint64_t *returned);
+/* Move whole pools out of sparse arenas, when empty ones have been given back: what they keep they keep for use. */
+mid_status mid_gather_run(mid_heap *heap, uint64_t budget_micros, uint64_t *pools); /* pack.c */
 mid_status mid_compact_ready(mid_heap *heap); /* memory for the plan of any class */
 void mid_compact_forget(mid_heap *heap);      /* between full passes: that memory */
 

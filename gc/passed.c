@@ -21,6 +21,7 @@ void mid_passed_begin(mid_heap *heap, mid_plan *plan)
     plan->result = (mid_compact_result){0};
     add_up(heap, &plan->result.pools_before, &plan->result.pools_optimal);
     mid_runs_count(&heap->alloc, &plan->result.regions_before, &plan->result.regions_optimal);
+    plan->result.arenas_before = plan->result.arenas_after = heap->alloc.arena_count;
 }
 
 /* Once in a pass: a class that is planned again, for an arena has gone, has moved something since. */
@@ -89,8 +90,10 @@ mid_status mid_stats_pass(mid_heap *heap, unsigned size_class, mid_class_pass *p
         return MID_ENULL;
     if (size_class >= MID_CLASSES)
         return MID_EINVAL;
+    *pass = (mid_class_pass){0};
     mid_lock(heap);
-    *pass = heap->plan == NULL ? (mid_class_pass){0} : heap->plan->classes[size_class];
+    if (heap->plan != NULL)
+        *pass = heap->plan->classes[size_class];
     mid_unlock(heap);
     return MID_OK;
 }

@@ -97,7 +97,7 @@ MID_API mid_status mid_service_propose(mid_heap *heap, uint64_t budget_micros, u
 MID_API mid_status mid_service_sweep(mid_heap *heap, uint64_t budget_micros, bool start);
 /* Free what was proposed and is garbage; and take in what the threads have logged. MID_OK, MID_MORE, MID_EBUSY. */
 MID_API mid_status mid_service_prove(mid_heap *heap, uint64_t budget_micros, uint64_t *freed);
-/* Give empty pools beyond `keep_bytes` back. */
+/* Give empty pools beyond `keep_bytes` back, then move pools out of sparse arenas. */
 MID_API mid_status mid_service_trim(mid_heap *heap, uint64_t budget_micros, uint64_t keep_bytes, uint64_t *returned);
 
 #endif

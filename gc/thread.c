@@ -381,6 +381,9 @@ mid_status mid_compact(mid_thread *thread, mid_compact_kind kind, uint64_t budge
         /* What is left of the budget, at least a microsecond of it: 0 would be none. */
         uint64_t left = local.micros < budget_micros ? budget_micros - local.micros : budget_micros != 0;
         status = mid_trim_run(me->heap, left, me->heap->options.reserve, &local.returned_bytes);
+        if (status == MID_OK)
+            status = mid_gather_run(me->heap, left, &local.moved_pools);
+        local.arenas_after = me->heap->alloc.arena_count;
     }
     world_leave(me);
     mid_pause_end(&part);

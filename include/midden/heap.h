@@ -136,7 +136,7 @@ typedef enum mid_left_reason {
     MID_LEFT_COUNT
 } mid_left_reason;
 
-/* Of one call. Over the slices of a pass, objects, runs, bytes, micros, pools_pinned and `left` add up, but for
+/* Of one call. Over the slices of a pass, objects, runs, whole pools, bytes, micros, pools_pinned and `left` add up, but for
  * left[MID_LEFT_BUDGET], which is of the slice's end, and 0 after the last. */
 typedef struct mid_compact_result {
     uint64_t pools_before, pools_after; /* pools in use */
@@ -150,6 +150,8 @@ typedef struct mid_compact_result {
     uint64_t regions_before, regions_after; /* of 4 MiB, with objects above 32 KiB up to 1 MiB */
     uint64_t regions_optimal;           /* that their pages would fill */
     uint64_t moved_runs, moved_run_bytes; /* such objects; not among moved_objects and moved_bytes */
+    uint64_t arenas_before, arenas_after; /* of 16 MiB, with pools and regions in them */
+    uint64_t moved_pools;               /* whole, to empty an arena; not among moved_objects and moved_bytes */
 } mid_compact_result;
 
 typedef enum mid_compact_kind {
@@ -162,7 +164,8 @@ typedef enum mid_compact_kind {
  * moved for slots of equal size (a handle heap
  * needs no other order: the exchange argument is in docs/design/compaction.md). Then give empty pools
  * beyond the reserve back. Objects above 32 KiB up to 1 MiB are moved together where a region of 4 MiB comes free by it (heuristically:
- * regions may be more than their pages would fill); larger ones stay. A class in which no pool would come free is
+ * regions may be more than their pages would fill); larger ones stay. Pools are moved whole where an arena of 16 MiB, a quarter
+ * of it in use at most, comes free. A class in which no pool would come free is
  * left alone. budget_micros 0: no budget, the pass runs to its end. `result` may be null. A safepoint.
  * After MID_OK without a budget, pools in a class = ceil(L/k), or those with a pinned object, + 1 per attached thread.
  * MID_MORE: the budget ran out; a further call goes on, and may promise less if the program allocated in between. A class for

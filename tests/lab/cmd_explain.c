@@ -12,7 +12,6 @@
 
 #define PAGE 4096u
 #define POOL_PAGES 16u
-#define REGION_PAGES 1024u
 
 typedef struct request {
     const char *trace, *until;
@@ -105,6 +104,8 @@ static void print_total(const mid_compact_result *r)
            r->pools_optimal * POOL_PAGES, r->pools_after * POOL_PAGES, r->moved_bytes / PAGE);
     printf("%7s %10s %8" PRIu64 " %8" PRIu64 " %8" PRIu64 " %12" PRIu64 "\n", "regions", "", r->regions_before,
            r->regions_optimal, r->regions_after, r->moved_run_bytes);
+    printf("%7s %10s %8" PRIu64 " %8s %8" PRIu64 " %12" PRIu64 "\n", "arenas", "", r->arenas_before, "", r->arenas_after,
+           r->moved_pools * POOL_PAGES * PAGE);
     printf("%" PRIu64 " us; given back %" PRIu64 " bytes; the heap has %" PRIu64 " bytes, of them live %" PRIu64 "\n", r->micros,
            r->returned_bytes, stats.committed_bytes, stats.live_slot_bytes);
 }

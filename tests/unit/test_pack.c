@@ -1,4 +1,4 @@
-/* Page runs: moved together, regions given back, what is pinned left alone. */
+/* Page runs moved together, and pools of sparse arenas: regions and arenas given back, what is pinned left alone. */
 #include <stdbool.h>
 
 #include "unit.h"
@@ -201,6 +201,137 @@ TEST(no_room_for_a_copy)
     runs_close(&r);
 }
 
+/* --- arenas --------------------------------------------------------------------------------------------------------- */
+
+enum { UNITS = 255, ARENAS = 4, BIG = 8192 };
+
+struct pools {
+    struct unit u;
+    mid_handle *object;
+    size_t count, slots;
+};
+
+/* Whole pools: nothing is to be evacuated, whatever pools are dropped. */
+static void pools_open(struct pools *p, const char *options)
+{
+    mid_class_stats stats = {0};
+    memset(p, 0, sizeof *p);
+    unit_open(&p->u, options);
+    for (unsigned i = 0; stats.slot_size < BIG; i++)
+        ok(mid_stats_class(p->u.heap, i, &stats));
+    p->slots = stats.slots_per_pool;
+    p->count = ARENAS * UNITS * p->slots;
+    p->object = calloc(p->count, sizeof *p->object);
+    assert_non_null(p->object);
+    mid_type type = unit_plain_type(p->u.heap, "big", BIG);
+    for (size_t i = 0; i < p->count; i++) {
+        p->object[i] = unit_new(&p->u, type);
+        *(size_t *)mid_get(p->u.thread, p->object[i]) = i;
+    }
+}
+
+static void pools_thin(struct pools *p, size_t one_in)
+{
+    for (size_t i = 0; i < p->count; i++)
+        if (i / p->slots % one_in != 0 && p->object[i] != 0) {
+            mid_release(p->u.thread, p->object[i]);
+            p->object[i] = 0;
+        }
+}
+
+static void pools_verify(struct pools *p)
+{
+    size_t wrong = 0;
+    for (size_t i = 0; i < p->count; i++)
+        wrong += p->object[i] != 0 && *(size_t *)mid_get(p->u.thread, p->object[i]) != i;
+    assert_int_equal(wrong, 0);
+    unit_check(&p->u);
+}
+
+static void pools_close(struct pools *p)
+{
+    pools_verify(p);
+    for (size_t i = 0; i < p->count; i++)
+        mid_release(p->u.thread, p->object[i]);
+    free(p->object);
+    unit_close(&p->u);
+}
+
+TEST(sparse_arenas_come_free)
+{
+    struct pools p;
+    mid_compact_result result;
+    pools_open(&p, "reserve=0");
+    pools_thin(&p, 10);
+    uint64_t metadata = unit_stats(&p.u).metadata_bytes;
+    ok(mid_compact(p.u.thread, MID_COMPACT_PLAIN, 0, &result));
+    assert_int_equal(result.arenas_before, ARENAS);
+    assert_int_equal(result.arenas_after, 1);
+    assert_true(result.moved_objects == 0 && result.moved_pools > 70 && result.moved_pools < 90);
+    assert_true(unit_stats(&p.u).metadata_bytes + 2 * 16384 < metadata);
+    pools_verify(&p);
+    ok(mid_compact(p.u.thread, MID_COMPACT_PLAIN, 0, &result));
+    assert_int_equal(result.moved_pools, 0);
+    mid_handle more[100];
+    for (size_t i = 0; i < 100; i++)
+        more[i] = unit_new(&p.u, p.u.node);
+    for (size_t i = 0; i < 100; i++)
+        mid_release(p.u.thread, more[i]);
+    pools_close(&p);
+}
+
+TEST(arenas_in_slices)
+{
+    struct pools p;
+    mid_compact_result result;
+    uint64_t moved = 0, slices = 0;
+    mid_status status;
+    pools_open(&p, "");
+    pools_thin(&p, 20);
+    do {
+        status = mid_compact(p.u.thread, MID_COMPACT_PLAIN, 1, &result);
+        assert_true(status == MID_OK || status == MID_MORE);
+        moved += result.moved_pools;
+        if (slices % 16 == 0)
+            pools_verify(&p);
+        assert_true(++slices < 100000);
+    } while (status == MID_MORE);
+    assert_int_equal(result.arenas_after, 1);
+    assert_true(moved > 30);
+    pools_close(&p);
+}
+
+TEST(arenas_that_are_half_used_stay)
+{
+    struct pools p;
+    mid_compact_result result;
+    pools_open(&p, "reserve=0");
+    pools_thin(&p, 2);
+    ok(mid_compact(p.u.thread, MID_COMPACT_PLAIN, 0, &result));
+    assert_true(result.arenas_after == ARENAS && result.moved_pools == 0);
+    pools_close(&p);
+}
+
+TEST(a_pin_keeps_its_arena)
+{
+    struct pools p;
+    mid_compact_result result;
+    pools_open(&p, "reserve=0");
+    pools_thin(&p, 20);
+    size_t last = p.count - 1;
+    while (p.object[last] == 0)
+        last--;
+    void *at;
+    ok(mid_pin(p.u.thread, p.object[last], &at));
+    ok(mid_compact(p.u.thread, MID_COMPACT_PLAIN, 0, &result));
+    assert_int_equal(result.arenas_after, 2);
+    assert_ptr_equal(at, mid_get(p.u.thread, p.object[last]));
+    ok(mid_unpin(p.u.thread, p.object[last]));
+    ok(mid_compact(p.u.thread, MID_COMPACT_PLAIN, 0, &result));
+    assert_int_equal(result.arenas_after, 1);
+    pools_close(&p);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -209,6 +340,10 @@ int main(void)
         cmocka_unit_test(pinned_runs_keep_their_region_and_others_join_them),
         cmocka_unit_test(the_program_goes_on_between_slices),
         cmocka_unit_test(no_room_for_a_copy),
+        cmocka_unit_test(sparse_arenas_come_free),
+        cmocka_unit_test(arenas_in_slices),
+        cmocka_unit_test(arenas_that_are_half_used_stay),
+        cmocka_unit_test(a_pin_keeps_its_arena),
     };
     return UNIT_RUN(tests);
 }
