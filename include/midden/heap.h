@@ -137,7 +137,8 @@ typedef enum mid_left_reason {
 } mid_left_reason;
 
 /* Of one call. Over the slices of a pass, objects, runs, whole pools, bytes, micros, pools_pinned and `left` add up, but for
- * left[MID_LEFT_BUDGET], which is of the slice's end, and 0 after the last. */
+ * left[MID_LEFT_BUDGET], which is of the slice's end, and 0 when the pass is through. A call that finds it through, because only
+ * the giving back had run out of its budget, begins another, which moves nothing but counts what is left again. */
 typedef struct mid_compact_result {
     uint64_t pools_before, pools_after; /* pools in use */
     uint64_t pools_optimal;             /* sum over the classes of ceil(live slots / slots per pool) */
