@@ -42,6 +42,13 @@ static uint16_t low_for(const mid_pool *pool, unsigned list)
     return list == 0 ? 1 : (uint16_t)((list * pool->slots + 7) / 8);
 }
 
+/* Empty pools in an arena are counted in its first descriptor, which is no pool's. */
+static void count_empty_in_arena(mid_pool *pool, int one)
+{
+    mid_pool *first = (mid_pool *)mid_arena_of(pool);
+    first->live = (uint16_t)(first->live + one);
+}
+
 static void count_empty(mid_alloc *a, mid_pool *pool, bool becomes_empty)
 {
     enum mid_kind from = becomes_empty ? MID_IN_POOLS : MID_IN_EMPTY;
@@ -49,14 +56,16 @@ static void count_empty(mid_alloc *a, mid_pool *pool, bool becomes_empty)
     int64_t one = becomes_empty ? 1 : -1;
     a->bytes[from] -= MID_POOL_SIZE;
     a->bytes[to] += MID_POOL_SIZE;
+    count_empty_in_arena(pool, (int)one);
     a->empty_pools += (uint64_t)one;
     a->used_pools -= (uint64_t)one;
     a->classes[pool->size_class].pools -= (uint64_t)one;
 }
 
-static void return_pool(mid_alloc *a, mid_pool *pool)
+void mid_pool_return(mid_alloc *a, mid_pool *pool)
 {
     list_remove(a, pool);
+    count_empty_in_arena(pool, -1);
     a->unbind(a->owner, pool);
     a->os.decommit(a->os.ctx, mid_pool_base(pool), MID_POOL_SIZE);
     a->empty_pools--;
@@ -89,7 +98,7 @@ static void file_pool(mid_alloc *a, mid_pool *pool)
     list_add(a, pool, MID_POOL_EMPTY);
     count_empty(a, pool, true);
     if (a->bytes[MID_IN_EMPTY] > allowance(a))
-        return_pool(a, pool);
+        mid_pool_return(a, pool);
 }
 
 uint32_t *mid_pool_names(mid_pool *pool)
@@ -106,7 +115,7 @@ uint32_t *mid_pool_names(mid_pool *pool)
 static void format(mid_alloc *a, mid_pool *pool, unsigned size_class)
 {
     pool->chain = pool->first_name = 0;
-    pool->live = pool->bound = pool->pins = pool->low = 0;
+    pool->live = pool->bound = pool->pins = pool->long_pins = pool->low = 0;
     pool->slots = (uint16_t)a->classes[size_class].slots;
     pool->size_class = (uint8_t)size_class;
 }
@@ -200,7 +209,7 @@ bool mid_pool_return_one(mid_alloc *a)
     for (unsigned c = 0; c < MID_CLASSES; c++) {
         mid_pool *pool = a->classes[c].list[MID_POOL_EMPTY];
         if (pool != NULL) {
-            return_pool(a, pool);
+            mid_pool_return(a, pool);
             return true;
         }
     }

@@ -36,6 +36,8 @@
 #define MID_F_PINNED (1ull << 51)    /* pin.c */
 #define MID_F_ALL (15ull << 48)
 
+#define MID_PINNED_LONG (1u << 31)   /* with a number of pins: the first was for long */
+
 /* What a thread is asked at its next safepoint, bits of mid_thread.stop. */
 enum { MID_ASK_STOP = 1, MID_ASK_FINALIZE = 2, MID_ASK_DRAIN = 4, MID_ASK_COLLECT = 8, MID_ASK_MERGE = 16, MID_ASK_FLUSH = 32, MID_ASK_HELP = 64 };
 
@@ -195,7 +197,8 @@ struct mid_heap {
     mid_array weak_cells;
     uint32_t weak_used, weak_free, weak_live;
     mid_map weak_heads;      /* entry index -> first cell */
-    mid_map pins;            /* entry index -> number of pins */
+    mid_map pins;            /* entry index -> number of pins, MID_PINNED_LONG */
+    mid_pool *long_pools[MID_CLASSES]; /* where what is pinned for long is brought together; null: nowhere yet */
 
     mid_array marks;         /* cycle.c: kept for the next collection while small, all zero */
 
@@ -523,8 +526,17 @@ void mid_map_remove(mid_map *map, uint32_t key);
 void mid_scopes_close(mid_impl *me); /* all of them */
 
 /* --- compact.c */
+/* The world stands, and objects are about to move; what begin returns is for end. */
+bool mid_moving_begin(mid_heap *heap);
+void mid_moving_end(mid_heap *heap, bool unread);
+/* The object in a slot of `from`, whose names these are, to the first free slot with an entry of `to`. */
+void mid_slot_move(mid_heap *heap, mid_pool *from, uint32_t *names, unsigned slot, mid_pool *to);
 mid_status mid_compact_run(mid_impl *me, uint64_t budget_micros, mid_compact_result *result);
+size_t mid_run_size(void *heap, uint32_t name, const void *at, bool *stays); /* pack.c: for mid_alloc */
+void mid_run_moved(void *heap, uint32_t name, void *to);
 mid_status mid_trim_run(mid_heap *heap, uint64_t budget_micros, uint64_t keep, uint64_t *returned);
+/* Move whole pools out of sparse arenas, when empty ones have been given back: what they keep they keep for use. */
+mid_status mid_gather_run(mid_heap *heap, uint64_t budget_micros, uint64_t *pools); /* pack.c */
 mid_status mid_compact_ready(mid_heap *heap); /* memory for the plan of any class */
 void mid_compact_forget(mid_heap *heap);      /* between full passes: that memory */
 

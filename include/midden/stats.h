@@ -43,6 +43,14 @@ typedef struct mid_class_stats {
     uint64_t optimal_pools;                 /* ceil(live_slots / slots_per_pool) */
 } mid_class_stats;
 
+/* What a pass of compaction did in one size class: the last, or the one that is under way in slices. The least is what had to
+ * be moved for the optimum when the class was planned. `left` as in mid_compact_result, without MID_LEFT_BUDGET. */
+typedef struct mid_class_pass {
+    uint64_t pools_before, pools_optimal, pools_after; /* after, and left: 0 until the class is done */
+    uint64_t moved_bytes, least_bytes;
+    uint64_t left[MID_LEFT_COUNT];
+} mid_class_pass;
+
 /* Stops of the world, by length in thread CPU time: stop_histogram[i] counts stops of 2^i to 2^(i+1) - 1 µs, the
  * first those below 2 µs, the last everything above. */
 #define MID_STOP_BUCKETS 32
@@ -54,7 +62,7 @@ typedef struct mid_class_stats {
 #define MID_PAUSE_CAUSES(X)                                                                                            \
     X(MID_PAUSE_PARKED, "parked", "waited while another thread, or the daemon's, had stopped the world or wanted to")  \
     X(MID_PAUSE_COLLECT, "collect", "collected cycles, or counted again after finalizers")                             \
-    X(MID_PAUSE_COMPACT, "compact", "mid_compact")                                                                     \
+    X(MID_PAUSE_COMPACT, "compact", "mid_compact, mid_pin_long")                                                       \
     X(MID_PAUSE_SERVICE, "service", "a turn of the daemon on this thread")                                             \
     X(MID_PAUSE_RECLAIM, "reclaim", "mid_reclaim")                                                                     \
     X(MID_PAUSE_LOOK, "look", "stopped the world to look at it: mid_heap_check, mid_stats_type")                       \
@@ -99,6 +107,10 @@ MID_API size_t mid_stats_get(mid_heap *heap, mid_stats *stats, size_t size);
 /* Size class `size_class` (0 ...); MID_EINVAL past the last, MID_ENULL. Any thread, as above. Live slots include a debug
  * heap's quarantine. */
 MID_API mid_status mid_stats_class(mid_heap *heap, unsigned size_class, mid_class_stats *stats);
+
+/* Size class `size_class` in the last pass; all zero before the first, and after a mid_reclaim. MID_EINVAL past the last class,
+ * MID_ENULL. Any thread, as above. */
+MID_API mid_status mid_stats_pass(mid_heap *heap, unsigned size_class, mid_class_pass *pass);
 
 /* Live objects and bytes of one type. Walks the table, with the world stopped as for mid_heap_check. MID_ETYPE, MID_ENULL,
  * MID_ETHREAD, MID_EPOSTPONED. */

@@ -433,8 +433,10 @@ TEST(a_plan_survives_the_loss_of_an_arena)
     mid_handle *lone = objects + ARENA_POOLS * slots;
     assert_int_equal(in_arena_of(&u, objects, count, lone[0]), slots); /* the last pool has an arena for itself */
 
-    thin_pool(&u, objects + 10 * slots, slots, 0); /* its place is for a pool of which only 16 slots ever had a name */
+    thin_pool(&u, objects + 10 * slots, slots, 0); /* its place is for a pool of which only 16 slots ever had a name, */
+    ok(mid_pin(u.thread, lone[0], NULL));          /* not for the last one */
     ok(mid_compact(u.thread, MID_COMPACT_PLAIN, 0, NULL));
+    ok(mid_unpin(u.thread, lone[0]));
     for (int i = 0; i < 16; i++)
         objects[count++] = unit_new(&u, type);
     assert_int_equal(in_arena_of(&u, objects, count, lone[0]), slots);
