@@ -97,6 +97,7 @@ typedef struct mid_alloc {
     uint64_t reserve, spare_percent;
     mid_class classes[MID_CLASSES];
     uint64_t empty_pools, used_pools;
+    bool pools_held;               /* pools that empty keep their memory: many go at once later, and together */
     uint64_t recent_pools;         /* 1024 times the most pools used lately: falls by 1/1024 with each pool that empties */
     mid_array arenas;              /* mid_arena[] */
     uint32_t arena_count, arena_hint;
@@ -175,6 +176,8 @@ void mid_pool_fell(mid_alloc *a, mid_pool *pool);
 void mid_pool_rose(mid_alloc *a, mid_pool *pool);
 /* Give one empty pool back. False: there is none. */
 bool mid_pool_return_one(mid_alloc *a);
+/* Give one back with its empty neighbours, at most `most` and 2 MiB in all. Returns how many; 0: there is none. */
+unsigned mid_pools_return(mid_alloc *a, unsigned most);
 const char *mid_pools_check(mid_alloc *a);
 
 /* The back index. The names of a pool that was never rearranged are mostly consecutive, a step apart; they are then implied by

@@ -6,6 +6,8 @@
  * returned one for each that empties. */
 #include "alloc/alloc.h"
 
+#define UNITS_PER_HUGE (((size_t)2 << 20) / MID_POOL_SIZE)
+
 static void list_add(mid_alloc *a, mid_pool *pool, unsigned list)
 {
     mid_pool **head = &a->classes[pool->size_class].list[list];
@@ -54,17 +56,21 @@ static void count_empty(mid_alloc *a, mid_pool *pool, bool becomes_empty)
     a->classes[pool->size_class].pools -= (uint64_t)one;
 }
 
-static void return_pool(mid_alloc *a, mid_pool *pool)
+/* Empty pools that stand side by side go in one call: 64 KiB at a time cost half as much again as 512 KiB or more. */
+static void return_pools(mid_alloc *a, mid_pool *first, unsigned count)
 {
-    list_remove(a, pool);
-    a->unbind(a->owner, pool);
-    a->os.decommit(a->os.ctx, mid_pool_base(pool), MID_POOL_SIZE);
-    a->empty_pools--;
-    a->returned += MID_POOL_SIZE;
-    mid_uncharge(a, MID_IN_EMPTY, MID_POOL_SIZE);
-    mid_units_give(a, pool, 1);
+    const size_t bytes = count * (size_t)MID_POOL_SIZE;
+    for (unsigned i = 0; i < count; i++) {
+        list_remove(a, &first[i]);
+        a->unbind(a->owner, &first[i]);
+    }
+    a->os.decommit(a->os.ctx, mid_pool_base(first), bytes);
+    a->empty_pools -= count;
+    a->returned += bytes;
+    mid_uncharge(a, MID_IN_EMPTY, bytes);
+    mid_units_give(a, first, count);
     if (a->moved != NULL)
-        a->moved(a->owner, -(int64_t)MID_POOL_SIZE);
+        a->moved(a->owner, -(int64_t)bytes);
 }
 
 /* Bytes of empty pools worth keeping: a program that fills and empties its heap again and again should find its memory, one
@@ -88,18 +94,17 @@ static void file_pool(mid_alloc *a, mid_pool *pool)
     }
     list_add(a, pool, MID_POOL_EMPTY);
     count_empty(a, pool, true);
-    if (a->bytes[MID_IN_EMPTY] > allowance(a))
-        return_pool(a, pool);
+    if (a->bytes[MID_IN_EMPTY] > allowance(a) && !a->pools_held)
+        return_pools(a, pool, 1);
 }
 
 uint32_t *mid_pool_names(mid_pool *pool)
 {
-    uint32_t *names = mid_pool_index(pool);
-    if (pool->first_name != 0) {
-        for (unsigned slot = 0; slot < pool->bound; slot++)
-            names[slot] = pool->first_name + MID_NAME_STEP * slot;
-        pool->first_name = 0;
-    }
+    uint32_t *names = mid_pool_index(pool), first = pool->first_name;
+    unsigned bound = first != 0 ? pool->bound : 0;
+    for (unsigned slot = 0; slot < bound; slot++)
+        names[slot] = first + MID_NAME_STEP * slot;
+    pool->first_name = 0;
     return names;
 }
 
@@ -193,18 +198,34 @@ void mid_pool_rose(mid_alloc *a, mid_pool *pool)
     pool->low = low_for(pool, list);
 }
 
-bool mid_pool_return_one(mid_alloc *a)
+/* An empty pool and the empty ones beside it, at most `most`, within 2 MiB: a huge page goes at once where it can. */
+static unsigned empty_around(mid_pool **first, unsigned most)
 {
-    if (a->empty_pools == 0)
-        return false;
-    for (unsigned c = 0; c < MID_CLASSES; c++) {
+    const uintptr_t at = (uintptr_t)*first, group = UNITS_PER_HUGE * sizeof(mid_pool);
+    mid_pool *begin = (mid_pool *)(at & ~(group - 1)), *end = begin + UNITS_PER_HUGE, *last = *first + 1;
+    while (*first > begin && (*first)[-1].state == MID_POOL_EMPTY && last - *first < most)
+        --*first;
+    while (last < end && last->state == MID_POOL_EMPTY && last - *first < most)
+        last++;
+    return (unsigned)(last - *first);
+}
+
+unsigned mid_pools_return(mid_alloc *a, unsigned most)
+{
+    for (unsigned c = 0; c < MID_CLASSES && a->empty_pools != 0; c++) {
         mid_pool *pool = a->classes[c].list[MID_POOL_EMPTY];
         if (pool != NULL) {
-            return_pool(a, pool);
-            return true;
+            unsigned count = empty_around(&pool, most);
+            return_pools(a, pool, count);
+            return count;
         }
     }
-    return false;
+    return 0;
+}
+
+bool mid_pool_return_one(mid_alloc *a)
+{
+    return mid_pools_return(a, 1) != 0;
 }
 
 static const char *check_list(mid_alloc *a, unsigned size_class, unsigned list, uint64_t *used, uint64_t *live)
