@@ -57,7 +57,7 @@ typedef struct mid_pool {
     struct mid_pool *next, *prev;
     uint32_t inline_names[MID_NAMES_INLINE]; /* back index of pools with few slots; a span's name and length */
     uint32_t first_name; /* not 0: names are consecutive from here, and not written down */
-    uint32_t reserved_;
+    uint32_t reached;    /* behind this many bytes of the pool nothing was written before it had its class */
 } mid_pool;
 _Static_assert(sizeof(mid_pool) == 64, "descriptors are found by a shift");
 _Static_assert(MID_UNITS_PER_ARENA * sizeof(mid_pool) <= MID_POOL_SIZE, "descriptors fit in one unit");
@@ -178,6 +178,8 @@ void mid_pool_rose(mid_alloc *a, mid_pool *pool);
 bool mid_pool_return_one(mid_alloc *a);
 /* Give one back with its empty neighbours, at most `most` and 2 MiB in all. Returns how many; 0: there is none. */
 unsigned mid_pools_return(mid_alloc *a, unsigned most);
+/* Bytes of pools, used and empty, that were never written to: whole pages. */
+uint64_t mid_pools_untouched(const mid_alloc *a);
 const char *mid_pools_check(mid_alloc *a);
 
 /* The back index. The names of a pool that was never rearranged are mostly consecutive, a step apart; they are then implied by
@@ -224,6 +226,7 @@ void *mid_large_resize(mid_alloc *a, void *at, size_t old_size, size_t new_size,
 size_t mid_large_bytes(size_t size);
 /* Give memory behind free pages of runs back; at most `pages`, 0: all. Returns bytes. */
 size_t mid_runs_trim(mid_alloc *a, size_t pages);
+uint64_t mid_runs_maps(const mid_alloc *a); /* bytes of the regions' page maps */
 
 void *mid_run_new(mid_alloc *a, size_t size, uint32_t name, mid_status *status);
 void mid_run_free(mid_alloc *a, void *at, size_t size);

@@ -116,6 +116,14 @@ static void format(mid_alloc *a, mid_pool *pool, unsigned size_class)
     pool->size_class = (uint8_t)size_class;
 }
 
+/* From the begin of the pool to the end of its last slot that has a name. */
+static uint32_t reach(const mid_alloc *a, const mid_pool *pool)
+{
+    const mid_class *c = &a->classes[pool->size_class];
+    uint32_t own = pool->bound != 0 ? c->first + pool->bound * c->slot_size : 0;
+    return own > pool->reached ? own : pool->reached;
+}
+
 static mid_pool *take_empty(mid_alloc *a, unsigned size_class)
 {
     if (a->empty_pools == 0)
@@ -125,6 +133,7 @@ static mid_pool *take_empty(mid_alloc *a, unsigned size_class)
         pool = a->classes[c].list[MID_POOL_EMPTY];
     list_remove(a, pool);
     if (pool->size_class != size_class) {
+        pool->reached = reach(a, pool);
         a->unbind(a->owner, pool);
         format(a, pool, size_class);
     }
@@ -148,6 +157,7 @@ static mid_pool *take_new(mid_alloc *a, unsigned size_class, mid_status *status)
         return NULL;
     }
     format(a, pool, size_class);
+    pool->reached = 0;
     a->used_pools++;
     a->classes[size_class].pools++;
     if (a->moved != NULL)
@@ -226,6 +236,23 @@ unsigned mid_pools_return(mid_alloc *a, unsigned most)
 bool mid_pool_return_one(mid_alloc *a)
 {
     return mid_pools_return(a, 1) != 0;
+}
+
+/* An implied back index is not written, unless the pool had another class before. */
+static uint64_t untouched(const mid_alloc *a, const mid_pool *pool)
+{
+    uint64_t behind = MID_POOL_SIZE - mid_round(reach(a, pool), MID_PAGE);
+    return behind + (pool->reached == 0 && pool->first_name != 0 ? a->classes[pool->size_class].first / MID_PAGE * MID_PAGE : 0);
+}
+
+uint64_t mid_pools_untouched(const mid_alloc *a)
+{
+    uint64_t bytes = 0;
+    for (unsigned c = 0; c < MID_CLASSES; c++)
+        for (unsigned list = 0; list < MID_POOL_LISTS; list++)
+            for (const mid_pool *pool = a->classes[c].list[list]; pool != NULL; pool = pool->next)
+                bytes += untouched(a, pool);
+    return bytes;
 }
 
 static const char *check_list(mid_alloc *a, unsigned size_class, unsigned list, uint64_t *used, uint64_t *live)
