@@ -11,7 +11,7 @@
  *   fork.c     fork                                         service.c  what the daemon asks
  *   reclaim.c  all that can be done for memory
  *   pause.c    pauses as the program sees them (pause.h)
- *   type.c, stats.c, events.c, options.c, check.c, debug.c, status.c, map.c: what their names say
+ *   type.c, stats.c, memory.c, events.c, options.c, check.c, debug.c, status.c, map.c: what their names say
  *
  * WHO WRITES WHAT. A mid_impl belongs to its thread while that runs, and to whoever has claimed it while it does not
  * (stop.c). Pools, the table's free entries, types, weak cells, pins, finalizers, listeners and everything in mid_alloc
