@@ -58,7 +58,7 @@ typedef struct mid_pool {
     uint32_t inline_names[MID_NAMES_INLINE]; /* back index of pools with few slots; a span's name and length */
     uint32_t first_name; /* not 0: names are consecutive from here, and not written down */
     uint16_t long_pins;  /* of `pins`, for long */
-    uint16_t reserved_;
+    uint16_t reached;    /* behind this many pages of the pool nothing was written before it had its class */
 } mid_pool;
 _Static_assert(sizeof(mid_pool) == 64, "descriptors are found by a shift");
 _Static_assert(MID_UNITS_PER_ARENA * sizeof(mid_pool) <= MID_POOL_SIZE, "descriptors fit in one unit");
@@ -99,6 +99,7 @@ typedef struct mid_alloc {
     uint64_t reserve, spare_percent;
     mid_class classes[MID_CLASSES];
     uint64_t empty_pools, used_pools;
+    bool pools_held;               /* pools that empty keep their memory: many go at once later, and together */
     uint64_t recent_pools;         /* 1024 times the most pools used lately: falls by 1/1024 with each pool that empties */
     mid_array arenas;              /* mid_arena[] */
     uint32_t arena_count, arena_hint;
@@ -183,8 +184,13 @@ void mid_pool_fell(mid_alloc *a, mid_pool *pool);
 /* The same after live rose (a pool that receives evacuated objects). */
 void mid_pool_rose(mid_alloc *a, mid_pool *pool);
 void mid_pool_return(mid_alloc *a, mid_pool *pool); /* an empty one */
+void mid_pool_unbind(mid_alloc *a, mid_pool *pool); /* an empty one, that keeps its memory: its slots lose their names */
 /* Give one empty pool back. False: there is none. */
 bool mid_pool_return_one(mid_alloc *a);
+/* Give one back with its empty neighbours, at most `most` and 2 MiB in all. Returns how many; 0: there is none. */
+unsigned mid_pools_return(mid_alloc *a, unsigned most);
+/* Bytes of pools, used and empty, that were never written to: whole pages. */
+uint64_t mid_pools_untouched(const mid_alloc *a);
 const char *mid_pools_check(mid_alloc *a);
 
 /* Move whole pools out of sparse arenas that others have room for (gather.c): after begin, each call moves one, from the sparsest
@@ -239,6 +245,7 @@ void mid_large_rename(mid_alloc *a, void *at, size_t size, uint32_t name);
 size_t mid_large_bytes(size_t size);
 /* Give memory behind free pages of runs back; at most `pages`, 0: all. Returns bytes. */
 size_t mid_runs_trim(mid_alloc *a, size_t pages);
+uint64_t mid_runs_maps(const mid_alloc *a); /* bytes of the regions' page maps */
 
 void *mid_run_new(mid_alloc *a, size_t size, uint32_t name, mid_status *status);
 void mid_run_free(mid_alloc *a, void *at, size_t size);

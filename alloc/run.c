@@ -210,6 +210,14 @@ size_t mid_runs_trim(mid_alloc *a, size_t pages)
     return given * MID_PAGE;
 }
 
+uint64_t mid_runs_maps(const mid_alloc *a)
+{
+    uint64_t bytes = 0;
+    for (const mid_region *region = a->regions; region != NULL; region = region->next)
+        bytes += MID_REGION_HEAD * (uint64_t)MID_PAGE;
+    return bytes;
+}
+
 const char *mid_runs_check(mid_alloc *a)
 {
     uint64_t dirty = 0, held = 0;

@@ -12,6 +12,7 @@
 #include "gc/plan.h"
 
 #define CLOCK_EVERY 32u
+#define EXPECTED 512u /* bytes of a slot that are fetched ahead */
 
 static mid_pool **plan_pools(mid_heap *heap)
 {
@@ -148,31 +149,159 @@ static mid_pool *destination(mid_heap *heap, mid_plan *plan)
     return NULL;
 }
 
-/* Fill `to` from the source. False: the clock says stop. */
-static bool evacuate_into(mid_heap *heap, mid_plan *plan, mid_pool *from, mid_pool *to, uint64_t deadline)
+/* One source, one destination. */
+struct way {
+    mid_pool *from, *to;
+    mid_entry *table;
+    uint32_t *from_names, *to_names;
+    char *from_slots, *to_slots;
+    const uint32_t *next_names; /* of the source that follows, */
+    unsigned next_last;         /* ... and its last slot that has one */
+    unsigned size, batch;       /* of a slot; most that move between two looks at the clock */
+    uint32_t inverse;           /* of `size`, see mid_class */
+};
+
+/* What is about to move: from the slot at `source`, the source's `slot`, to the one at `target`, which is `vacant`. */
+struct pair {
+    mid_handle object, vacant;
+    unsigned slot;
+    char *source, *target;
+};
+struct batch {
+    unsigned count;
+    struct pair pair[CLOCK_EVERY];
+};
+
+/* The beginning of a slot; how a longer one goes on the processor sees by itself. */
+static inline void expect_slot(const char *slot, size_t size)
+{
+    for (size_t at = 0; at < size && at < EXPECTED; at += 64)
+        __builtin_prefetch(slot + at);
+}
+
+/* All entries of a pool that is about to take: its chain leads from one to the next, so that on the way none could be fetched
+ * ahead. */
+static void expect_entries(mid_heap *heap, mid_pool *pool)
+{
+    const uint32_t *names = mid_pool_names(pool);
+    for (unsigned slot = 0; slot < pool->bound; slot++)
+        __builtin_prefetch(mid_entry_at(heap, names[slot]));
+}
+
+/* The pool that is emptied next; if there is none, `from`. It has objects, so that its descriptor stays. */
+static mid_pool *next_source(mid_heap *heap, const mid_plan *plan, mid_pool *from)
+{
+    mid_pool *next = plan->hi - 1 > plan->keep ? plan_pools(heap)[plan->hi - 2] : from;
+    return is_source(plan, next) && next->live != 0 ? next : from;
+}
+
+/* The source's next slots that are taken. No branch depends on whether one is: which ones are cannot be guessed. The entries of
+ * the source that follows are fetched on the way. */
+static unsigned find_objects(mid_plan *plan, const struct way *way, uint16_t *slots)
+{
+    const uint32_t *names = way->from_names, *ahead = way->next_names;
+    unsigned count = 0, slot = plan->slot, end = way->from->bound, last = way->next_last, most = way->batch;
+    mid_entry *table = way->table;
+    for (; slot < end && count < most; slot++) {
+        __builtin_prefetch(mid_entry_in(table, ahead[slot < last ? slot : last]));
+        slots[count] = (uint16_t)slot;
+        count += mid_entry_in(table, names[slot])->count != 0; /* dying ones move like live ones */
+    }
+    plan->slot = slot;
+    return count;
+}
+
+/* Pair the source's next objects with free slots of `to`, which leave its chain. An empty batch: there are no more such pairs. */
+static void find_pairs(mid_heap *heap, mid_plan *plan, const struct way *way, struct batch *batch)
+{
+    mid_pool *to = way->to;
+    uint16_t slots[CLOCK_EVERY + 1];
+    unsigned found = find_objects(plan, way, slots), n = 0;
+    for (; n < found; n++) {
+        if (to->chain == 0 && (to->bound == to->slots || mid_bind(heap, to) != MID_OK)) {
+            plan->slot = slots[n];
+            break;
+        }
+        const mid_entry *free_entry = mid_entry_in(way->table, to->chain);
+        char *source = way->from_slots + slots[n] * (size_t)way->size;
+        batch->pair[n] = (struct pair){way->from_names[slots[n]], to->chain, slots[n], source, mid_address(free_entry)};
+        to->chain = MID_READ_(free_entry->shared);
+    }
+    batch->count = n;
+}
+
+/* Both pools are whole again, but for their counts. */
+static inline void move(const struct way *way, const struct pair *pair)
+{
+    mid_entry *entry = mid_entry_in(way->table, pair->object), *free_entry = mid_entry_in(way->table, pair->vacant);
+    memcpy(pair->target, pair->source, way->size);
+    way->to_names[((uint64_t)(uint32_t)(pair->target - way->to_slots) * way->inverse) >> 32] = pair->object;
+    MID_WRITE_(entry->word, (entry->word & ~MID_ADDRESS_MASK_) | (uint64_t)(uintptr_t)pair->target);
+    MID_WRITE_(free_entry->word, (uint64_t)(uintptr_t)pair->source);
+    MID_WRITE_(free_entry->shared, way->from->chain);
+    way->from->chain = pair->vacant;
+    way->from_names[pair->slot] = pair->vacant;
+}
+
+/* Move a batch. The memory of the next one is fetched meanwhile, a pair for each that moves. */
+static void move_all(mid_plan *plan, const struct way *way, const struct batch *batch, const struct batch *next)
+{
+    for (unsigned i = 0; i < batch->count || i < next->count; i++) {
+        if (i < next->count) {
+            expect_slot(next->pair[i].source, way->size);
+            expect_slot(next->pair[i].target, way->size);
+        }
+        if (i < batch->count)
+            move(way, &batch->pair[i]);
+    }
+    way->from->live -= (uint16_t)batch->count;
+    way->to->live += (uint16_t)batch->count;
+    plan->result.moved_objects += batch->count;
+    plan->result.moved_bytes += batch->count * (uint64_t)way->size;
+    plan->classes[plan->size_class].moved_bytes += batch->count * (uint64_t)way->size;
+}
+
+static struct way way_between(mid_heap *heap, const mid_plan *plan, mid_pool *from, mid_pool *to)
 {
     const mid_class *c = &heap->alloc.classes[plan->size_class];
-    uint32_t *names = mid_pool_names(from);
-    unsigned since_clock = 0, stride = 4096 / c->slot_size + 1;
-    unsigned clock_every = stride < CLOCK_EVERY ? stride : CLOCK_EVERY;
+    mid_pool *next = next_source(heap, plan, from);
+    unsigned stride = 4096 / c->slot_size + 1;
+    return (struct way){
+        .from = from,
+        .to = to,
+        .table = heap->table,
+        .from_names = mid_pool_names(from),
+        .to_names = mid_pool_names(to),
+        .from_slots = mid_slot_at(c, mid_pool_base(from), 0),
+        .to_slots = mid_slot_at(c, mid_pool_base(to), 0),
+        .next_names = mid_pool_names(next),
+        .next_last = next->bound - 1u,
+        .size = c->slot_size,
+        .batch = stride < CLOCK_EVERY ? stride : CLOCK_EVERY,
+        .inverse = c->inverse,
+    };
+}
+
+/* Fill `to` from the source. False: the clock says stop. What has left the chain by then moves all the same. */
+static bool evacuate_into(mid_heap *heap, mid_plan *plan, mid_pool *from, mid_pool *to, uint64_t deadline)
+{
+    const struct way way = way_between(heap, plan, from, to);
+    struct batch batches[2], *now = &batches[0], *next = &batches[1], *moved;
     bool time_left = true;
-    while (time_left && from->live != 0 && to->live < to->slots && plan->slot < from->bound) {
-        if (plan->slot + 8 < from->bound)
-            __builtin_prefetch(mid_entry_at(heap, names[plan->slot + 8]));
-        if (mid_entry_at(heap, names[plan->slot])->count != 0) { /* dying ones move like live ones */
-            if (to->chain == 0 && mid_bind(heap, to) != MID_OK)
-                break;
-            mid_slot_move(heap, from, names, plan->slot, to);
-            plan->result.moved_objects++;
-            plan->result.moved_bytes += c->slot_size;
-            plan->classes[plan->size_class].moved_bytes += c->slot_size;
-            if (++since_clock >= clock_every) {
-                since_clock = 0;
-                time_left = deadline == 0 || mid_clock_micros() < deadline;
-            }
-        }
-        plan->slot++;
-    }
+    if (plan->expected != to)
+        expect_entries(heap, to);
+    plan->expected = to;
+    now->count = 0;
+    do {
+        next->count = 0;
+        if (time_left)
+            find_pairs(heap, plan, &way, next);
+        move_all(plan, &way, now, next);
+        time_left = deadline == 0 || mid_clock_micros() < deadline;
+        moved = now;
+        now = next;
+        next = moved;
+    } while (now->count != 0);
     refile(heap, to);
     return time_left;
 }
@@ -262,6 +391,7 @@ mid_status mid_compact_run(mid_impl *me, uint64_t budget_micros, mid_compact_res
             mid_caches_flush(heap->threads[id]);
     mid_plan *plan = heap->plan;
     mid_passed_begin(heap, plan);
+    heap->alloc.pools_held = deadline == 0; /* a trim follows, which gives them back in large pieces */
     while (plan->size_class < MID_CLASSES) {
         status = compact_class(heap, plan, deadline);
         if (status == MID_OK) {
@@ -274,6 +404,7 @@ mid_status mid_compact_run(mid_impl *me, uint64_t budget_micros, mid_compact_res
     }
     if (plan->size_class == MID_CLASSES)
         plan->under_way = !mid_pack_runs(heap, plan, deadline);
+    heap->alloc.pools_held = false;
     mid_moving_end(heap, unread);
     status = plan->under_way ? MID_MORE : MID_OK;
     mid_passed_end(heap, plan);
@@ -287,6 +418,14 @@ mid_status mid_compact_run(mid_impl *me, uint64_t budget_micros, mid_compact_res
     return status;
 }
 
+/* Empty pools beyond `keep`: without a deadline up to 2 MiB at a time, else what goes in some tens of microseconds. */
+static bool return_some(mid_alloc *a, uint64_t keep, bool timed)
+{
+    uint64_t beyond = (a->bytes[MID_IN_EMPTY] - keep + MID_POOL_SIZE - 1) / MID_POOL_SIZE;
+    unsigned most = timed ? 4 : MID_UNITS_PER_ARENA;
+    return mid_pools_return(a, beyond < most ? (unsigned)beyond : most) != 0;
+}
+
 mid_status mid_trim_run(mid_heap *heap, uint64_t budget_micros, uint64_t keep, uint64_t *returned)
 {
     uint64_t deadline = budget_micros == 0 ? 0 : mid_clock_micros() + budget_micros;
@@ -296,7 +435,7 @@ mid_status mid_trim_run(mid_heap *heap, uint64_t budget_micros, uint64_t keep, u
     mid_array_free(&heap->alloc, &heap->marks);
     if (heap->condemned_count == 0)
         mid_array_free(&heap->alloc, &heap->condemned);
-    while (heap->alloc.bytes[MID_IN_EMPTY] > keep && mid_pool_return_one(&heap->alloc))
+    while (heap->alloc.bytes[MID_IN_EMPTY] > keep && return_some(&heap->alloc, keep, deadline != 0))
         if (deadline != 0 && mid_clock_micros() >= deadline && heap->alloc.bytes[MID_IN_EMPTY] > keep) {
             status = MID_MORE;
             break;

@@ -166,7 +166,7 @@ static bool rename_to(mid_deep *d, uint32_t from, uint32_t to, bool *taken)
 static void settle(mid_deep *d)
 {
     if (d->claimed != 0)
-        mid_table_settle(d->heap, d->claimed - 1);
+        mid_table_settle(d->heap, d->claimed - 1, d->claimed_used);
     d->claimed = 0;
 }
 
@@ -179,7 +179,7 @@ static bool advance(mid_deep *d)
         settle(d);
         uint32_t end = mid_table_block_end(d->heap, d->to);
         if (end != 0) {
-            mid_table_claim(d->heap, d->to);
+            d->claimed_used = mid_table_claim(d->heap, d->to);
             d->claimed = end;
             return true;
         }
@@ -361,7 +361,7 @@ static bool unbind_empty(mid_heap *heap, uint64_t deadline)
         for (mid_pool *pool = heap->alloc.classes[i].list[MID_POOL_EMPTY]; pool != NULL; pool = pool->next) {
             if (pool->bound == 0)
                 continue;
-            mid_unbind(heap, pool);
+            mid_pool_unbind(&heap->alloc, pool);
             if (deadline != 0 && mid_clock_micros() >= deadline)
                 return false;
         }

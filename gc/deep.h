@@ -58,7 +58,8 @@ typedef struct mid_deep {
     mid_array now, was;   /* uint32_t[end]: where what had this index is, and the reverse; 0: still there */
     uint32_t next;        /* in the sequence */
     uint32_t to, from;    /* the index to be given next; that to be taken from the end of the table */
-    uint32_t claimed;     /* past the block whose free entries are ours; 0: none is */
+    uint32_t claimed;     /* past the block whose free entries are ours; 0: none is; */
+    uint32_t claimed_used; /* ... how far it had been used */
     struct mid_deep_cursor {
         uint32_t arena, unit, slot;
     } cursors[MID_CLASSES]; /* the slot to be filled next */

@@ -12,7 +12,7 @@
  *   links.c, order.c, deep.c, rename.c: deep compaction (deep.h)
  *   reclaim.c  all that can be done for memory
  *   pause.c    pauses as the program sees them (pause.h)
- *   type.c, stats.c, events.c, options.c, check.c, debug.c, status.c, map.c: what their names say
+ *   type.c, stats.c, memory.c, events.c, options.c, check.c, debug.c, status.c, map.c: what their names say
  *
  * WHO WRITES WHAT. A mid_impl belongs to its thread while that runs, and to whoever has claimed it while it does not
  * (stop.c). Pools, the table's free entries, types, weak cells, pins, finalizers, listeners and everything in mid_alloc
@@ -398,8 +398,9 @@ void mid_entry_give(mid_heap *heap, mid_handle handle);
 mid_status mid_table_trim(mid_heap *heap, uint64_t deadline); /* empty blocks to the system; 0: no deadline. MID_MORE */
 const char *mid_table_check(const mid_heap *heap);
 /* All free entries of an index's block are the caller's, who knows them by their being zero; until he settles it. */
-void mid_table_claim(mid_heap *heap, uint32_t index);
-void mid_table_settle(mid_heap *heap, uint32_t index);
+uint32_t mid_table_claim(mid_heap *heap, uint32_t index); /* returns how far it had been used */
+void mid_table_settle(mid_heap *heap, uint32_t index, uint32_t used);
+uint64_t mid_table_touched(const mid_heap *heap); /* bytes of pages that were written */
 uint32_t mid_table_block_end(const mid_heap *heap, uint32_t index); /* past its block; 0: no memory is behind it */
 /* Live entry for a checked call, or null with why in *status (MID_ENULL, MID_ETHREAD, MID_EBUSY, MID_EHANDLE). */
 mid_entry *mid_checked(mid_thread *thread, mid_handle object, mid_status *status);

@@ -13,6 +13,7 @@ struct mid_plan {
     uint32_t lo, hi;             /* destinations from lo up, sources from hi - 1 down */
     uint32_t arenas_released;    /* descriptors in the plan are good while this stands */
     unsigned slot;               /* next slot of the source */
+    const mid_pool *expected;    /* the destination whose entries were asked for */
     mid_compact_result result;
     mid_class_pass classes[MID_CLASSES];
 };
