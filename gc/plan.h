@@ -18,6 +18,22 @@ struct mid_plan {
     mid_class_pass classes[MID_CLASSES];
 };
 
+static inline mid_pool **mid_plan_pools(mid_heap *heap)
+{
+    return heap->plan_memory.data;
+}
+
+static inline bool mid_is_source(const mid_plan *plan, const mid_pool *pool)
+{
+    return pool->size_class == plan->size_class && pool->state <= MID_POOL_FULL && pool->pins == 0;
+}
+
+/* --- evacuate.c */
+void mid_pool_refile(mid_heap *heap, mid_pool *pool); /* its live count has changed */
+mid_pool *mid_destination(mid_heap *heap, mid_plan *plan); /* the next with a free slot that has an entry; null: none is left */
+/* Fill `to` from the source. False: the clock says stop. */
+bool mid_evacuate(mid_heap *heap, mid_plan *plan, mid_pool *from, mid_pool *to, uint64_t deadline);
+
 bool mid_pack_runs(mid_heap *heap, mid_plan *plan, uint64_t deadline); /* pack.c; false: the clock says stop */
 
 uint64_t mid_pools_needed(const mid_heap *heap, unsigned size_class);
