@@ -56,14 +56,14 @@ typedef struct mid_deep {
     uint32_t head;        /* of the sequence: walked up to here */
 
     mid_array now, was;   /* uint32_t[end]: where what had this index is, and the reverse; 0: still there */
-    uint32_t next;        /* in the sequence */
+    uint32_t next;        /* in the sequence; */
+    bool laid;            /* ... it lies where it should, but has no number yet */
     uint32_t to, from;    /* the index to be given next; that to be taken from the end of the table */
     uint32_t claimed;     /* past the block whose free entries are ours; 0: none is */
     struct mid_deep_cursor {
         uint32_t arena, unit, slot;
     } cursors[MID_CLASSES]; /* the slot to be filled next */
     uint64_t renamed;     /* objects, in this slice */
-    uint64_t relocated;   /* objects that were laid elsewhere */
 } mid_deep;
 
 static inline uint32_t *mid_deep_cell(const mid_array *array, uint32_t index)
