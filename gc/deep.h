@@ -45,6 +45,7 @@ typedef struct mid_deep {
     mid_array links;      /* mid_link[], the first is none */
     uint32_t link_count;
     bool never;           /* the holder in hand keeps identities */
+    uint32_t last;        /* of its slots that are links: none is read twice */
     mid_link late[MID_LINKS_AHEAD]; /* .next is the referent; their first links are on their way */
     uint32_t late_in;
     mid_list later;       /* holders that can be read only while the world stands */

@@ -248,6 +248,21 @@ TEST(a_table_that_shrank_can_be_filled)
     }
 }
 
+/* One block for all but the root, which the test holds where it was made. */
+TEST(the_entries_of_free_slots_go_as_low_as_they_can)
+{
+    for (int order = 0; order < 3; order++) {
+        static struct deep d;
+        deep_open(&d, orders[order]);
+        mid_type type = unit_plain_type(d.u.heap, "kilobyte", 1024);
+        deep_put(&d, 0, unit_new(&d.u, type));
+        deep_settle(&d);
+        assert_true(deep_compact(&d) >= 1);
+        assert_int_equal(unit_stats(&d.u).table_bytes, 2 * 65536);
+        deep_close(&d);
+    }
+}
+
 /* The 100,000 items are more than a piece, and the stack of a walk does not hold them all. */
 TEST(a_large_array_and_what_is_in_it)
 {
@@ -280,6 +295,7 @@ int main(void)
         cmocka_unit_test(a_tree_lies_as_it_is_walked),
         cmocka_unit_test(in_the_order_of_the_table_only_what_lies_high_is_renamed),
         cmocka_unit_test(a_table_that_shrank_can_be_filled),
+        cmocka_unit_test(the_entries_of_free_slots_go_as_low_as_they_can),
         cmocka_unit_test(a_large_array_and_what_is_in_it),
     };
     return UNIT_RUN(tests);
