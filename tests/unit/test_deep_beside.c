@@ -1,0 +1,244 @@
+/* Deep compaction beside all else: a program that changes everything between slices, collections, other kinds of compaction, heaps
+ * that end in the middle, and a system that refuses memory. */
+#include "deep.h"
+#include "fault_os.h"
+
+#include "gc/deep.h"
+#include "gc/propose.h"
+
+/* One slice, of whatever is next. */
+static mid_status slice(struct unit *u, uint64_t budget)
+{
+    uint64_t renamed;
+    mid_snapshot s;
+    mid_service_snapshot(u->heap, &s);
+    return s.deepening == MID_DEEPENS_STOPPED ? deep_slice(u, budget, &renamed) : deep_read(u, budget);
+}
+
+/* --- a model ------------------------------------------------------------------------------------------------------------ */
+
+enum { OBJECTS = 600, LINKS = 3, HELD = 10 };
+
+/* Object i is in item i of the root, has the tag i + 1, and refers to others by number; some are held by the test, too. */
+struct model {
+    struct unit u;
+    mid_type types[3]; /* of growing arrays, of which the last is traced */
+    mid_handle root;
+    struct object {
+        bool there;
+        unsigned type;
+        size_t items;
+        unsigned to[LINKS]; /* + 1; 0: none */
+        mid_weak weak;
+    } objects[OBJECTS];
+    struct {
+        unsigned which;
+        mid_handle handle; /* 0: none */
+    } held[HELD];
+    uint64_t seed;
+    size_t renamed;
+};
+
+struct item {
+    uint32_t length, tag;
+    mid_slot slots[LINKS];
+    uint32_t data[];
+};
+
+static void trace_item(const void *object, mid_visitor *visitor)
+{
+    const struct item *item = object;
+    for (int i = 0; i < LINKS; i++)
+        mid_visit(visitor, &item->slots[i]);
+}
+
+static unsigned below(struct model *m, unsigned n)
+{
+    return (unsigned)(unit_random(&m->seed) % n);
+}
+
+static mid_handle object_at(struct model *m, unsigned i)
+{
+    return mid_peek(m->u.thread, m->root, ITEM(i));
+}
+
+static void drop(struct model *m, unsigned i)
+{
+    struct object *o = &m->objects[i];
+    for (unsigned n = 0; n < HELD; n++)
+        if (m->held[n].handle != 0 && m->held[n].which == i)
+            return; /* its tag would be somebody else's */
+    for (unsigned n = 0; n < OBJECTS; n++)
+        for (unsigned k = 0; m->objects[n].there && k < LINKS; k++)
+            if (m->objects[n].to[k] == i + 1) {
+                mid_store(m->u.thread, object_at(m, n), MID_SLOT(struct item, slots) + k, 0);
+                m->objects[n].to[k] = 0;
+            }
+    mid_store(m->u.thread, m->root, ITEM(i), 0);
+    ok(mid_weak_drop(m->u.thread, o->weak));
+    *o = (struct object){0};
+}
+
+static size_t some_items(struct model *m)
+{
+    static const size_t most[] = {4, 200, 4000, 20000, 400000};
+    return below(m, (unsigned)most[below(m, 200) == 0 ? 4 : below(m, 20) == 0 ? 3 : below(m, 3)]);
+}
+
+static void make(struct model *m, unsigned i)
+{
+    struct object *o = &m->objects[i];
+    *o = (struct object){.there = true, .type = below(m, 3), .items = some_items(m)};
+    mid_handle made = unit_array(&m->u, m->types[o->type], o->items);
+    ((struct item *)mid_get(m->u.thread, made))->tag = i + 1;
+    ok(mid_weak_new(m->u.thread, made, &o->weak));
+    mid_give(m->u.thread, m->root, ITEM(i), made);
+}
+
+static void link_or_hold(struct model *m, unsigned i)
+{
+    unsigned other = below(m, OBJECTS), k = below(m, LINKS), n = below(m, HELD);
+    if (!m->objects[other].there)
+        return;
+    if (below(m, 4) == 0) {
+        mid_release(m->u.thread, m->held[n].handle);
+        m->held[n].which = i;
+        m->held[n].handle = below(m, 3) == 0 ? 0 : mid_weak_get(m->u.thread, m->objects[i].weak);
+    } else {
+        mid_store(m->u.thread, object_at(m, i), MID_SLOT(struct item, slots) + k, object_at(m, other));
+        m->objects[i].to[k] = other + 1;
+    }
+}
+
+static void change(struct model *m)
+{
+    unsigned i = below(m, OBJECTS);
+    struct object *o = &m->objects[i];
+    if (!o->there) {
+        make(m, i);
+    } else if (below(m, 4) == 0) {
+        drop(m, i);
+    } else if (below(m, 6) == 0) {
+        o->items = some_items(m);
+        ok(mid_resize(m->u.thread, object_at(m, i), o->items));
+    } else {
+        link_or_hold(m, i);
+    }
+}
+
+static void compare(struct model *m)
+{
+    for (unsigned i = 0; i < OBJECTS; i++) {
+        const struct object *o = &m->objects[i];
+        mid_handle at = object_at(m, i);
+        assert_int_equal(at != 0, o->there);
+        if (!o->there)
+            continue;
+        const struct item *item = mid_get(m->u.thread, at);
+        assert_int_equal(item->tag, i + 1);
+        assert_int_equal(item->length, o->items);
+        for (unsigned k = 0; k < LINKS; k++)
+            assert_int_equal(item->slots[k].bits_, o->to[k] == 0 ? 0 : object_at(m, o->to[k] - 1));
+        mid_handle got = mid_weak_get(m->u.thread, o->weak);
+        assert_int_equal(got, at);
+        mid_release(m->u.thread, got);
+    }
+    for (unsigned n = 0; n < HELD; n++)
+        if (m->held[n].handle != 0)
+            assert_int_equal(m->held[n].handle, object_at(m, m->held[n].which));
+    unit_check(&m->u);
+}
+
+static void on_rename(void *context, mid_handle from, mid_handle to)
+{
+    (void)from, (void)to;
+    ((struct model *)context)->renamed++;
+}
+
+static void open_model(struct model *m, const char *options, uint64_t seed)
+{
+    static const uint32_t slots[] = {offsetof(struct item, slots), offsetof(struct item, slots) + 4, offsetof(struct item, slots) + 8};
+    memset(m, 0, sizeof *m);
+    m->seed = seed;
+    unit_open(&m->u, options);
+    for (unsigned i = 0; i < 3; i++)
+        m->types[i] = unit_type(m->u.heap, (mid_type_desc){.name = "item", .size = sizeof(struct item), .item_size = i == 1 ? 1 : 4,
+                                                           .length_offset = offsetof(struct item, length),
+                                                           .ref_offsets = i == 2 ? NULL : slots, .ref_count = i == 2 ? 0 : LINKS,
+                                                           .trace = i == 2 ? trace_item : NULL});
+    m->root = unit_array(&m->u, m->u.vec, OBJECTS);
+    ok(mid_listener_add(m->u.heap, &(mid_listener){.struct_size = sizeof(mid_listener), .context = m, .renamed = on_rename}));
+}
+
+static void close_model(struct model *m)
+{
+    for (unsigned i = 0; i < HELD; i++)
+        mid_release(m->u.thread, m->held[i].handle);
+    for (unsigned i = 0; i < OBJECTS; i++)
+        if (m->objects[i].there)
+            ok(mid_weak_drop(m->u.thread, m->objects[i].weak));
+    mid_release(m->u.thread, m->root);
+    ok(mid_collect(m->u.thread, NULL));
+    assert_int_equal(unit_live(&m->u), 0);
+    unit_close(&m->u);
+}
+
+/* Between slices of any length: a few steps of the program, and now and then a great change, or another kind of work. */
+static void run_model(const char *options, uint64_t seed, bool logs)
+{
+    static struct model m;
+    open_model(&m, options, seed);
+    __atomic_store_n(&m.u.heap->logging, logs, __ATOMIC_RELAXED);
+    for (size_t step = 0; step < unit_scale(6000); step++) {
+        for (unsigned n = below(&m, 4); n != 0; n--)
+            change(&m);
+        if (below(&m, 200) == 0)
+            for (unsigned i = below(&m, 2); i < OBJECTS; i += 1 + below(&m, 2))
+                if (m.objects[i].there)
+                    drop(&m, i);
+        if (below(&m, 100) == 0)
+            ok(mid_collect(m.u.thread, NULL));
+        if (below(&m, 50) == 0)
+            ok(mid_compact(m.u.thread, below(&m, 2) == 0 ? MID_COMPACT_PLAIN : MID_COMPACT_DEEP, 0, NULL));
+        if (below(&m, 50) == 0)
+            mid_step(m.u.thread, below(&m, 300));
+        if (below(&m, 50) == 0)
+            mid_trim(m.u.thread, 0, NULL);
+        mid_status status = slice(&m.u, below(&m, 3) == 0 ? 100 : 0);
+        assert_true(status == MID_OK || status == MID_MORE || status == MID_EBUSY);
+        ok(mid_safepoint(m.u.thread));
+        if (step % 16 == 0)
+            compare(&m);
+    }
+    compare(&m);
+    assert_true(m.renamed != 0);
+    close_model(&m);
+}
+
+TEST(a_program_that_changes_everything_between_slices)
+{
+    for (int order = 0; order < 3; order++)
+        for (uint64_t seed = 1; seed <= 2; seed++)
+            run_model(orders[order], seed, false);
+}
+
+TEST(the_same_where_suspects_are_logged)
+{
+    for (int order = 0; order < 3; order++)
+        run_model(orders[order], 3, true);
+}
+
+TEST(the_same_where_one_thread_is_all)
+{
+    run_model("deep=depth,shared=off", 4, false);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_program_that_changes_everything_between_slices),
+        cmocka_unit_test(the_same_where_suspects_are_logged),
+        cmocka_unit_test(the_same_where_one_thread_is_all),
+    };
+    return UNIT_RUN(tests);
+}
