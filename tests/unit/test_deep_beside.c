@@ -233,12 +233,202 @@ TEST(the_same_where_one_thread_is_all)
     run_model("deep=depth,shared=off", 4, false);
 }
 
+/* --- suspects ---------------------------------------------------------------------------------------------------------------- */
+
+/* A suspect that somebody has on a list keeps its handle, wherever that list is; in the end it is found to be alive, or freed. */
+static void suspect_on_a_list(bool walked)
+{
+    static struct deep d;
+    uint64_t found, proposed, renamed;
+    deep_open(&d, "deep=table");
+    __atomic_store_n(&d.u.heap->logging, true, __ATOMIC_RELAXED);
+    mid_handle node = deep_node(&d, 0, 1), ring = unit_ring(&d.u, d.u.node, 3), other = deep_node(&d, 1, 2);
+    mid_retain(d.u.thread, node);
+    mid_release(d.u.thread, node); /* it is a suspect now */
+    mid_release(d.u.thread, ring); /* so is this, which is garbage */
+    deep_settle(&d);
+    if (walked) {
+        mid_suspects_give(mid_impl_of(d.u.thread));
+        ok(mid_service_propose(d.u.heap, 1000000000, &found, &proposed));
+        assert_true(proposed >= 3);
+    }
+    while (deep_read(&d.u, 0) == MID_MORE)
+        ;
+    expect(walked ? MID_EBUSY : MID_OK, deep_slice(&d.u, 1000000000, &renamed));
+    assert_int_equal(renamed, walked ? 0 : 3); /* and the others of the ring */
+    assert_int_equal(deep_item(&d, 0), node);
+    assert_int_equal(deep_item(&d, 1) != other, !walked);
+    assert_true(mid_is_live(d.u.thread, ring));
+    ok(mid_compact(d.u.thread, MID_COMPACT_DEEP, 0, NULL)); /* it proves first */
+    assert_int_equal(mid_is_live(d.u.thread, ring), !walked);
+    assert_int_equal(deep_item(&d, 0) != node, walked);
+    unit_check(&d.u);
+    ok(mid_step(d.u.thread, 1000000000));
+    assert_int_equal(unit_live(&d.u), 3);
+    assert_int_equal(unit_node(&d.u, deep_item(&d, 0))->value, 1);
+    deep_close(&d);
+}
+
+TEST(suspects_on_lists_keep_their_handles)
+{
+    suspect_on_a_list(false);
+    suspect_on_a_list(true);
+}
+
+/* --- a heap that ends in the middle --------------------------------------------------------------------------------------------- */
+
+static void in_the_middle(mid_deep_step step, void (*end)(struct deep *d))
+{
+    for (int order = 1; order < 3; order++) {
+        static struct deep d;
+        deep_open(&d, orders[order]);
+        deep_node(&d, 0, 1);
+        for (size_t i = 0; i < FILLER; i += 3) {
+            mid_release(d.u.thread, d.filler[i]);
+            d.filler[i] = 0;
+        }
+        unit_drain(&d.u);
+        for (size_t slices = 0; d.u.heap->deep == NULL || d.u.heap->deep->step != step; slices++)
+            assert_true(slice(&d.u, 0) <= MID_MORE && slices < 100000);
+        end(&d);
+    }
+}
+
+static void reclaim_and_close(struct deep *d)
+{
+    mid_reclaim(d->u.thread);
+    assert_null(d->u.heap->deep);
+    unit_check(&d->u);
+    assert_int_equal(unit_node(&d->u, deep_item(d, 0))->value, 1);
+    deep_settle(d);
+    deep_close(d);
+}
+
+static void close_at_once(struct deep *d)
+{
+    deep_settle(d);
+    deep_close(d);
+}
+
+static void destroy(struct deep *d)
+{
+    unit_destroy(&d->u);
+}
+
+TEST(a_pass_that_is_abandoned)
+{
+    static const mid_deep_step steps[] = {MID_DEEP_LINK, MID_DEEP_ORDER, MID_DEEP_STILL, MID_DEEP_PLACE, MID_DEEP_FREE};
+    for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
+        in_the_middle(steps[i], reclaim_and_close);
+        in_the_middle(steps[i], close_at_once);
+        in_the_middle(steps[i], destroy);
+    }
+}
+
+/* --- no memory ------------------------------------------------------------------------------------------------------------------ */
+
+enum { MANY = 9000 };
+
+/* With request n refused, or all from there on, while the table is packed twice: once in slices. Returns whether any was. */
+static bool pack_without(const char *order, size_t n, int for_good)
+{
+    struct unit u;
+    struct fault_os fault;
+    mid_options options;
+    fault_os_init(&fault);
+    mid_options_init(&options);
+    ok(mid_options_parse(&options, order, NULL));
+    options.os = &fault.os;
+    options.max_objects = 1u << 20;
+    unit_open_with(&u, &options);
+    mid_handle root = unit_array(&u, u.vec, MANY), held = 0;
+    for (size_t i = 0; i < MANY; i++) {
+        mid_give(u.thread, root, ITEM(i), unit_new(&u, u.node));
+        unit_node(&u, mid_peek(u.thread, root, ITEM(i)))->value = i;
+    }
+    held = unit_new(&u, u.node); /* up there */
+    for (size_t i = 0; i < MANY; i++)
+        if (i % 10 != 0)
+            mid_store(u.thread, root, ITEM(i), 0);
+    unit_drain(&u);
+    fault.fail_at = fault.calls + n;
+    fault.for_good = for_good;
+    mid_status status = MID_MORE;
+    for (size_t slices = 0; slices < 100000 && (status == MID_MORE || (status == MID_OK && u.heap->deepening != MID_DEEPENS_NOT)); slices++)
+        status = slice(&u, 0);
+    assert_true(status == MID_OK || (status == MID_ENOMEM && fault.failed != 0));
+    assert_int_equal(u.heap->deepening, MID_DEEPENS_NOT);
+    status = mid_compact(u.thread, MID_COMPACT_DEEP, 0, NULL);
+    assert_true(status == MID_OK || (status == MID_ENOMEM && fault.failed != 0));
+    fault.fail_at = 0;
+    unit_check(&u);
+    ok(mid_collect(u.thread, NULL)); /* over blocks without memory behind them, too */
+    for (size_t i = 0; i < MANY; i += 10)
+        assert_int_equal(unit_node(&u, mid_peek(u.thread, root, ITEM(i)))->value, i);
+    mid_release(u.thread, held);
+    mid_release(u.thread, root);
+    unit_close(&u);
+    bool refused = fault.failed != 0;
+    assert_int_equal(fault.violations, 0);
+    assert_int_equal(fault.mapped + fault.committed + fault.reserved, 0);
+    fault_os_done(&fault);
+    return refused;
+}
+
+TEST(each_request_for_memory_is_refused)
+{
+    for (int order = 0; order < 3; order++)
+        for (int for_good = 0; for_good < 2; for_good++) {
+            size_t n = 1;
+            while (pack_without(orders[order], n, for_good))
+                n += RUNNING_ON_VALGRIND ? 5 : 1;
+            assert_true(n > 5);
+        }
+}
+
+/* The hard limit is where the program stands: the pass is refused, and what it had is given back. */
+TEST(a_heap_at_its_limit)
+{
+    struct unit u;
+    uint64_t committed, renamed;
+    unit_open(&u, "deep=breadth,heap-limit=4M");
+    mid_handle made[32], root = unit_array(&u, u.vec, 30000);
+    size_t count = 0;
+    while (count < 32 && mid_new_array(u.thread, u.bytes, 200000, &made[count]) == MID_OK)
+        count++;
+    assert_true(count < 32);
+    for (size_t i = 0; i < 30000; i++) {
+        mid_handle node;
+        if (mid_new(u.thread, u.node, &node) != MID_OK)
+            break;
+        mid_give(u.thread, root, ITEM(i), node);
+    }
+    ok(mid_compact(u.thread, MID_COMPACT_PLAIN, 0, NULL));
+    committed = unit_stats(&u).committed_bytes;
+    mid_status status;
+    while ((status = slice(&u, 1000000000)) == MID_MORE || (status == MID_OK && u.heap->deepening != MID_DEEPENS_NOT))
+        ;
+    expect(MID_ELIMIT, status);
+    expect(MID_ELIMIT, mid_compact(u.thread, MID_COMPACT_DEEP, 0, NULL));
+    assert_int_equal(deep_slice(&u, 0, &renamed), MID_ELIMIT);
+    assert_true(unit_stats(&u).committed_bytes <= committed + 16384);
+    unit_check(&u);
+    while (count-- != 0)
+        mid_release(u.thread, made[count]);
+    mid_release(u.thread, root);
+    unit_close(&u);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_program_that_changes_everything_between_slices),
         cmocka_unit_test(the_same_where_suspects_are_logged),
         cmocka_unit_test(the_same_where_one_thread_is_all),
+        cmocka_unit_test(suspects_on_lists_keep_their_handles),
+        cmocka_unit_test(a_pass_that_is_abandoned),
+        cmocka_unit_test(each_request_for_memory_is_refused),
+        cmocka_unit_test(a_heap_at_its_limit),
     };
     return UNIT_RUN(tests);
 }
