@@ -142,8 +142,13 @@ typedef enum mid_compact_kind {
  * left alone. budget_micros 0: no budget, the pass runs to its end. `result` may be null. A safepoint.
  * After MID_OK without a budget, pools in a class = ceil(L/k), + 1 per attached thread, + pinned ones.
  * MID_MORE: the budget ran out; a further call goes on, and may promise less if the program allocated in between. A class for
- * whose plan there is no memory is left as it is. MID_EPOSTPONED as for mid_collect. MID_ENOMEM, MID_ELIMIT: not even the pass itself could be set up. MID_ENULL,
- * MID_ETHREAD, MID_EBUSY. */
+ * whose plan there is no memory is left as it is. MID_EPOSTPONED as for mid_collect. MID_ENOMEM, MID_ELIMIT: not even the pass itself could be set up; of
+ * a deep one, objects may have moved, but no more handles are given anew. MID_EINVAL: there is no such kind. MID_ENULL, MID_ETHREAD,
+ * MID_EBUSY.
+ *
+ * MID_COMPACT_DEEP: handles that the program keeps without a count (peeked ones) are good for nothing afterwards; where a daemon
+ * runs with the option `deep`, after any safepoint. What is counted outside slots, pinned, immortal or protected by MID_IDENTITY
+ * keeps its handle; so does what more than 1024 slots refer to, or a traced object above 8 KiB. */
 MID_API mid_status mid_compact(mid_thread *thread, mid_compact_kind kind, uint64_t budget_micros, mid_compact_result *result);
 
 /* A safepoint that does the most useful work that fits into `budget_micros`: frees what waits, proposes and proves garbage cycles

@@ -85,4 +85,41 @@ static inline mid_status deep_slice(struct unit *u, uint64_t budget, uint64_t *r
     return status;
 }
 
+/* One slice, of whatever is next. */
+static inline mid_status deep_next(struct unit *u, uint64_t budget)
+{
+    uint64_t renamed;
+    mid_snapshot s;
+    mid_service_snapshot(u->heap, &s);
+    return s.deepening == MID_DEEPENS_STOPPED ? deep_slice(u, budget, &renamed) : deep_read(u, budget);
+}
+
+enum { SLICES_MOST = 10000000 };
+
+/* Reading beside the program, to the end. */
+static inline size_t deep_read_all(struct unit *u, uint64_t budget)
+{
+    size_t slices = 1;
+    mid_status status;
+    for (; (status = deep_read(u, budget)) == MID_MORE; slices++)
+        assert_true(slices < SLICES_MOST);
+    ok(status);
+    return slices;
+}
+
+/* The rest, and what it needed is given back. */
+static inline uint64_t deep_finish(struct unit *u, uint64_t budget, size_t *slices)
+{
+    uint64_t renamed, all = 0;
+    mid_status status;
+    for (*slices = 1; (status = deep_slice(u, budget, &renamed)) == MID_MORE; ++*slices) {
+        all += renamed;
+        assert_true(*slices < SLICES_MOST);
+    }
+    ok(status);
+    ok(deep_read(u, budget));
+    unit_check(u);
+    return all + renamed;
+}
+
 #endif
