@@ -1,6 +1,7 @@
 /* Deep compaction beside all else: a program that changes everything between slices, collections, other kinds of compaction,
  * suspects, heaps that end in the middle. */
 #include "deep.h"
+#include "peer.h"
 
 #include "gc/deep.h"
 #include "gc/propose.h"
@@ -223,6 +224,79 @@ TEST(the_same_where_one_thread_is_all)
     run_model("deep=depth,shared=off", 4, false);
 }
 
+/* --- threads that run ------------------------------------------------------------------------------------------------------------ */
+
+enum { OWN = 500 };
+
+/* Item i has a node of value i, and that refers to a node of the one before. What is wrong is counted: this is no place to fail. */
+static void works(struct peer *peer)
+{
+    struct unit *u = peer->unit;
+    mid_handle array, made;
+    uint64_t seed = peer->number;
+    peer->wrong += mid_new_array(peer->thread, u->vec, OWN, &array) != MID_OK;
+    while (peer_goes_on(peer)) {
+        for (int n = 0; n < 20; n++) {
+            size_t i = unit_random(&seed) % OWN;
+            if (unit_random(&seed) % 3 == 0) {
+                mid_store(peer->thread, array, ITEM(i), 0);
+                continue;
+            }
+            peer->wrong += mid_new(peer->thread, u->node, &made) != MID_OK;
+            ((struct node *)mid_get(peer->thread, made))->value = i;
+            mid_store(peer->thread, made, LEFT, mid_peek(peer->thread, array, ITEM(i == 0 ? OWN - 1 : i - 1)));
+            mid_give(peer->thread, array, ITEM(i), made);
+            if (unit_random(&seed) % 8 == 0) /* or all would hold chains of what was there before */
+                for (size_t k = 0; k < OWN; k++)
+                    if ((made = mid_peek(peer->thread, array, ITEM(k))) != 0)
+                        mid_store(peer->thread, made, LEFT, 0);
+        }
+        peer->wrong += mid_safepoint(peer->thread) != MID_OK;
+        for (size_t i = 0; i < OWN; i++) {
+            mid_handle node = mid_peek(peer->thread, array, ITEM(i)), left = node == 0 ? 0 : mid_peek(peer->thread, node, LEFT);
+            peer->wrong += node != 0 && ((struct node *)mid_get(peer->thread, node))->value != i;
+            peer->wrong += left != 0 && ((struct node *)mid_get(peer->thread, left))->value != (i == 0 ? OWN - 1 : i - 1);
+        }
+    }
+    mid_release(peer->thread, array);
+}
+
+TEST(threads_that_change_their_objects_while_they_are_read)
+{
+    for (int order = 0; order < 3; order++) {
+        struct unit u;
+        unit_open(&u, orders[order]);
+        struct peer *peers[2];
+        for (int i = 0; i < 2; i++) {
+            peers[i] = peer_new(&u);
+            peers[i]->number = (uint64_t)i + 1;
+            peer_begin(peers[i], works);
+        }
+        for (size_t passes = 0; passes < unit_scale(100) + 2;) {
+            uint64_t renamed;
+            mid_snapshot s;
+            mid_service_snapshot(u.heap, &s);
+            if (s.deepening != MID_DEEPENS_STOPPED) {
+                passes += s.deepening == MID_DEEPENS_NOT;
+                assert_true(deep_read(&u, 20) <= MID_MORE);
+            } else if (mid_service_stop(u.heap, u.thread, 1000000, NULL) == MID_OK) {
+                mid_status status = mid_service_deep(u.heap, 20, &renamed);
+                mid_service_resume(u.heap);
+                assert_true(status <= MID_MORE);
+            }
+            ok(mid_safepoint(u.thread));
+        }
+        for (int i = 0; i < 2; i++) {
+            peer_finish_polling(peers[i], u.thread);
+            assert_int_equal(peers[i]->wrong, 0);
+            peer_end(peers[i]);
+        }
+        ok(mid_collect(u.thread, NULL));
+        assert_int_equal(unit_live(&u), 0);
+        unit_close(&u);
+    }
+}
+
 /* --- suspects ---------------------------------------------------------------------------------------------------------------- */
 
 /* A suspect that somebody has on a list keeps its handle, wherever that list is; in the end it is found to be alive, or freed. */
@@ -321,6 +395,7 @@ int main(void)
         cmocka_unit_test(a_program_that_changes_everything_between_slices),
         cmocka_unit_test(the_same_where_suspects_are_logged),
         cmocka_unit_test(the_same_where_one_thread_is_all),
+        cmocka_unit_test(threads_that_change_their_objects_while_they_are_read),
         cmocka_unit_test(suspects_on_lists_keep_their_handles),
         cmocka_unit_test(a_pass_that_is_abandoned),
     };
