@@ -174,11 +174,13 @@ typedef enum mid_compact_kind {
  * whose plan there is no memory is left as it is.
  * DEEP: then objects that only slots of other objects refer to get other handles, all those slots are rewritten, and the table is
  * packed into its lowest blocks and its end given back; in the order of the option `deep` (off: depth first), in which entries lie afterwards
- * and objects of up to 512 bytes as well. What the program holds counted or pinned keeps its handle, and so does what slots of
- * MID_IDENTITY types refer to: see docs/design/deep.md. Borrowed handles end. Suspects of garbage cycles that are to be looked at by a daemon
- * keep theirs until they have been. Needs some 12 bytes for each index and 12 for each reference while it lasts. Ends a sweep for garbage that is under way.
- * MID_EINVAL: no such kind. MID_EPOSTPONED as for mid_collect. MID_ENOMEM, MID_ELIMIT: not even the pass itself could be set up, or the deep part was given
- * up. MID_ENULL, MID_ETHREAD, MID_EBUSY. */
+ * and objects of up to 512 bytes as well. What is counted outside slots, pinned, immortal or protected by MID_IDENTITY keeps its handle; so
+ * does what more than 1024 slots refer to, or a traced object above 8 KiB; suspects of garbage cycles that are to be looked at by a daemon until
+ * they have been: see docs/design/deep.md. Handles that the program keeps without a count (peeked ones) are good for nothing afterwards; where
+ * a daemon runs with the option `deep`, after any safepoint. Needs some 12 bytes for each index and 12 for each reference while it
+ * lasts. Ends a sweep for garbage that is under way.
+ * MID_EINVAL: no such kind. MID_EPOSTPONED as for mid_collect. MID_ENOMEM, MID_ELIMIT: not even the pass itself could be set up; of a deep
+ * one, objects may have moved, but no more handles are given anew. MID_ENULL, MID_ETHREAD, MID_EBUSY. */
 MID_API mid_status mid_compact(mid_thread *thread, mid_compact_kind kind, uint64_t budget_micros, mid_compact_result *result);
 
 /* The word for a reason ("gain"); never null, also for a value that is none. Any thread; safe in a signal handler. */
