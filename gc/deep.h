@@ -2,8 +2,10 @@
  *
  *   links.c   who refers to what, by what can be read while mutators run
  *   order.c   the order in which they are to lie, likewise
- *   deep.c    in stops: numbers and slots exchanged, one object after another
+ *   place.c   in stops: one object after another comes to its number, and its slot
+ *   renumber.c  whether it can have it; the slots that refer to it
  *   rename.c  everybody else who keeps numbers
+ *   deep.c    the whole, in slices
  *
  * An object can have another number if all of its counted references are known to be in slots. What was read is only a
  * proposal: in the stop each link is looked at again, and if as many of them hold as the object has counts, there are no others
@@ -77,6 +79,22 @@ static inline mid_link *mid_link_at(const mid_deep *d, uint32_t n)
     return (mid_link *)d->links.data + n;
 }
 
+static inline uint32_t mid_deep_now(const mid_deep *d, uint32_t index)
+{
+    uint32_t at = *mid_deep_cell(&d->now, index);
+    return at == 0 ? index : at;
+}
+static inline uint32_t mid_deep_was(const mid_deep *d, uint32_t index)
+{
+    uint32_t at = *mid_deep_cell(&d->was, index);
+    return at == 0 ? index : at;
+}
+/* A free entry of a block that is claimed. */
+static inline bool mid_vacant(const mid_entry *entry)
+{
+    return entry->count == 0 && entry->word == 0;
+}
+
 /* With `proposing` held, whatever runs, or while the world stands (`still`). False: the clock says stop. */
 bool mid_links_read(mid_deep *d, bool still, uint64_t deadline);
 bool mid_links_read_still(mid_deep *d, uint64_t deadline);
@@ -84,6 +102,21 @@ bool mid_order_find(mid_deep *d, bool still, uint64_t deadline);
 void mid_link_flush(mid_deep *d);
 /* An array of so many words or bytes, zero; what was in it is gone. False: there is no memory, and d->status says so. */
 bool mid_deep_room(mid_deep *d, mid_array *array, size_t bytes);
+
+/* --- place.c: the world stands. False: the clock says stop */
+bool mid_place_unbind(mid_heap *heap, uint64_t deadline);       /* empty pools keep no entries */
+bool mid_place_packed(mid_deep *d, uint64_t deadline);          /* in the order of the table, or ... */
+bool mid_place_in_order(mid_deep *d, uint64_t deadline);        /* ... of the sequence */
+bool mid_place_free(mid_deep *d, uint64_t deadline);            /* the entries of free slots */
+void mid_deep_settle(mid_deep *d);                              /* of the block that is claimed what is left is free */
+
+/* --- renumber.c */
+/* What has the index `from` gets `to`, whose own goes there. False: it stays, or (`taken`) who has `to` does. */
+bool mid_rename_to(mid_deep *d, uint32_t from, uint32_t to, bool *taken);
+/* What will be asked about an index soon is fetched in stages, each of which needs what the one before has brought: its first link's
+ * place, the link, who holds, the slot. */
+#define MID_FETCH_STAGES 4u
+void mid_deep_fetch(const mid_deep *d, uint32_t index, unsigned stage);
 
 /* --- rename.c */
 void mid_exchange(mid_heap *heap, mid_handle a, mid_handle b); /* but for slots */

@@ -9,7 +9,7 @@
  *   pin.c      pins                                         scope.c    temporaries
  *   thread.c   attach, safepoints, blocked regions          stop.c     stop and resume the world
  *   fork.c     fork                                         service.c  what the daemon asks
- *   links.c, order.c, deep.c, rename.c: deep compaction (deep.h)
+ *   links.c, order.c, place.c, renumber.c, rename.c, deep.c: deep compaction (deep.h)
  *   reclaim.c  all that can be done for memory
  *   pause.c    pauses as the program sees them (pause.h)
  *   type.c, stats.c, memory.c, events.c, options.c, check.c, debug.c, status.c, map.c: what their names say

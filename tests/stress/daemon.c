@@ -41,13 +41,14 @@ struct mid_daemon *daemon_begin(mid_heap *heap)
 void daemon_end(struct mid_daemon *daemon)
 {
     mid_decision log[64];
-    size_t count = mid_daemon_log(daemon, log, 64), seen[MID_ACT_SWEEP + 1] = {0};
+    size_t count = mid_daemon_log(daemon, log, 64), seen[MID_ACT_DEEP + 1] = {0};
     for (size_t n = 0; n < count; n++)
         seen[log[n].action]++;
     printf("  daemon: %llu wakeups; of its last %zu decisions %zu drain, %zu collect, %zu compact, %zu trim, %zu propose, "
-           "%zu prove, %zu sweep\n",
+           "%zu prove, %zu sweep, %zu deep\n",
            (unsigned long long)mid_daemon_wakeups(daemon), count, seen[MID_ACT_DRAIN], seen[MID_ACT_COLLECT],
-           seen[MID_ACT_COMPACT], seen[MID_ACT_TRIM], seen[MID_ACT_PROPOSE], seen[MID_ACT_PROVE], seen[MID_ACT_SWEEP]);
+           seen[MID_ACT_COMPACT], seen[MID_ACT_TRIM], seen[MID_ACT_PROPOSE], seen[MID_ACT_PROVE], seen[MID_ACT_SWEEP],
+           seen[MID_ACT_DEEP]);
     if (mid_daemon_stop(daemon) != MID_OK)
         fail("mid_daemon_stop failed");
 }
