@@ -44,7 +44,7 @@ test: deps
 	$(Q)$(MAKE) --no-print-directory check
 
 check: build
-	$(Q)MAKE='$(MAKE)' tests/run.sh test-unit test-stress test-bench test-lab test-docs
+	$(Q)MAKE='$(MAKE)' tests/run.sh test-unit test-stress test-bench test-lab test-docs test-page
 
 check-asan:
 	$(Q)MAKE='$(MAKE) B=$(B)/asan SANITIZE=address,undefined' tests/run.sh test-unit test-stress test-lab
