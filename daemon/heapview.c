@@ -57,7 +57,8 @@ static json_t *map(mid_heap *heap, mid_ranges *ours)
 {
     mid_units units = {0};
     json_t *all = json_object(), *arenas = json_array();
-    bool good = mid_put(all, "unit", json_integer(65536)) & mid_put(all, "arenas", arenas);
+    bool good = mid_put(all, "unit", json_integer(65536));
+    good &= mid_put(all, "arenas", arenas);
     while (good && mid_service_units(heap, &units))
         good = mid_append(arenas, arena(&units)) && mid_ranges_add(ours, units.at, (uintptr_t)MID_UNITS * 65536, "arena");
     good = good && mid_ranges_add(ours, units.table, units.table_size, "table");
@@ -119,10 +120,13 @@ bool mid_view_heap(const mid_view *view, struct evbuffer *out)
 {
     mid_ranges ours = {0};
     json_t *root = json_object();
-    bool good = mid_put(root, "version", json_string(MID_VERSION_STRING)) & mid_put(root, "pid", json_integer(getpid())) &
-                mid_put(root, "now", mid_number(mid_daemon_clock()));
-    good &= mid_put(root, "stats", figures(view->heap)) & mid_put(root, "classes", classes(view->heap)) &
-            mid_put(root, "stops", stops(view->heap)) & mid_put(root, "history", past(view->history));
+    bool good = mid_put(root, "version", json_string(MID_VERSION_STRING));
+    good &= mid_put(root, "pid", json_integer(getpid()));
+    good &= mid_put(root, "now", mid_number(mid_daemon_clock()));
+    good &= mid_put(root, "stats", figures(view->heap));
+    good &= mid_put(root, "classes", classes(view->heap));
+    good &= mid_put(root, "stops", stops(view->heap));
+    good &= mid_put(root, "history", past(view->history));
     good &= mid_put(root, "daemon", json_pack("{sIsI}", "cpu_micros", (json_int_t)mid_daemon_cpu_micros(view->daemon), "wakeups",
                                               (json_int_t)mid_daemon_wakeups(view->daemon)));
     good = good && mid_put(root, "map", map(view->heap, &ours));

@@ -51,8 +51,8 @@ static bool put_classes(mid_heap *heap, struct evbuffer *out)
     return good;
 }
 
-/* Bucket i holds what took 2^i to 2^(i+1) - 1 of a unit of which there are `per_second`; the last, everything above. `exact`: the sum, in
- * seconds. */
+/* Bucket i holds what took 2^i to 2^(i+1) - 1 of a unit of which there are `per_second`; the last, everything above. The sum
+ * is in seconds. */
 static bool put_histogram(struct evbuffer *out, const char *name, const char *help, const uint64_t *buckets, double per_second,
                           double sum)
 {
@@ -63,8 +63,9 @@ static bool put_histogram(struct evbuffer *out, const char *name, const char *he
         good &= evbuffer_add_printf(out, "%s_bucket{le=\"%.9g\"} %" PRIu64 "\n", name, (double)(2ull << i) / per_second, below) > 0;
     }
     below += buckets[MID_STOP_BUCKETS - 1];
-    return good & (evbuffer_add_printf(out, "%s_bucket{le=\"+Inf\"} %" PRIu64 "\n%s_sum %.9g\n%s_count %" PRIu64 "\n", name, below,
-                                       name, sum, name, below) > 0);
+    good &= evbuffer_add_printf(out, "%s_bucket{le=\"+Inf\"} %" PRIu64 "\n%s_sum %.9g\n%s_count %" PRIu64 "\n", name, below,
+                                name, sum, name, below) > 0;
+    return good;
 }
 
 static bool put_pauses(mid_heap *heap, struct evbuffer *out)

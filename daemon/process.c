@@ -134,8 +134,9 @@ json_t *mid_process_json(mid_ranges *ours)
     row r = {.list = json_array(), .good = true};
     read_maps(file, ours, &r);
     fclose(file);
-    bool good = mid_put(all, "resident", mid_number(resident())) & mid_put(all, "regions", r.list) & r.good;
-    if (good)
+    r.good &= mid_put(all, "resident", mid_number(resident()));
+    r.good &= mid_put(all, "regions", r.list);
+    if (r.good)
         return all;
     json_decref(all);
     return NULL;

@@ -11,7 +11,7 @@
  *   fork.c     fork                                         service.c  what the daemon asks
  *   links.c, order.c, deep.c, rename.c: deep compaction (deep.h)
  *   reclaim.c  all that can be done for memory
- *   pause.c    pauses as the program sees them (pause.h)
+ *   pause.c    pauses as the program sees them (pause.h)    units.c    what a map of the arenas shows
  *   type.c, stats.c, events.c, options.c, check.c, debug.c, status.c, map.c: what their names say
  *
  * WHO WRITES WHAT. A mid_impl belongs to its thread while that runs, and to whoever has claimed it while it does not

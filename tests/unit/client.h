@@ -32,5 +32,6 @@ char *get(uint16_t port, const char *path); /* the body of a GET that goes well,
 json_t *get_json(uint16_t port, const char *path);
 uint64_t number(const json_t *object, const char *key);
 size_t descriptors(void); /* that are open */
+void make_folder(char *into, size_t room); /* of its own, for sockets: a short path */
 
 #endif
