@@ -1,4 +1,4 @@
-/* daemon/http.c: evhttp on the daemon's loop: who is answered, with what, and how many at a time (midden/http.h).
+/* daemon/http.c: evhttp on the daemon's loop: who gets in, how many at a time, and the end of it (midden/http.h).
  *
  * SEATS. evhttp bounds neither the number of connections nor how long one may take over a request as long as a byte comes now
  * and then, and does not say when one has ended. So each connection's bufferevent is made here and held a second time, on one of
@@ -10,14 +10,10 @@
 #include <event2/bufferevent.h>
 #include <event2/event.h>
 #include <event2/http.h>
-#include <event2/keyvalq_struct.h>
 #include <event2/listener.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/queue.h>
-#include <sys/random.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -31,7 +27,6 @@
 #define HEADERS_MOST 8192
 #define BODY_MOST 1024     /* none is wanted */
 #define UNREAD_MOST 32768
-#define NONCE_BYTES 16u
 
 typedef struct seat {
     struct bufferevent *bev; /* null: free */
@@ -106,13 +101,50 @@ static struct bufferevent *on_guest(struct event_base *base, void *context)
     return bev;
 }
 
+/* Whose a listener is, since its error callback is told evhttp's context and not ours. Entered, found and taken out on the thread of
+ * the listener's loop; others only compare. */
+static struct owner {
+    struct evconnlistener *listener; /* atomic */
+    mid_http *http;
+} owners[256];
+
+static struct owner *owner_of(const struct evconnlistener *listener)
+{
+    for (size_t i = 0; i < sizeof owners / sizeof *owners; i++)
+        if (__atomic_load_n(&owners[i].listener, __ATOMIC_RELAXED) == listener)
+            return &owners[i];
+    return NULL;
+}
+
+static bool enter(mid_http *http)
+{
+    for (size_t i = 0; i < sizeof owners / sizeof *owners; i++) {
+        struct evconnlistener *nobody = NULL;
+        if (!__atomic_compare_exchange_n(&owners[i].listener, &nobody, http->listener, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
+            continue;
+        owners[i].http = http;
+        return true;
+    }
+    errno = EMFILE;
+    return false;
+}
+
+static void take_out(mid_http *http)
+{
+    struct owner *owner = http->listener == NULL ? NULL : owner_of(http->listener);
+    if (owner != NULL)
+        __atomic_store_n(&owner->listener, NULL, __ATOMIC_RELEASE);
+}
+
 /* No descriptor is left, say: try again with the next tick, and not in a circle. */
 static void on_refusal(struct evconnlistener *listener, void *context)
 {
-    mid_http *http = context;
     const struct timeval second = {1, 0};
+    struct owner *owner = owner_of(listener);
+    (void)context;
     evconnlistener_disable(listener);
-    event_add(http->tick, &second);
+    if (owner != NULL)
+        event_add(owner->http->tick, &second);
 }
 
 static void renew(mid_http *http, struct evhttp_request *request)
@@ -124,128 +156,12 @@ static void renew(mid_http *http, struct evhttp_request *request)
             http->seats[i].since = mid_daemon_clock();
 }
 
-/* --- requests ------------------------------------------------------------------------------------------------------ */
-
-/* A page from elsewhere whose name has been made to mean this machine (DNS rebinding) still names itself. */
-static bool names_us(const char *host)
-{
-    static const char *const names[] = {"localhost", "127.0.0.1", "[::1]"};
-    for (unsigned i = 0; i < sizeof names / sizeof *names; i++) {
-        size_t length = strlen(names[i]);
-        if (evutil_ascii_strncasecmp(host, names[i], length) != 0)
-            continue;
-        const char *rest = host + length;
-        if (*rest == 0)
-            return true;
-        return *rest == ':' && rest[1] != 0 && strspn(rest + 1, "0123456789") == strlen(rest + 1);
-    }
-    return false;
-}
-
-static bool host_is_ours(struct evhttp_request *request)
-{
-    const struct evkeyval *header;
-    const char *in_uri = evhttp_uri_get_host(evhttp_request_get_evhttp_uri(request));
-    unsigned hosts = 0;
-    TAILQ_FOREACH(header, evhttp_request_get_input_headers(request), next)
-    {
-        if (evutil_ascii_strcasecmp(header->key, "Host") != 0)
-            continue;
-        hosts++;
-        if (!names_us(header->value))
-            return false;
-    }
-    return hosts == 1 && (in_uri == NULL || names_us(in_uri));
-}
-
-static void add_headers(struct evhttp_request *request, const char *type, const char *policy)
-{
-    struct evkeyvalq *headers = evhttp_request_get_output_headers(request);
-    evhttp_add_header(headers, "Content-Type", type);
-    evhttp_add_header(headers, "Content-Security-Policy", policy);
-    evhttp_add_header(headers, "X-Content-Type-Options", "nosniff");
-    evhttp_add_header(headers, "Cross-Origin-Resource-Policy", "same-origin");
-    evhttp_add_header(headers, "Referrer-Policy", "no-referrer");
-    evhttp_add_header(headers, "Cache-Control", "no-store");
-}
-
-#define NOTHING_ELSE "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
-
-static void refuse(struct evhttp_request *request, int code, const char *text)
-{
-    struct evbuffer *body = evbuffer_new();
-    add_headers(request, "text/plain; charset=utf-8", NOTHING_ELSE);
-    if (body != NULL)
-        evbuffer_add_printf(body, "%s\n", text);
-    evhttp_send_reply(request, code, text, body);
-    if (body != NULL)
-        evbuffer_free(body);
-}
-
-static void make_nonce(char into[2 * NONCE_BYTES + 1])
-{
-    unsigned char bytes[NONCE_BYTES];
-    if (getrandom(bytes, sizeof bytes, GRND_NONBLOCK) != sizeof bytes)
-        evutil_secure_rng_get_bytes(bytes, sizeof bytes);
-    for (unsigned i = 0; i < NONCE_BYTES; i++)
-        evutil_snprintf(into + 2 * i, 3, "%02x", bytes[i]);
-}
-
-static const struct path {
-    const char *path, *type;
-    mid_view_fn *view;
-} paths[] = {
-    {"/", "text/html; charset=utf-8", mid_view_page},
-    {"/metrics", "text/plain; version=0.0.4; charset=utf-8", mid_view_metrics},
-    {"/heap.json", "application/json", mid_view_heap},
-    {"/log.json", "application/json", mid_view_log},
-    {"/trace.json", "application/json", mid_view_trace},
-};
-
-static void answer(mid_http *http, struct evhttp_request *request, const struct path *path)
-{
-    char nonce[2 * NONCE_BYTES + 1], policy[300], length[24];
-    make_nonce(nonce);
-    const mid_view view = {http->daemon, mid_daemon_heap(http->daemon), &http->history, nonce};
-    struct evbuffer *body = evbuffer_new();
-    if (body == NULL || !path->view(&view, body)) {
-        if (body != NULL)
-            evbuffer_free(body);
-        refuse(request, 503, "No memory");
-        return;
-    }
-    evutil_snprintf(policy, sizeof policy,
-                    NOTHING_ELSE "; connect-src 'self'; img-src data:; script-src 'nonce-%s'; style-src 'nonce-%s'", nonce, nonce);
-    add_headers(request, path->type, path->view == mid_view_page ? policy : NOTHING_ELSE);
-    if (evhttp_request_get_command(request) == EVHTTP_REQ_HEAD) {
-        evutil_snprintf(length, sizeof length, "%zu", evbuffer_get_length(body));
-        evhttp_add_header(evhttp_request_get_output_headers(request), "Content-Length", length);
-        evbuffer_drain(body, evbuffer_get_length(body));
-    }
-    evhttp_send_reply(request, 200, "OK", body);
-    evbuffer_free(body);
-}
-
 static void on_request(struct evhttp_request *request, void *context)
 {
     mid_http *http = context;
-    const struct path *found = NULL;
-    const char *path = evhttp_uri_get_path(evhttp_request_get_evhttp_uri(request));
-    enum evhttp_cmd_type method = evhttp_request_get_command(request);
+    const mid_view view = {.daemon = http->daemon, .heap = mid_daemon_heap(http->daemon), .history = &http->history};
     renew(http, request);
-    for (unsigned i = 0; i < sizeof paths / sizeof *paths; i++)
-        if (path != NULL && strcmp(paths[i].path, path) == 0)
-            found = &paths[i];
-    if (!host_is_ours(request)) {
-        refuse(request, 403, "Host is not of this machine");
-    } else if (method != EVHTTP_REQ_GET && method != EVHTTP_REQ_HEAD) {
-        evhttp_add_header(evhttp_request_get_output_headers(request), "Allow", "GET, HEAD");
-        refuse(request, 405, "Method not allowed");
-    } else if (found == NULL) {
-        refuse(request, 404, "Not found");
-    } else {
-        answer(http, request, found);
-    }
+    mid_http_answer(&view, request);
 }
 
 /* --- begin and end --------------------------------------------------------------------------------------------------- */
@@ -267,6 +183,8 @@ static bool open_server(mid_http *http, struct event_base *base)
     if (socket == NULL)
         return false;
     http->listener = evhttp_bound_socket_get_listener(socket);
+    if (!enter(http))
+        return false;
     evconnlistener_set_error_cb(http->listener, on_refusal);
     return true;
 }
@@ -284,6 +202,7 @@ static void spare_parents(mid_http *http)
 
 static void close_server(mid_http *http)
 {
+    take_out(http);
     sweep(http);
     if (http->pid != getpid())
         spare_parents(http);

@@ -32,8 +32,12 @@ typedef struct mid_view {
     mid_daemon *daemon;
     mid_heap *heap;
     const mid_history *history;
-    const char *nonce; /* page.c: of the page's own script and style */
+    const char *nonce; /* pageview.c: of the page's own script and style */
 } mid_view;
+
+/* answer.c: answer a request, whatever it is. */
+struct evhttp_request;
+void mid_http_answer(const mid_view *view, struct evhttp_request *request);
 
 /* Append it to `out`. False: no memory; what was appended is of no use. */
 typedef bool mid_view_fn(const mid_view *view, struct evbuffer *out);

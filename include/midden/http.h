@@ -29,7 +29,7 @@ extern "C" {
  *
  * MID_ENULL; MID_EINVAL: the address is none of these, or too long, or SIGPIPE would end the program; MID_EBUSY: it listens
  * already, somebody else listens there, something that is no socket is at the path, or the call came from the daemon's turn;
- * MID_ESYSTEM: see errno. */
+ * MID_ESYSTEM: see errno (EMFILE: 256 heaps of the process are served already). */
 MID_API mid_status mid_http_listen(mid_daemon *daemon, const char *address, uint16_t *port);
 
 /* Close it and every connection. As above. MID_ENULL; MID_EINVAL: it does not listen; MID_EBUSY. */

@@ -8,6 +8,8 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
+#include <sys/eventfd.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -271,6 +273,36 @@ TEST(many_connections)
     serve_end(&s);
 }
 
+/* Who comes while there is no descriptor for him waits; the loop does not turn in a circle meanwhile, and answers when there is one. */
+TEST(no_descriptor_left)
+{
+    struct served s;
+    struct rlimit before;
+    serve(&s, "idle=1ms");
+    int fd = dial(s.port), waiting = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_true(say(fd, "GET / HT"));
+    expect(MID_EBUSY, mid_http_listen(s.daemon, "localhost:0", NULL)); /* the first is in */
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    struct rlimit none = {.rlim_cur = 3, .rlim_max = before.rlim_max};
+    struct sockaddr_in name = {.sin_family = AF_INET, .sin_port = htons(s.port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+    int connected = connect(waiting, (struct sockaddr *)&name, sizeof name);
+    bool said = say(waiting, GET("/metrics"));
+    for (int i = 0; i < 5; i++)
+        expect(MID_ESYSTEM, mid_http_listen(s.daemon, "localhost:0", NULL));
+    uint64_t used = mid_daemon_cpu_micros(s.daemon);
+    usleep(300000);
+    used = mid_daemon_cpu_micros(s.daemon) - used;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+    assert_true(connected == 0 && said);
+    assert_true(used < 200000);
+    char *answer = hear(waiting);
+    assert_int_equal(status_of(answer), 200);
+    free(answer);
+    close(fd);
+    serve_end(&s);
+}
+
 /* Who asks for more and more and takes nothing in holds up nobody but himself. Some go in the middle. */
 TEST(never_reads)
 {
@@ -321,6 +353,32 @@ static void *ask_from_outside(void *port)
     return body;
 }
 
+static void on_wish(evutil_socket_t fd, short what, void *granted)
+{
+    (void)fd, (void)what;
+    ++*(int *)granted;
+}
+
+/* Descriptors that the program opens after connections have ended, with their numbers perhaps: each is heard. */
+static void the_loop_hears_others(struct event_base *base)
+{
+    enum { WISHES = 8 };
+    struct event *wishes[WISHES];
+    int fds[WISHES], granted = 0;
+    for (int i = 0; i < WISHES; i++) {
+        fds[i] = eventfd(1, EFD_CLOEXEC);
+        wishes[i] = event_new(base, fds[i], EV_READ, on_wish, &granted);
+        assert_int_equal(event_add(wishes[i], NULL), 0);
+    }
+    for (int i = 0; i < 100; i++)
+        event_base_loop(base, EVLOOP_NONBLOCK);
+    assert_int_equal(granted, WISHES);
+    for (int i = 0; i < WISHES; i++) {
+        event_free(wishes[i]);
+        close(fds[i]);
+    }
+}
+
 TEST(on_the_programs_loop)
 {
     struct unit u;
@@ -343,6 +401,7 @@ TEST(on_the_programs_loop)
     while (pthread_tryjoin_np(asker, &body) != 0)
         event_base_loop(base, EVLOOP_NONBLOCK);
     free(body);
+    the_loop_hears_others(base);
     ok(mid_daemon_stop(daemon));
     event_base_free(base);
     signal(SIGPIPE, SIG_DFL);
@@ -361,6 +420,7 @@ int main(void)
         cmocka_unit_test(bad_requests),
         cmocka_unit_test(floods),
         cmocka_unit_test(many_connections),
+        cmocka_unit_test(no_descriptor_left),
         cmocka_unit_test(never_reads),
         cmocka_unit_test(one_connection_many_requests),
         cmocka_unit_test(on_the_programs_loop),
