@@ -57,7 +57,7 @@ typedef struct mid_pool {
     struct mid_pool *next, *prev;
     uint32_t inline_names[MID_NAMES_INLINE]; /* back index of pools with few slots; a span's name and length */
     uint32_t first_name; /* not 0: names are consecutive from here, and not written down */
-    uint32_t taken;      /* which it was, of all pools taken for a class anew: mid_alloc.taken then */
+    uint32_t reserved_;
 } mid_pool;
 _Static_assert(sizeof(mid_pool) == 64, "descriptors are found by a shift");
 _Static_assert(MID_UNITS_PER_ARENA * sizeof(mid_pool) <= MID_POOL_SIZE, "descriptors fit in one unit");
@@ -97,12 +97,12 @@ typedef struct mid_alloc {
     uint64_t reserve, spare_percent;
     mid_class classes[MID_CLASSES];
     uint64_t empty_pools, used_pools;
-    uint32_t taken;                /* pools taken that were empty, ever; may wrap around */
     uint64_t recent_pools;         /* 1024 times the most pools used lately: falls by 1/1024 with each pool that empties */
     mid_array arenas;              /* mid_arena[] */
     uint32_t arena_count, arena_hint;
     uint32_t arenas_released;      /* changes when descriptors have gone */
     bool arenas_held;
+    uint32_t taken;                /* pools taken that were empty, ever; may wrap around: mid_pool_taken */
     struct mid_region *regions;
     struct mid_region *idle_region; /* without a run: one is kept */
     mid_array mappings;            /* mid_mapping[] */
@@ -190,6 +190,11 @@ static inline uint32_t *mid_pool_index(mid_pool *pool)
 static inline uint32_t mid_pool_name(mid_pool *pool, unsigned slot)
 {
     return pool->first_name != 0 ? pool->first_name + MID_NAME_STEP * slot : mid_pool_index(pool)[slot];
+}
+/* Which of all pools taken it was, where a name does not need the place: null for pools of exactly so many slots. */
+static inline uint32_t *mid_pool_taken(mid_pool *pool)
+{
+    return pool->slots == MID_NAMES_INLINE ? NULL : &pool->inline_names[MID_NAMES_INLINE - 1];
 }
 /* The names, written down, to be changed. */
 uint32_t *mid_pool_names(mid_pool *pool);

@@ -116,7 +116,7 @@ MID_API mid_status mid_service_trim(mid_heap *heap, uint64_t budget_micros, uint
 typedef enum mid_unit_use { MID_UNIT_UNUSED, MID_UNIT_EMPTY, MID_UNIT_PARTLY, MID_UNIT_FULL, MID_UNIT_OWNED, MID_UNIT_RUNS, MID_UNIT_LARGE } mid_unit_use;
 
 /* EMPTY to OWNED are pools, with the rest of the figures. `live` are slots handed out, those in threads' caches included; `age`:
- * how many pools have been taken for objects since this one was. */
+ * how many pools have been taken for objects since this one was; 0 for pools of six slots, whose descriptors have no room for it. */
 typedef struct mid_unit {
     uint8_t use, size_class;
     uint16_t live, slots, pins;

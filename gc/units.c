@@ -24,7 +24,7 @@ static mid_unit_use use_of(const mid_pool *pool)
 }
 
 /* Units that are no pools have descriptors that say nothing, or what was true of the last pool. */
-static mid_unit unit_of(const mid_alloc *a, const mid_pool *pool)
+static mid_unit unit_of(const mid_alloc *a, mid_pool *pool)
 {
     mid_unit unit = {.use = (uint8_t)use_of(pool)};
     if (unit.use >= MID_UNIT_EMPTY && unit.use <= MID_UNIT_OWNED) {
@@ -32,7 +32,7 @@ static mid_unit unit_of(const mid_alloc *a, const mid_pool *pool)
         unit.live = pool->live;
         unit.slots = pool->slots;
         unit.pins = pool->pins;
-        unit.age = a->taken - pool->taken;
+        unit.age = mid_pool_taken(pool) == NULL ? 0 : a->taken - *mid_pool_taken(pool);
     }
     return unit;
 }
@@ -41,7 +41,7 @@ bool mid_service_units(mid_heap *heap, mid_units *into)
 {
     mid_lock(heap);
     char *at = mid_arena_above(&heap->alloc, (const char *)into->at);
-    const mid_pool *pools = (const mid_pool *)at;
+    mid_pool *pools = (mid_pool *)at;
     into->table = (uintptr_t)heap->table;
     into->table_size = heap->table_reserved;
     if (at != NULL) {
