@@ -31,12 +31,12 @@ say       = $(if $(filter 1,$(V)),,@printf '  %-7s %s\n' $(1) $(2);)
 CORE_SRC   := $(wildcard alloc/*.c gc/*.c)
 DAEMON_SRC := $(wildcard daemon/*.c)
 CORE_OBJ   := $(CORE_SRC:%.c=$(B)/obj/%.o)
-DAEMON_OBJ := $(DAEMON_SRC:%.c=$(B)/obj/%.o)
+DAEMON_OBJ := $(DAEMON_SRC:%.c=$(B)/obj/%.o) $(B)/obj/daemon/page.o
 LIB        := $(B)/lib/libmidden.a
 DLIB       := $(B)/lib/libmidden-daemon.a
 SO         := $(B)/lib/libmidden.so.$(VERSION)
 DSO        := $(B)/lib/libmidden-daemon.so.$(VERSION)
-EVENT_LIBS := -levent_core -levent_pthreads
+EVENT_LIBS := -levent_core -levent_extra -levent_pthreads -ljansson
 
 PACKAGES := gcc libc6-dev pkg-config libgc-dev libevent-dev libcmocka-dev spin libmimalloc-dev libjemalloc-dev \
             libjansson-dev gnuplot-nox valgrind python3
@@ -54,6 +54,14 @@ programs:
 $(B)/obj/%.o: %.c
 	@mkdir -p $(@D)
 	$(call say,CC,$<)$(CC) $(LIBFLAGS) $(CFLAGS) -MMD -MP -c $< -o $@
+
+# The page that the daemon serves, as an array that ends with a zero byte.
+$(B)/gen/page.c: daemon/page.html
+	@mkdir -p $(@D)
+	$(call say,GEN,$@){ echo 'extern const unsigned char mid_page[];'; echo 'const unsigned char mid_page[] = {'; od -An -v -tx1 $< | sed 's/ \(..\)/0x\1,/g'; echo '0};'; } > $@.new && mv $@.new $@
+$(B)/obj/daemon/page.o: $(B)/gen/page.c
+	@mkdir -p $(@D)
+	$(call say,CC,$<)$(CC) $(LIBFLAGS) $(CFLAGS) -c $< -o $@
 
 $(LIB): $(CORE_OBJ)
 $(DLIB): $(DAEMON_OBJ)

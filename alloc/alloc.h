@@ -105,6 +105,7 @@ typedef struct mid_alloc {
     uint32_t arena_count, arena_hint;
     uint32_t arenas_released;      /* changes when descriptors have gone */
     bool arenas_held;
+    uint32_t taken;                /* pools taken that were empty, ever; may wrap around: mid_pool_taken */
     struct mid_region *regions;
     struct mid_region *idle_region; /* without a run: one is kept */
     mid_array mappings;            /* mid_mapping[] */
@@ -152,6 +153,8 @@ void mid_array_free(mid_alloc *a, mid_array *array);
 /* `count` adjacent units, the first at a multiple of `align` units, without memory behind them. Null: *status. */
 mid_pool *mid_units_take(mid_alloc *a, unsigned count, unsigned align, mid_status *status);
 void mid_units_give(mid_alloc *a, mid_pool *first, unsigned count);
+/* The arena next above `base` (null: the lowest); null: there is none. Its first unit is its descriptors. */
+char *mid_arena_above(const mid_alloc *a, const char *base);
 /* Arenas that become free stay mapped, for somebody reads them without a lock, until that ends. */
 void mid_arenas_hold(mid_alloc *a, bool hold);
 const char *mid_arenas_check(mid_alloc *a);
@@ -209,6 +212,11 @@ static inline uint32_t *mid_pool_index(mid_pool *pool)
 static inline uint32_t mid_pool_name(mid_pool *pool, unsigned slot)
 {
     return pool->first_name != 0 ? pool->first_name + MID_NAME_STEP * slot : mid_pool_index(pool)[slot];
+}
+/* Which of all pools taken it was, where a name does not need the place: null for pools of exactly so many slots. */
+static inline uint32_t *mid_pool_taken(mid_pool *pool)
+{
+    return pool->slots == MID_NAMES_INLINE ? NULL : &pool->inline_names[MID_NAMES_INLINE - 1];
 }
 /* The names, written down, to be changed. */
 uint32_t *mid_pool_names(mid_pool *pool);

@@ -25,7 +25,9 @@
 #include <unistd.h>
 
 #include "daemon/act.h"
+#include "daemon/http.h"
 #include "daemon/log.h"
+#include "daemon/loop.h"
 
 #define REST_MICROS 1000u
 #define STACK_BYTES (256u << 10)
@@ -50,6 +52,8 @@ struct mid_daemon {
     uint64_t left; /* ... and so long after it a look is due */
     mid_pacer pacer;
     mid_log log;
+    mid_errand errand;
+    mid_http *http; /* null: nobody may watch */
     uint64_t cpu, wakeups; /* atomic; cpu: inside the callbacks */
 };
 
@@ -130,6 +134,8 @@ static uint64_t look(mid_daemon *d)
     note_own_collections(d);
     mid_snapshot now;
     mid_service_snapshot(d->heap, &now);
+    if (d->http != NULL)
+        mid_http_look(d->http, &now, mid_daemon_clock());
     mid_work_plan plan = mid_decide(&d->pacer, &now, d->options, mid_daemon_clock());
     set_growth(d);
     mid_thread *self = now.mutator == MID_MUTATOR_RUNNING ? d->loop_thread : NULL;
@@ -186,6 +192,7 @@ static void on_turn(mid_daemon *d, bool because_kicked)
 {
     uint64_t begun = mid_daemon_thread_clock();
     __atomic_fetch_add(&d->wakeups, 1, __ATOMIC_RELAXED);
+    mid_errand_do(&d->errand);
     if (__atomic_load_n(&d->stopping, __ATOMIC_ACQUIRE)) {
         event_base_loopbreak(d->base);
         return;
@@ -256,6 +263,8 @@ static mid_status run_thread(mid_daemon *d)
 /* Undo whatever of open_events and mid_log_open was done. */
 static void discard(mid_daemon *d)
 {
+    if (d->http != NULL)
+        mid_http_close(d->http);
     if (d->due != NULL)
         event_free(d->due);
     if (d->kicked != NULL)
@@ -265,6 +274,7 @@ static void discard(mid_daemon *d)
     if (d->eventfd >= 0)
         close(d->eventfd);
     mid_log_close(&d->log);
+    mid_errand_close(&d->errand);
     free(d);
 }
 
@@ -288,6 +298,9 @@ static mid_status open_events(mid_daemon *d)
 static void let_go_of_parents(mid_daemon *d)
 {
     event_reinit(d->base);
+    if (d->http != NULL)
+        mid_http_close(d->http);
+    d->http = NULL;
     event_free(d->due);
     event_free(d->kicked);
     event_base_free(d->base);
@@ -317,6 +330,7 @@ static void on_fork(void *context)
 {
     mid_daemon *d = context;
     mid_log_forked(&d->log);
+    mid_errand_forked(&d->errand);
     d->running = false;
     d->stranded = d->own_thread;
     d->ears = d->own_thread ? LISTENING : KICKED;
@@ -332,7 +346,12 @@ static mid_status start(mid_heap *heap, struct event_base *base, mid_thread *loo
         return MID_ESYSTEM;
     *d = (mid_daemon){.heap = heap, .options = options, .loop_thread = loop_thread, .base = base,
                       .own_thread = base == NULL, .eventfd = -1};
+    if (mid_errand_open(&d->errand) != MID_OK) {
+        free(d);
+        return MID_ESYSTEM;
+    }
     if (mid_log_open(&d->log, options->log_entries) != MID_OK) {
+        mid_errand_close(&d->errand);
         free(d);
         return MID_ESYSTEM;
     }
@@ -406,6 +425,46 @@ mid_status mid_daemon_kick(mid_daemon *d)
         return MID_ENULL;
     on_kick(d);
     return MID_OK;
+}
+
+/* --- for the rest of the folder (loop.h) ---------------------------------------------------------------------------- */
+
+static void wake_for_errand(void *context)
+{
+    wake(context);
+}
+
+mid_status mid_daemon_on_loop(mid_daemon *d, mid_errand_fn *run, void *context)
+{
+    if (__atomic_load_n(&d->in_turn, __ATOMIC_RELAXED) == gettid())
+        return MID_EBUSY;
+    if (!d->own_thread)
+        return run(context);
+    if (__atomic_load_n(&d->stranded, __ATOMIC_ACQUIRE))
+        on_kick(d); /* starts the thread */
+    if (!d->running)
+        return MID_ESYSTEM;
+    return mid_errand_send(&d->errand, run, context, wake_for_errand, d);
+}
+
+struct event_base *mid_daemon_base(mid_daemon *d)
+{
+    return d->base;
+}
+
+mid_http **mid_daemon_http(mid_daemon *d)
+{
+    return &d->http;
+}
+
+mid_heap *mid_daemon_heap(mid_daemon *d)
+{
+    return d->heap;
+}
+
+bool mid_daemon_is_guest(const mid_daemon *d)
+{
+    return !d->own_thread;
 }
 
 /* --- questions ----------------------------------------------------------------------------------------------------- */

@@ -1,6 +1,6 @@
 /* midden/daemon.h: the background loop that decides when to collect, compact and give memory back.
  *
- * Link with libmidden-daemon (libevent_core, libevent_pthreads). The daemon works on a heap only while every attached thread
+ * Link with libmidden-daemon (libevent_core, libevent_extra, libevent_pthreads, jansson). The daemon works on a heap only while every attached thread
  * is stopped at a safepoint or sits in a blocked region (or none is attached), a slice at a time. What it did and why is in
  * its log. The rules are pure functions: docs/design/daemon.md.
  *

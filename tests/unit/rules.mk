@@ -1,8 +1,8 @@
 # tests/unit: one cmocka program for each test_*.c, linked with every other .c file here. A file named *_debug.c is
 # compiled with MIDDEN_DEBUG. Also here: `test`, `check` and their kin, which run the suites of all folders.
 
-# ThreadSanitizer does not follow threads across fork: test_fork is not built with it.
-UNIT_TESTS   := $(filter-out $(if $(findstring thread,$(SANITIZE)),tests/unit/test_fork.c),$(wildcard tests/unit/test_*.c))
+# ThreadSanitizer does not follow threads across fork: tests of fork are not built with it.
+UNIT_TESTS   := $(filter-out $(if $(findstring thread,$(SANITIZE)),tests/unit/test_fork.c tests/unit/test_http_fork.c),$(wildcard tests/unit/test_*.c))
 UNIT_HELPERS := $(filter-out tests/unit/test_%.c,$(wildcard tests/unit/*.c))
 UNIT_PROGS   := $(UNIT_TESTS:tests/unit/%.c=$(B)/unit/%)
 UNIT_OBJ     := $(UNIT_TESTS:%.c=$(B)/obj/%.o)
@@ -44,7 +44,7 @@ test: deps
 	$(Q)$(MAKE) --no-print-directory check
 
 check: build
-	$(Q)MAKE='$(MAKE)' tests/run.sh test-unit test-stress test-bench test-lab test-docs
+	$(Q)MAKE='$(MAKE)' tests/run.sh test-unit test-stress test-bench test-lab test-docs test-page
 
 check-asan:
 	$(Q)MAKE='$(MAKE) B=$(B)/asan SANITIZE=address,undefined' tests/run.sh test-unit test-stress test-lab

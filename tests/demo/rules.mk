@@ -1,0 +1,14 @@
+# tests/demo/rules.mk: `make watch`, a heap to look at with a browser (WATCH=localhost:7007), and the test of its page.
+
+WATCH    ?= localhost:7007
+WATCHED  := $(B)/demo/watch
+
+$(WATCHED): tests/demo/watch.c $(LIB) $(DLIB)
+	@mkdir -p $(@D)
+	$(call say,LD,$@)$(CC) $(BASE) -D_GNU_SOURCE $(CFLAGS) $(LINK) -MMD -MP -MF $@.d -o $@ $< $(DLIB) $(LIB) $(EVENT_LIBS) -lpthread
+-include $(WATCHED).d
+
+programs: $(WATCHED)
+.PHONY: watch
+watch: $(WATCHED)
+	$(Q)$(WATCHED) $(WATCH)
