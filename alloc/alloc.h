@@ -57,7 +57,7 @@ typedef struct mid_pool {
     struct mid_pool *next, *prev;
     uint32_t inline_names[MID_NAMES_INLINE]; /* back index of pools with few slots; a span's name and length */
     uint32_t first_name; /* not 0: names are consecutive from here, and not written down */
-    uint32_t reserved_;
+    uint32_t taken;      /* which it was, of all pools taken for a class anew: mid_alloc.taken then */
 } mid_pool;
 _Static_assert(sizeof(mid_pool) == 64, "descriptors are found by a shift");
 _Static_assert(MID_UNITS_PER_ARENA * sizeof(mid_pool) <= MID_POOL_SIZE, "descriptors fit in one unit");
@@ -97,6 +97,7 @@ typedef struct mid_alloc {
     uint64_t reserve, spare_percent;
     mid_class classes[MID_CLASSES];
     uint64_t empty_pools, used_pools;
+    uint32_t taken;                /* pools taken that were empty, ever; may wrap around */
     uint64_t recent_pools;         /* 1024 times the most pools used lately: falls by 1/1024 with each pool that empties */
     mid_array arenas;              /* mid_arena[] */
     uint32_t arena_count, arena_hint;
@@ -144,6 +145,8 @@ void mid_array_free(mid_alloc *a, mid_array *array);
 /* `count` adjacent units, the first at a multiple of `align` units, without memory behind them. Null: *status. */
 mid_pool *mid_units_take(mid_alloc *a, unsigned count, unsigned align, mid_status *status);
 void mid_units_give(mid_alloc *a, mid_pool *first, unsigned count);
+/* The arena next above `base` (null: the lowest); null: there is none. Its first unit is its descriptors. */
+char *mid_arena_above(const mid_alloc *a, const char *base);
 /* Arenas that become free stay mapped, for somebody reads them without a lock, until that ends. */
 void mid_arenas_hold(mid_alloc *a, bool hold);
 const char *mid_arenas_check(mid_alloc *a);

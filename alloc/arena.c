@@ -121,6 +121,17 @@ void mid_units_give(mid_alloc *a, mid_pool *first, unsigned count)
         release_if_free(a, arena);
 }
 
+char *mid_arena_above(const mid_alloc *a, const char *base)
+{
+    char *next = NULL;
+    for (uint32_t i = 0; i < a->arena_count; i++) {
+        char *at = ((const mid_arena *)a->arenas.data)[i].base;
+        if ((uintptr_t)at > (uintptr_t)base && (next == NULL || (uintptr_t)at < (uintptr_t)next))
+            next = at;
+    }
+    return next;
+}
+
 void mid_arenas_hold(mid_alloc *a, bool hold)
 {
     a->arenas_held = hold;

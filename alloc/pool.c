@@ -162,6 +162,8 @@ mid_pool *mid_pool_take(mid_alloc *a, unsigned size_class, mid_status *status)
         pool = take_empty(a, size_class);
     if (pool == NULL)
         pool = take_new(a, size_class, status);
+    if (pool != NULL && pool->live == 0)
+        pool->taken = ++a->taken;
     if (a->used_pools * 1024 > a->recent_pools)
         a->recent_pools = a->used_pools * 1024;
     if (pool != NULL) {

@@ -112,4 +112,26 @@ MID_API mid_status mid_service_deep(mid_heap *heap, uint64_t budget_micros, uint
 /* Give empty pools beyond `keep_bytes` back. */
 MID_API mid_status mid_service_trim(mid_heap *heap, uint64_t budget_micros, uint64_t keep_bytes, uint64_t *returned);
 
+/* What 64 KiB of an arena are used for. */
+typedef enum mid_unit_use { MID_UNIT_UNUSED, MID_UNIT_EMPTY, MID_UNIT_PARTLY, MID_UNIT_FULL, MID_UNIT_OWNED, MID_UNIT_RUNS, MID_UNIT_LARGE } mid_unit_use;
+
+/* EMPTY to OWNED are pools, with the rest of the figures. `live` are slots handed out, those in threads' caches included; `age`:
+ * how many pools have been taken for objects since this one was. */
+typedef struct mid_unit {
+    uint8_t use, size_class;
+    uint16_t live, slots, pins;
+    uint32_t age;
+} mid_unit;
+
+#define MID_UNITS 256u /* of an arena; the first holds its descriptors and is unused */
+typedef struct mid_units {
+    uintptr_t at;                /* of the arena: 16 MiB */
+    uintptr_t table, table_size; /* the handle table: its address, bytes of address space */
+    mid_unit units[MID_UNITS];
+} mid_units;
+
+/* The arena above the one that *into describes (`at` 0: the lowest). False: there is none; table and its size are filled in. Any
+ * thread, any time; the heap's lock is held for one arena, so a map of several is of several moments. */
+MID_API bool mid_service_units(mid_heap *heap, mid_units *into);
+
 #endif
