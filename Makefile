@@ -36,7 +36,7 @@ LIB        := $(B)/lib/libmidden.a
 DLIB       := $(B)/lib/libmidden-daemon.a
 SO         := $(B)/lib/libmidden.so.$(VERSION)
 DSO        := $(B)/lib/libmidden-daemon.so.$(VERSION)
-EVENT_LIBS := -levent_core -levent_pthreads
+EVENT_LIBS := -levent_core -levent_pthreads -ljansson
 
 PACKAGES := gcc libc6-dev pkg-config libgc-dev libevent-dev libcmocka-dev spin libmimalloc-dev libjemalloc-dev \
             libjansson-dev gnuplot-nox valgrind python3

@@ -158,6 +158,9 @@ static void put_comparison(text *t, const mid_decision *d)
         put(t, " >= ");
         put_bytes(t, d->threshold);
         break;
+    case MID_WHY_ASKED:
+        put(t, "asked");
+        break;
     case MID_WHY_IDLE:
         put(t, "idle %.3f s >= %.3f s", (double)d->value / 1e6, (double)d->threshold / 1e6);
         break;
@@ -206,14 +209,26 @@ static void put_skipped(text *t, const mid_decision *d)
     put(t, ", waited %" PRIu64 " us, %s", d->waited_micros, mid_status_text(d->status));
 }
 
+const char *mid_action_name(mid_action action)
+{
+    static const char *const names[] = {"none", "drain", "collect", "compact", "trim", "propose", "prove", "sweep", "deep"};
+    return (unsigned)action < sizeof names / sizeof *names ? names[action] : "?";
+}
+
+const char *mid_trigger_name(mid_trigger trigger)
+{
+    static const char *const names[] = {"nothing", "waiting", "growth", "fragmentation", "decay", "idle", "suspects", "proposals", "table",
+                                        "asked"};
+    return (unsigned)trigger < sizeof names / sizeof *names ? names[trigger] : "?";
+}
+
 int mid_decision_text(const mid_decision *d, char *into, size_t room)
 {
-    static const char *const actions[] = {"none", "drain", "collect", "compact", "trim", "propose", "prove", "sweep", "deep"};
     if (d == NULL)
         return 0;
     text t = {.at = into, .room = into != NULL ? room : 0};
     put(&t, "+%" PRIu64 ".%03us %s: ", d->at_micros / 1000000, (unsigned)(d->at_micros % 1000000 / 1000),
-        (unsigned)d->action < sizeof actions / sizeof *actions ? actions[d->action] : "?");
+        mid_action_name(d->action));
     put_comparison(&t, d);
     if (d->status == MID_EPOSTPONED || d->status == MID_EBUSY) {
         put_skipped(&t, d);

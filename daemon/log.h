@@ -23,4 +23,8 @@ void mid_log_forked(mid_log *log); /* in the child of a fork: whoever held its l
 void mid_log_add(mid_log *log, const mid_decision *decision);
 size_t mid_log_read(mid_log *log, mid_decision *into, size_t room);
 
+/* One word; "?" for what is none. */
+const char *mid_action_name(mid_action action);
+const char *mid_trigger_name(mid_trigger trigger);
+
 #endif

@@ -25,7 +25,9 @@
 #include <unistd.h>
 
 #include "daemon/act.h"
+#include "daemon/control.h"
 #include "daemon/log.h"
+#include "daemon/loop.h"
 
 #define REST_MICROS 1000u
 #define STACK_BYTES (256u << 10)
@@ -34,6 +36,7 @@ enum { LISTENING, RESTING, KICKED };
 
 struct mid_daemon {
     mid_heap *heap;
+    mid_options own; /* the heap's when it started, and what was changed since */
     const mid_options *options;
     mid_thread *loop_thread; /* attached to a base that the mutator runs: the mutator; else null */
     struct event_base *base;
@@ -51,6 +54,9 @@ struct mid_daemon {
     mid_pacer pacer;
     mid_log log;
     uint64_t cpu, wakeups; /* atomic; cpu: inside the callbacks */
+    mid_goal goal;
+    mid_control *control; /* null: nobody listens */
+    mid_errand errand;
 };
 
 /* --- kicks: any thread --------------------------------------------------------------------------------------------- */
@@ -124,6 +130,20 @@ static void note_own_collections(mid_daemon *d)
     set_growth(d);
 }
 
+/* Whoever asked is told, and the next begins. */
+static bool goal_over(mid_daemon *d)
+{
+    if (!d->goal.over)
+        return false;
+    mid_control_reached(d->control);
+    return true;
+}
+
+static uint64_t sooner(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
 /* One look, and one slice if something is to be done. Returns when to look again. */
 static uint64_t look(mid_daemon *d)
 {
@@ -131,11 +151,14 @@ static uint64_t look(mid_daemon *d)
     mid_snapshot now;
     mid_service_snapshot(d->heap, &now);
     mid_work_plan plan = mid_decide(&d->pacer, &now, d->options, mid_daemon_clock());
+    uint64_t asked = mid_goal_plan(&d->goal, &now, d->options, mid_proposes(&d->pacer), mid_daemon_clock(), &plan);
+    if (goal_over(d))
+        return 0;
     set_growth(d);
     mid_thread *self = now.mutator == MID_MUTATOR_RUNNING ? d->loop_thread : NULL;
     if (plan.action == MID_ACT_NONE) {
         d->owed = d->owed && !mid_act_release(d->heap, self);
-        return plan.look_in;
+        return sooner(plan.look_in, asked);
     }
     mid_outcome outcome;
     mid_decision decision;
@@ -146,10 +169,15 @@ static uint64_t look(mid_daemon *d)
         return 0; /* look again */
     uint64_t look_in = mid_decide_done(&d->pacer, &plan, &outcome, d->options, mid_daemon_clock());
     mid_log_add(&d->log, &decision);
-    if (!outcome.stopped)
-        return look_in;
-    set_growth(d);
-    return mid_decide(&d->pacer, &outcome.after, d->options, mid_daemon_clock()).look_in;
+    if (plan.trigger == MID_WHY_ASKED)
+        mid_goal_done(&d->goal, &plan, &outcome, &decision, d->options, mid_daemon_clock());
+    if (goal_over(d))
+        return 0;
+    if (outcome.stopped) {
+        set_growth(d);
+        look_in = mid_decide(&d->pacer, &outcome.after, d->options, mid_daemon_clock()).look_in;
+    }
+    return sooner(look_in, mid_goal_wait(&d->goal, mid_daemon_clock()));
 }
 
 static void look_and_rest(mid_daemon *d, bool because_kicked)
@@ -186,6 +214,7 @@ static void on_turn(mid_daemon *d, bool because_kicked)
 {
     uint64_t begun = mid_daemon_thread_clock();
     __atomic_fetch_add(&d->wakeups, 1, __ATOMIC_RELAXED);
+    mid_errand_do(&d->errand);
     if (__atomic_load_n(&d->stopping, __ATOMIC_ACQUIRE)) {
         event_base_loopbreak(d->base);
         return;
@@ -256,6 +285,7 @@ static mid_status run_thread(mid_daemon *d)
 /* Undo whatever of open_events and mid_log_open was done. */
 static void discard(mid_daemon *d)
 {
+    mid_control_discard(d->control);
     if (d->due != NULL)
         event_free(d->due);
     if (d->kicked != NULL)
@@ -265,6 +295,7 @@ static void discard(mid_daemon *d)
     if (d->eventfd >= 0)
         close(d->eventfd);
     mid_log_close(&d->log);
+    mid_errand_close(&d->errand);
     free(d);
 }
 
@@ -288,6 +319,9 @@ static mid_status open_events(mid_daemon *d)
 static void let_go_of_parents(mid_daemon *d)
 {
     event_reinit(d->base);
+    mid_control_discard(d->control);
+    d->control = NULL;
+    d->goal = (mid_goal){.action = MID_ACT_NONE};
     event_free(d->due);
     event_free(d->kicked);
     event_base_free(d->base);
@@ -317,6 +351,8 @@ static void on_fork(void *context)
 {
     mid_daemon *d = context;
     mid_log_forked(&d->log);
+    mid_control_forked(d->control);
+    mid_errand_forked(&d->errand);
     d->running = false;
     d->stranded = d->own_thread;
     d->ears = d->own_thread ? LISTENING : KICKED;
@@ -330,9 +366,14 @@ static mid_status start(mid_heap *heap, struct event_base *base, mid_thread *loo
     mid_daemon *d = calloc(1, sizeof *d);
     if (d == NULL)
         return MID_ESYSTEM;
-    *d = (mid_daemon){.heap = heap, .options = options, .loop_thread = loop_thread, .base = base,
+    *d = (mid_daemon){.heap = heap, .own = *options, .options = &d->own, .loop_thread = loop_thread, .base = base,
                       .own_thread = base == NULL, .eventfd = -1};
+    if (mid_errand_open(&d->errand) != MID_OK) {
+        free(d);
+        return MID_ESYSTEM;
+    }
     if (mid_log_open(&d->log, options->log_entries) != MID_OK) {
+        mid_errand_close(&d->errand);
         free(d);
         return MID_ESYSTEM;
     }
@@ -406,6 +447,31 @@ mid_status mid_daemon_kick(mid_daemon *d)
         return MID_ENULL;
     on_kick(d);
     return MID_OK;
+}
+
+/* --- for the rest of the folder (loop.h) ---------------------------------------------------------------------------- */
+
+static void wake_for_errand(void *context)
+{
+    wake(context);
+}
+
+mid_status mid_daemon_on_loop(mid_daemon *d, mid_errand_fn *run, void *context)
+{
+    if (__atomic_load_n(&d->in_turn, __ATOMIC_RELAXED) == gettid())
+        return MID_EBUSY;
+    if (!d->own_thread)
+        return run(context);
+    if (__atomic_load_n(&d->stranded, __ATOMIC_ACQUIRE))
+        on_kick(d); /* starts the thread */
+    if (!d->running)
+        return MID_ESYSTEM;
+    return mid_errand_send(&d->errand, run, context, wake_for_errand, d);
+}
+
+mid_inside mid_daemon_inside(mid_daemon *d)
+{
+    return (mid_inside){.heap = d->heap, .base = d->base, .options = &d->own, .goal = &d->goal, .control = &d->control};
 }
 
 /* --- questions ----------------------------------------------------------------------------------------------------- */

@@ -22,6 +22,7 @@ static const struct command {
     {"replay", cmd_replay, "TRACE --heap NAME [--json FILE]", "replay a trace on a heap: midden, boehm, malloc, "
                                                               "mimalloc, jemalloc"},
     {"report", cmd_report, "--replay FILE ... --bench FILE ... [-o PAGE]", "one table, and a page with curves"},
+    {"ctl", cmd_ctl, "[--json] SOCKET REQUEST", "watch and steer the daemon of a program that runs; SOCKET help lists requests"},
     {"options", cmd_options, "[--man]", "the options of a heap and its daemon"},
     {"version", cmd_version, "", "the version"},
     {"help", cmd_help, "", "this text"},

@@ -1,0 +1,25 @@
+/* daemon/loop.h: what else in this folder may ask of a daemon. */
+#ifndef MIDDEN_DAEMON_LOOP_H
+#define MIDDEN_DAEMON_LOOP_H
+
+#include "daemon/errand.h"
+#include "daemon/goal.h"
+
+struct event_base;
+struct mid_control;
+
+/* Run `run` where nothing else of the loop runs: on the loop's thread, or, on a base of the program's, at once. MID_EBUSY: the
+ * caller is in the daemon's turn; MID_ESYSTEM: there is no loop; else what it returned. */
+mid_status mid_daemon_on_loop(mid_daemon *daemon, mid_errand_fn *run, void *context);
+
+/* The following in there alone. */
+typedef struct mid_inside {
+    mid_heap *heap;
+    struct event_base *base;
+    mid_options *options; /* the daemon's own copy */
+    mid_goal *goal;
+    struct mid_control **control; /* null: nobody listens */
+} mid_inside;
+mid_inside mid_daemon_inside(mid_daemon *daemon);
+
+#endif
