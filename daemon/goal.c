@@ -146,6 +146,13 @@ static void compacted(mid_goal *goal, const mid_outcome *out)
         end(goal, MID_OK);
 }
 
+static void trimmed(mid_goal *goal, const mid_outcome *out)
+{
+    goal->barren = out->done != 0 ? 0 : goal->barren + 1;
+    if (out->status == MID_OK || goal->barren >= BARREN_MOST)
+        end(goal, MID_OK);
+}
+
 void mid_goal_done(mid_goal *goal, const mid_work_plan *plan, const mid_outcome *out, const mid_decision *d, const mid_options *o,
                    uint64_t now)
 {
@@ -164,6 +171,8 @@ void mid_goal_done(mid_goal *goal, const mid_work_plan *plan, const mid_outcome 
         collected(goal, plan->action, out);
     else if (plan->action == MID_ACT_COMPACT)
         compacted(goal, out);
-    else if (plan->action == MID_ACT_TRIM ? out->status == MID_OK || out->done == 0 : out->after.deepening == MID_DEEPENS_NOT)
+    else if (plan->action == MID_ACT_TRIM)
+        trimmed(goal, out);
+    else if (out->after.deepening == MID_DEEPENS_NOT)
         end(goal, MID_OK);
 }

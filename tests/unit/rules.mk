@@ -1,8 +1,8 @@
 # tests/unit: one cmocka program for each test_*.c, linked with every other .c file here. A file named *_debug.c is
 # compiled with MIDDEN_DEBUG. Also here: `test`, `check` and their kin, which run the suites of all folders.
 
-# ThreadSanitizer does not follow threads across fork: test_fork is not built with it.
-UNIT_TESTS   := $(filter-out $(if $(findstring thread,$(SANITIZE)),tests/unit/test_fork.c),$(wildcard tests/unit/test_*.c))
+# ThreadSanitizer does not follow threads across fork: test_fork and its kin are not built with it.
+UNIT_TESTS   := $(filter-out $(if $(findstring thread,$(SANITIZE)),tests/unit/test_fork.c tests/unit/test_fork_control.c),$(wildcard tests/unit/test_*.c))
 UNIT_HELPERS := $(filter-out tests/unit/test_%.c,$(wildcard tests/unit/*.c))
 UNIT_PROGS   := $(UNIT_TESTS:tests/unit/%.c=$(B)/unit/%)
 UNIT_OBJ     := $(UNIT_TESTS:%.c=$(B)/obj/%.o)

@@ -1,0 +1,144 @@
+/* fork() with a control socket: the child serves nobody and keeps nobody waiting; it may listen somewhere of its own. A child uses no
+ * cmocka. Not built under ThreadSanitizer, as test_fork.c. */
+#include "talk.h"
+
+#include <signal.h>
+#include <sys/wait.h>
+
+#define NEED(condition)                                                                 \
+    do {                                                                                \
+        if (!(condition)) {                                                             \
+            dprintf(STDERR_FILENO, "child, line %d: %s\n", __LINE__, #condition);       \
+            _exit(1);                                                                   \
+        }                                                                               \
+    } while (0)
+
+static void good(json_t *answer)
+{
+    assert_non_null(answer);
+    assert_true(talk_good(answer));
+    json_decref(answer);
+}
+
+/* Without cmocka: is "help" answered? */
+static bool helped(const char *path)
+{
+    char bytes[4];
+    int fd = talk_connect(path);
+    bool answered = fd >= 0 && send(fd, "help\n", 5, MSG_NOSIGNAL) == 5 && recv(fd, bytes, 4, MSG_WAITALL) == 4;
+    close(fd);
+    return answered && memcmp(bytes, "{\"ok", 4) == 0;
+}
+
+typedef void child_fn(struct unit *u, mid_daemon *daemon, const char *path, const char *own);
+
+/* Of the parent's it has nothing; it uses its heap, and listens somewhere else. */
+static void child_listens(struct unit *u, mid_daemon *daemon, const char *path, const char *own)
+{
+    mid_handle made = 0;
+    NEED(helped(path)); /* by the parent */
+    for (int i = 0; i < 10000; i++) {
+        NEED(mid_new(u->thread, u->node, &made) == MID_OK);
+        mid_release(u->thread, made);
+        NEED(mid_safepoint(u->thread) == MID_OK);
+    }
+    NEED(mid_control_listen(daemon, own) == MID_OK);
+    NEED(helped(own));
+    NEED(helped(path));
+    NEED(mid_daemon_stop(daemon) == MID_OK);
+    NEED(access(own, F_OK) != 0);
+    NEED(access(path, F_OK) == 0);
+}
+
+static void child_stops(struct unit *u, mid_daemon *daemon, const char *path, const char *own)
+{
+    (void)u, (void)own;
+    NEED(mid_daemon_stop(daemon) == MID_OK);
+    NEED(helped(path));
+}
+
+static void child_closes(struct unit *u, mid_daemon *daemon, const char *path, const char *own)
+{
+    (void)u, (void)own;
+    NEED(mid_control_close(daemon) == MID_EINVAL); /* it has none */
+    NEED(helped(path));
+}
+
+TEST(the_child_serves_nothing)
+{
+    static child_fn *const children[] = {child_listens, child_stops, child_closes};
+    struct unit u;
+    mid_daemon *daemon;
+    unit_open(&u, "heartbeat=1ms");
+    ok(mid_daemon_start(u.heap, &daemon));
+    char *folder = talk_folder(), *path = talk_path(folder, "parent"), *own = talk_path(folder, "child");
+    ok(mid_control_listen(daemon, path));
+    talk *t = talk_open(path);
+    good(talk_ask(t, "help\n"));
+    for (int i = 0; i < 9; i++) {
+        talk_say(t, "stats\nhelp\n"); /* perhaps while they are at it */
+        pid_t child = fork();
+        if (child == 0) {
+            alarm(60);
+            children[i % 3](&u, daemon, path, own);
+            _exit(0);
+        }
+        int status = 0;
+        assert_int_equal(waitpid(child, &status, 0), child);
+        assert_int_equal(status, 0);
+        good(talk_next(t));
+        good(talk_next(t));
+    }
+    talk_close(t);
+    ok(mid_daemon_stop(daemon));
+    assert_int_equal(rmdir(folder), 0);
+    free(path);
+    free(own);
+    unit_close(&u);
+}
+
+/* The parent ends the connections, and they are ended, though a child lives that was there at the time. */
+TEST(a_child_that_lives_keeps_nothing_open)
+{
+    struct unit u;
+    mid_daemon *daemon;
+    int ends[2];
+    char byte;
+    unit_open(&u, "heartbeat=1ms");
+    ok(mid_daemon_start(u.heap, &daemon));
+    char *folder = talk_folder(), *path = talk_path(folder, "parent");
+    ok(mid_control_listen(daemon, path));
+    talk *t = talk_open(path);
+    good(talk_ask(t, "help\n"));
+    assert_int_equal(pipe(ends), 0);
+    pid_t child = fork();
+    if (child == 0) {
+        close(t->fd);
+        close(ends[1]);
+        alarm(60);
+        NEED(read(ends[0], &byte, 1) == 0); /* until the parent is through */
+        _exit(0);
+    }
+    close(ends[0]);
+    ok(mid_control_close(daemon));
+    assert_null(talk_next(t));
+    assert_int_equal(talk_connect(path), -1);
+    close(ends[1]);
+    int status = 0;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+    talk_close(t);
+    ok(mid_daemon_stop(daemon));
+    assert_int_equal(rmdir(folder), 0);
+    free(path);
+    unit_close(&u);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_child_serves_nothing),
+        cmocka_unit_test(a_child_that_lives_keeps_nothing_open),
+    };
+    return UNIT_RUN(tests);
+}
