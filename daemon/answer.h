@@ -22,5 +22,9 @@ json_t *mid_answer_set(mid_options *options, const char *text);
 
 json_t *mid_json_number(uint64_t number);
 json_t *mid_json_text(const char *text, size_t length);
+/* To set what is null fails: an object that lacks something for want of memory is none. Takes `object` over. */
+json_t *mid_json_whole(json_t *object, int failed);
+/* object[name] = number, for where `o` and `failed` are. */
+#define MID_JSON_PUT(name, value) failed |= json_object_set_new(o, name, mid_json_number(value))
 
 #endif

@@ -27,14 +27,6 @@ static int put(json_t *object, const char *name, uint64_t value)
     return json_object_set_new(object, name, mid_json_number(value));
 }
 
-static json_t *whole(json_t *object, int failed)
-{
-    if (failed == 0)
-        return object;
-    json_decref(object);
-    return NULL;
-}
-
 static json_t *figures(mid_heap *heap)
 {
     mid_stats stats;
@@ -45,7 +37,7 @@ static json_t *figures(mid_heap *heap)
 #define PUT(field) failed |= put(o, #field, stats.field);
     FIGURES(PUT)
 #undef PUT
-    return whole(o, failed);
+    return mid_json_whole(o, failed);
 }
 
 static json_t *classes(mid_heap *heap)
@@ -65,7 +57,7 @@ static json_t *classes(mid_heap *heap)
         failed |= put(o, "optimal_pools", c.optimal_pools);
         failed |= json_array_append_new(list, o);
     }
-    return whole(list, failed);
+    return mid_json_whole(list, failed);
 }
 
 /* By name: how many objects there are of each would take a walk of the table. Both are bounded, since an answer is. */
@@ -76,7 +68,7 @@ static json_t *types(mid_heap *heap)
     int failed = 0;
     for (mid_type type = 1; type <= TYPES_MOST && (name = mid_type_name(heap, type)) != NULL; type++)
         failed |= json_array_append_new(list, mid_json_text(name, strnlen(name, NAME_MOST)));
-    return whole(list, failed);
+    return mid_json_whole(list, failed);
 }
 
 /* Up to the last that is not 0. */
@@ -89,7 +81,7 @@ static json_t *histogram(const uint64_t counts[MID_STOP_BUCKETS])
         used--;
     for (unsigned i = 0; i < used; i++)
         failed |= json_array_append_new(list, mid_json_number(counts[i]));
-    return whole(list, failed);
+    return mid_json_whole(list, failed);
 }
 
 static json_t *pauses(mid_heap *heap)
@@ -110,7 +102,7 @@ static json_t *pauses(mid_heap *heap)
         failed |= json_object_set_new(o, "cpu_histogram", histogram(p.cpu_histogram));
         failed |= json_object_set_new(all, mid_pause_name(cause), o);
     }
-    return whole(all, failed);
+    return mid_json_whole(all, failed);
 }
 
 static json_t *utilisation(mid_heap *heap)
@@ -124,7 +116,7 @@ static json_t *utilisation(mid_heap *heap)
         if (mid_stats_mmu(heap, windows[i], &least) == MID_OK)
             failed |= json_object_set_new(o, name, json_real(least));
     }
-    return whole(o, failed);
+    return mid_json_whole(o, failed);
 }
 
 json_t *mid_answer_stats(mid_heap *heap, mid_daemon *daemon)
@@ -144,5 +136,5 @@ json_t *mid_answer_stats(mid_heap *heap, mid_daemon *daemon)
     failed |= put(loop, "cpu_micros", mid_daemon_cpu_micros(daemon));
     failed |= put(loop, "wakeups", mid_daemon_wakeups(daemon));
     failed |= json_object_set_new(o, "daemon", loop);
-    return whole(o, failed);
+    return mid_json_whole(o, failed);
 }

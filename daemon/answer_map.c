@@ -46,19 +46,14 @@ static void count(map *m, const mid_unit *unit)
     t->live += unit->live;
 }
 
-static json_t *number(uint64_t n)
-{
-    return mid_json_number(n);
-}
-
 static json_t *class_of(uint64_t slot_size, const tally *t)
 {
     json_t *partly = json_array();
     for (unsigned i = 0; i < EIGHTHS; i++)
-        json_array_append_new(partly, number(t->partly[i]));
-    return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "slot_size", number(slot_size), "live_slots", number(t->live), "empty",
-                     number(t->empty), "eighths", partly, "full", number(t->full), "owned", number(t->owned), "pinned_pools",
-                     number(t->pinned_pools), "pins", number(t->pins));
+        json_array_append_new(partly, mid_json_number(t->partly[i]));
+    return json_pack("{s:I, s:I, s:I, s:o, s:I, s:I, s:I, s:I}", "slot_size", (json_int_t)slot_size, "live_slots", (json_int_t)t->live,
+                     "empty", (json_int_t)t->empty, "eighths", partly, "full", (json_int_t)t->full, "owned", (json_int_t)t->owned,
+                     "pinned_pools", (json_int_t)t->pinned_pools, "pins", (json_int_t)t->pins);
 }
 
 static json_t *classes(mid_heap *heap, const map *m)
@@ -70,10 +65,7 @@ static json_t *classes(mid_heap *heap, const map *m)
     for (unsigned i = 0; i < CLASSES_MOST && mid_stats_class(heap, i, &c) == MID_OK; i++)
         if (memcmp(&m->classes[i], &nothing, sizeof nothing) != 0)
             failed |= json_array_append_new(list, class_of(c.slot_size, &m->classes[i]));
-    if (failed == 0)
-        return list;
-    json_decref(list);
-    return NULL;
+    return mid_json_whole(list, failed);
 }
 
 static json_t *arenas(mid_heap *heap, map *m)
@@ -92,10 +84,7 @@ static json_t *arenas(mid_heap *heap, map *m)
         if (m->arenas < ARENAS_MOST)
             failed |= json_array_append_new(list, json_pack("{s:s, s:s}", "at", at, "units", line));
     }
-    if (failed == 0)
-        return list;
-    json_decref(list);
-    return NULL;
+    return mid_json_whole(list, failed);
 }
 
 json_t *mid_answer_dump(mid_heap *heap)
@@ -106,12 +95,9 @@ json_t *mid_answer_dump(mid_heap *heap)
     int failed = json_object_set_new(o, "ok", json_true());
     failed |= json_object_set_new(o, "classes", classes(heap, &m));
     for (unsigned i = 0; i < sizeof names / sizeof *names; i++)
-        failed |= json_object_set_new(uses, names[i], number(m.uses[i]));
+        failed |= json_object_set_new(uses, names[i], mid_json_number(m.uses[i]));
     failed |= json_object_set_new(o, "units", uses);
-    failed |= json_object_set_new(o, "arena_count", number(m.arenas));
+    failed |= json_object_set_new(o, "arena_count", mid_json_number(m.arenas));
     failed |= json_object_set_new(o, "arenas", list);
-    if (failed == 0)
-        return o;
-    json_decref(o);
-    return NULL;
+    return mid_json_whole(o, failed);
 }

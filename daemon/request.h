@@ -16,7 +16,7 @@
 /* X(name, word, argument, meaning) */
 #define MID_REQUESTS(X)                                                                                                \
     X(MID_ASK_STATS, "stats", "", "figures of the heap, its size classes, types, stops and pauses, and of the daemon") \
-    X(MID_ASK_LOG, "log", "[COUNT]", "the newest decisions, oldest first; 100 if no number is given")                  \
+    X(MID_ASK_LOG, "log", "[COUNT]", "the newest decisions, oldest first: 100, or as many as are given, at most 400")  \
     X(MID_ASK_FOR_COLLECT, "collect", "", "find and free garbage cycles; answered when it is done")                    \
     X(MID_ASK_FOR_COMPACT, "compact", "", "one pass of compaction; answered when it is done")                          \
     X(MID_ASK_FOR_DEEP, "deep", "", "one pass of deep compaction, if the option deep allows it")                       \

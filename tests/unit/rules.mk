@@ -7,16 +7,20 @@ UNIT_HELPERS := $(filter-out tests/unit/test_%.c,$(wildcard tests/unit/*.c))
 UNIT_PROGS   := $(UNIT_TESTS:tests/unit/%.c=$(B)/unit/%)
 UNIT_OBJ     := $(UNIT_TESTS:%.c=$(B)/obj/%.o)
 UNIT_HOBJ    := $(UNIT_HELPERS:%.c=$(B)/obj/%.o)
+
+# What test_corpus replays.
+FUZZ_TARGET_OBJ := $(patsubst %.c,$(B)/obj/%.o,$(wildcard tests/fuzz/target_*.c))
+$(B)/unit/test_corpus: $(FUZZ_TARGET_OBJ)
 .SECONDARY: $(UNIT_OBJ) $(UNIT_HOBJ)
 
 $(B)/obj/tests/unit/%_debug.o: BASE += -DMIDDEN_DEBUG
-$(UNIT_OBJ) $(UNIT_HOBJ): $(B)/obj/%.o: %.c
+$(UNIT_OBJ) $(UNIT_HOBJ) $(FUZZ_TARGET_OBJ): $(B)/obj/%.o: %.c
 	@mkdir -p $(@D)
 	$(call say,CC,$<)$(CC) $(BASE) -D_GNU_SOURCE $(CFLAGS) -MMD -MP -c $< -o $@
 
 $(B)/unit/%: $(B)/obj/tests/unit/%.o $(UNIT_HOBJ) $(LIB) $(DLIB)
 	@mkdir -p $(@D)
-	$(call say,LD,$@)$(CC) $(LINK) -o $@ $< $(UNIT_HOBJ) -lcmocka $(DLIB) $(LIB) $(EVENT_LIBS) -lpthread
+	$(call say,LD,$@)$(CC) $(LINK) -o $@ $(filter %.o,$^) -lcmocka $(DLIB) $(LIB) $(EVENT_LIBS) -lpthread
 
 -include $(UNIT_OBJ:.o=.d) $(UNIT_HOBJ:.o=.d)
 

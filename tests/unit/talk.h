@@ -128,9 +128,8 @@ static inline char *talk_folder(void)
 
 static inline char *talk_path(const char *folder, const char *name)
 {
-    char *path = malloc(strlen(folder) + strlen(name) + 2);
-    assert_non_null(path);
-    sprintf(path, "%s/%s", folder, name);
+    char *path = NULL;
+    assert_true(asprintf(&path, "%s/%s", folder, name) > 0);
     return path;
 }
 
