@@ -126,15 +126,22 @@ static void refused(mid_goal *goal, const mid_outcome *out, const mid_decision *
         end(goal, out->status);
 }
 
+/* A proof that changes nothing may be followed by one that does; but not for ever. */
+static bool stuck(mid_goal *goal, const mid_outcome *out)
+{
+    bool moved = out->done != 0 || out->after.sweeping != out->before.sweeping || out->after.proposals < out->before.proposals;
+    goal->barren = moved ? 0 : goal->barren + 1;
+    return goal->barren >= BARREN_MOST;
+}
+
 static void collected(mid_goal *goal, mid_action action, const mid_outcome *out)
 {
     if (action == MID_ACT_COLLECT)
         goal->looked = true;
     else if (action == MID_ACT_SWEEP && out->before.sweeping == MID_SWEEPS_NOT)
         goal->begun = true;
-    else if (action == MID_ACT_PROVE && out->done == 0 && out->after.sweeping == MID_SWEEPS_NOT &&
-             out->after.proposals >= out->before.proposals)
-        goal->looked = true; /* it does not get any further */
+    else if (action == MID_ACT_PROVE && stuck(goal, out))
+        goal->looked = true;
     else if (action == MID_ACT_DRAIN && (out->status == MID_OK || out->done == 0))
         end(goal, MID_OK); /* what is left needs a mutator */
 }

@@ -14,7 +14,7 @@ typedef struct mid_goal {
     bool looked;        /* collect: all that is garbage has been found, and only frees are left */
     uint64_t ready_at;  /* resting until then */
     uint64_t refusals;  /* in a row */
-    uint64_t barren;    /* compact, trim: slices since one emptied a pool, or gave something back */
+    uint64_t barren;    /* slices in a row that got nowhere */
     mid_status status;
     mid_decision sum;   /* of what was done for it */
     uint64_t committed; /* bytes when it began */

@@ -134,11 +134,57 @@ TEST(a_child_that_lives_keeps_nothing_open)
     unit_close(&u);
 }
 
+/* Somebody else: not answered, though he gets in; and where he may not write, he cannot listen. */
+static void child_of_another_user(struct unit *u, mid_daemon *daemon, const char *path, const char *own)
+{
+    char byte;
+    (void)u;
+    NEED(setgid(65534) == 0 && setuid(65534) == 0);
+    int fd = talk_connect(path);
+    NEED(fd >= 0);
+    send(fd, "help\n", 5, MSG_NOSIGNAL);
+    NEED(recv(fd, &byte, 1, 0) <= 0);
+    errno = 0;
+    NEED(mid_control_listen(daemon, own) == MID_ESYSTEM && errno == EACCES);
+}
+
+TEST(only_the_same_user_is_answered)
+{
+    struct unit u;
+    mid_daemon *daemon;
+    if (geteuid() != 0)
+        skip(); /* nobody else can be had */
+    unit_open(&u, "heartbeat=1ms");
+    ok(mid_daemon_start(u.heap, &daemon));
+    char *folder = talk_folder(), *path = talk_path(folder, "parent"), *own = talk_path(folder, "child");
+    ok(mid_control_listen(daemon, path));
+    assert_int_equal(chmod(folder, 0755), 0);
+    assert_int_equal(chmod(path, 0666), 0); /* as if the mode did not keep him out */
+    pid_t child = fork();
+    if (child == 0) {
+        alarm(60);
+        child_of_another_user(&u, daemon, path, own);
+        _exit(0);
+    }
+    int status = 0;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+    talk *t = talk_open(path);
+    good(talk_ask(t, "help\n"));
+    talk_close(t);
+    ok(mid_daemon_stop(daemon));
+    assert_int_equal(rmdir(folder), 0);
+    free(path);
+    free(own);
+    unit_close(&u);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_child_serves_nothing),
         cmocka_unit_test(a_child_that_lives_keeps_nothing_open),
+        cmocka_unit_test(only_the_same_user_is_answered),
     };
     return UNIT_RUN(tests);
 }
