@@ -18,11 +18,11 @@ int main(int argc, char **argv)
 C
 check "a program that listens compiles" $CC -Wall -Werror ${SANITIZE:+-fsanitize=$SANITIZE} -Iinclude -o "$dir/listens" "$dir/listens.c" \
     "$B/lib/libmidden-daemon.a" "$B/lib/libmidden.a" $(pkg-config --libs libevent_core libevent_pthreads jansson) -lpthread
-mkfifo "$dir/until"
-"$dir/listens" "$dir/socket" <"$dir/until" >"$dir/said" &
+mkfifo "$dir/ctl.until" && : >"$dir/ctl.said"
+"$dir/listens" "$dir/socket" <"$dir/ctl.until" >"$dir/ctl.said" &
 listener=$!
-exec 7>"$dir/until"
-while kill -0 $listener 2>/dev/null && ! [ -s "$dir/said" ]; do sleep 0.05; done
+exec 7>"$dir/ctl.until"
+while kill -0 $listener 2>/dev/null && ! [ -s "$dir/ctl.said" ]; do sleep 0.05; done
 ctl() { "$midden" ctl "$@"; }
 field() { # NAME REQUEST...: of the answer as JSON
     local name=$1
