@@ -8,7 +8,9 @@ int main(int argc, char **argv)
     mid_heap *heap;
     mid_daemon *daemon;
     char byte;
-    if (argc != 2 || mid_heap_open(&heap, 0) != MID_OK || mid_daemon_start(heap, &daemon) != MID_OK ||
+    if (argc != 2)
+        return 3;
+    if (mid_heap_open(&heap, 0) != MID_OK || mid_daemon_start(heap, &daemon) != MID_OK ||
         mid_control_listen(daemon, argv[1]) != MID_OK || write(1, "listening\n", 10) != 10)
         return 1;
     while (read(0, &byte, 1) == 1) {
@@ -46,6 +48,13 @@ check "the program that listened ends" wait $listener
 check "nobody listens: status 1" status 1 ctl "$dir/socket" help
 check "its socket is gone" test ! -e "$dir/socket"
 check "a path that is too long: status 1" status 1 ctl "$dir/$(printf 'x%.0s' {1..200})" help
+if unshare -rm true 2>/dev/null; then
+    mkdir "$dir/no-room"
+    on_a_full_disk() {
+        unshare -rm sh -c 'mount -t tmpfs -o nr_inodes=1 none "$1/no-room" && exec "$1/listens" "$1/no-room/socket" </dev/null' sh "$dir"
+    }
+    check "a full disk is a status, and the program ends as it likes" status 1 on_a_full_disk
+fi
 for line in "" "socket" "--nothing socket help" "--json" "--json socket"; do
     check "midden ctl $line: status 2" status 2 "$midden" ctl $line
 done
