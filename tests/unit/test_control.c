@@ -448,6 +448,8 @@ TEST(no_descriptors_for_a_while)
 {
     struct served s;
     struct rlimit before, few;
+    if (RUNNING_ON_VALGRIND)
+        skip(); /* it has limits of its own */
     serve_with(&s, QUIET);
     talk *late = calloc(1, sizeof *late);
     late->fd = talk_connect(s.path); /* accepted, or about to be */

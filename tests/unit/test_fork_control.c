@@ -30,38 +30,41 @@ static bool helped(const char *path)
     return answered && memcmp(bytes, "{\"ok", 4) == 0;
 }
 
-typedef void child_fn(struct unit *u, mid_daemon *daemon, const char *path, const char *own);
+static talk *t; /* not on the stack: what a child no longer needs would pass for leaked */
+static char *path, *own;
+
+typedef void child_fn(struct unit *u, mid_daemon *daemon, const char *at, const char *elsewhere);
 
 /* Of the parent's it has nothing; it uses its heap, and listens somewhere else. */
-static void child_listens(struct unit *u, mid_daemon *daemon, const char *path, const char *own)
+static void child_listens(struct unit *u, mid_daemon *daemon, const char *at, const char *elsewhere)
 {
     mid_handle made = 0;
-    NEED(helped(path)); /* by the parent */
+    NEED(helped(at)); /* by the parent */
     for (int i = 0; i < 10000; i++) {
         NEED(mid_new(u->thread, u->node, &made) == MID_OK);
         mid_release(u->thread, made);
         NEED(mid_safepoint(u->thread) == MID_OK);
     }
-    NEED(mid_control_listen(daemon, own) == MID_OK);
-    NEED(helped(own));
-    NEED(helped(path));
+    NEED(mid_control_listen(daemon, elsewhere) == MID_OK);
+    NEED(helped(elsewhere));
+    NEED(helped(at));
     NEED(mid_daemon_stop(daemon) == MID_OK);
-    NEED(access(own, F_OK) != 0);
-    NEED(access(path, F_OK) == 0);
+    NEED(access(elsewhere, F_OK) != 0);
+    NEED(access(at, F_OK) == 0);
 }
 
-static void child_stops(struct unit *u, mid_daemon *daemon, const char *path, const char *own)
+static void child_stops(struct unit *u, mid_daemon *daemon, const char *at, const char *elsewhere)
 {
-    (void)u, (void)own;
+    (void)u, (void)elsewhere;
     NEED(mid_daemon_stop(daemon) == MID_OK);
-    NEED(helped(path));
+    NEED(helped(at));
 }
 
-static void child_closes(struct unit *u, mid_daemon *daemon, const char *path, const char *own)
+static void child_closes(struct unit *u, mid_daemon *daemon, const char *at, const char *elsewhere)
 {
-    (void)u, (void)own;
+    (void)u, (void)elsewhere;
     NEED(mid_control_close(daemon) == MID_EINVAL); /* it has none */
-    NEED(helped(path));
+    NEED(helped(at));
 }
 
 TEST(the_child_serves_nothing)
@@ -71,12 +74,15 @@ TEST(the_child_serves_nothing)
     mid_daemon *daemon;
     unit_open(&u, "heartbeat=1ms");
     ok(mid_daemon_start(u.heap, &daemon));
-    char *folder = talk_folder(), *path = talk_path(folder, "parent"), *own = talk_path(folder, "child");
+    char *folder = talk_folder();
+    path = talk_path(folder, "parent");
+    own = talk_path(folder, "child");
     ok(mid_control_listen(daemon, path));
-    talk *t = talk_open(path);
+    t = talk_open(path);
     good(talk_ask(t, "help\n"));
     for (int i = 0; i < 9; i++) {
-        talk_say(t, "stats\nhelp\n"); /* perhaps while they are at it */
+        if (!RUNNING_ON_VALGRIND) /* which would report what the thread that is not there was at */
+            talk_say(t, "stats\nhelp\n");
         pid_t child = fork();
         if (child == 0) {
             alarm(60);
@@ -86,6 +92,8 @@ TEST(the_child_serves_nothing)
         int status = 0;
         assert_int_equal(waitpid(child, &status, 0), child);
         assert_int_equal(status, 0);
+        if (RUNNING_ON_VALGRIND)
+            talk_say(t, "stats\nhelp\n");
         good(talk_next(t));
         good(talk_next(t));
     }
@@ -106,9 +114,10 @@ TEST(a_child_that_lives_keeps_nothing_open)
     char byte;
     unit_open(&u, "heartbeat=1ms");
     ok(mid_daemon_start(u.heap, &daemon));
-    char *folder = talk_folder(), *path = talk_path(folder, "parent");
+    char *folder = talk_folder();
+    path = talk_path(folder, "parent");
     ok(mid_control_listen(daemon, path));
-    talk *t = talk_open(path);
+    t = talk_open(path);
     good(talk_ask(t, "help\n"));
     assert_int_equal(pipe(ends), 0);
     pid_t child = fork();
@@ -135,17 +144,17 @@ TEST(a_child_that_lives_keeps_nothing_open)
 }
 
 /* Somebody else: not answered, though he gets in; and where he may not write, he cannot listen. */
-static void child_of_another_user(struct unit *u, mid_daemon *daemon, const char *path, const char *own)
+static void child_of_another_user(struct unit *u, mid_daemon *daemon, const char *at, const char *elsewhere)
 {
     char byte;
     (void)u;
     NEED(setgid(65534) == 0 && setuid(65534) == 0);
-    int fd = talk_connect(path);
+    int fd = talk_connect(at);
     NEED(fd >= 0);
     send(fd, "help\n", 5, MSG_NOSIGNAL);
     NEED(recv(fd, &byte, 1, 0) <= 0);
     errno = 0;
-    NEED(mid_control_listen(daemon, own) == MID_ESYSTEM && errno == EACCES);
+    NEED(mid_control_listen(daemon, elsewhere) == MID_ESYSTEM && errno == EACCES);
 }
 
 TEST(only_the_same_user_is_answered)
@@ -156,7 +165,9 @@ TEST(only_the_same_user_is_answered)
         skip(); /* nobody else can be had */
     unit_open(&u, "heartbeat=1ms");
     ok(mid_daemon_start(u.heap, &daemon));
-    char *folder = talk_folder(), *path = talk_path(folder, "parent"), *own = talk_path(folder, "child");
+    char *folder = talk_folder();
+    path = talk_path(folder, "parent");
+    own = talk_path(folder, "child");
     ok(mid_control_listen(daemon, path));
     assert_int_equal(chmod(folder, 0755), 0);
     assert_int_equal(chmod(path, 0666), 0); /* as if the mode did not keep him out */
@@ -169,7 +180,7 @@ TEST(only_the_same_user_is_answered)
     int status = 0;
     assert_int_equal(waitpid(child, &status, 0), child);
     assert_int_equal(status, 0);
-    talk *t = talk_open(path);
+    t = talk_open(path);
     good(talk_ask(t, "help\n"));
     talk_close(t);
     ok(mid_daemon_stop(daemon));
