@@ -8,13 +8,13 @@ FUZZ_FLAGS   := -std=gnu11 $(WARN) -Iinclude -I. -D_GNU_SOURCE -g -O1 -fno-omit-
 # What is fuzzed is compiled once more, since coverage is what leads a fuzzer.
 FUZZ_SOURCES := $(wildcard tests/fuzz/target_*.c) daemon/request.c daemon/answer.c daemon/answer_options.c gc/options.c gc/status.c
 
-# What the fuzzer finds worth keeping goes to the build folder: `make fuzz-keep` takes the smallest of it into the corpora.
+# What the fuzzer finds worth keeping goes to the build folder: `make fuzz-keep` takes what covers more than the corpora do into them.
 .PHONY: fuzz fuzz-keep
 fuzz: $(FUZZ_TARGETS:%=$(FUZZ_BUILD)/%)
 	$(Q)FUZZ_SECONDS='$(FUZZ_SECONDS)' tests/fuzz/run.sh $(FUZZ_BUILD) $(FUZZ_TARGETS)
 fuzz-keep: $(FUZZ_TARGETS:%=$(FUZZ_BUILD)/%)
 	$(Q)for target in $(FUZZ_TARGETS); do \
-	    $(FUZZ_BUILD)/$$target -merge=1 -max_len=6000 tests/fuzz/corpus/$$target $(FUZZ_BUILD)/found-$$target || exit 1; done
+	    $(FUZZ_BUILD)/$$target -set_cover_merge=1 -max_len=512 tests/fuzz/corpus/$$target $(FUZZ_BUILD)/found-$$target || exit 1; done
 
 $(FUZZ_TARGETS:%=$(FUZZ_BUILD)/%): $(FUZZ_BUILD)/%: tests/fuzz/fuzz_%.c $(FUZZ_SOURCES) $(wildcard tests/fuzz/*.h daemon/*.h include/midden/*.h)
 	@mkdir -p $(@D)
