@@ -14,7 +14,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#include "daemon/answer.h"
+#include "daemon/reply.h"
 #include "daemon/client.h"
 #include "daemon/endpoint.h"
 #include "daemon/loop.h"
@@ -127,7 +127,7 @@ void mid_control_reached(mid_control *c)
         mid_client *client = c->clients[asker];
         const char *word = mid_request_word(client->request.kind, &argument, &meaning);
         client->waits = false;
-        if (mid_client_answer(client, mid_answer_goal(word, &reached, committed(in.heap))))
+        if (mid_client_answer(client, mid_reply_goal(word, &reached, committed(in.heap))))
             go_on(c, (unsigned)asker);
         else
             drop(c, (unsigned)asker);
@@ -143,16 +143,16 @@ static json_t *answer(mid_control *c, const mid_request *request)
     mid_inside in = mid_daemon_inside(c->daemon);
     switch (request->kind) {
     case MID_ASK_STATS:
-        return mid_answer_stats(in.heap, c->daemon);
+        return mid_reply_stats(in.heap, c->daemon);
     case MID_ASK_LOG:
-        return mid_answer_log(c->daemon, request->count);
+        return mid_reply_log(c->daemon, request->count);
     case MID_ASK_SET:
         mid_daemon_kick(c->daemon); /* it may decide otherwise now */
-        return mid_answer_set(in.options, request->argument);
+        return mid_reply_set(in.options, request->argument);
     case MID_ASK_DUMP:
-        return mid_answer_dump(in.heap);
+        return mid_reply_dump(in.heap);
     default:
-        return mid_answer_help(in.options);
+        return mid_reply_help(in.options);
     }
 }
 
@@ -171,11 +171,11 @@ static bool work_on(mid_control *c, mid_client *client)
         return true;
     client->heard = ++c->time;
     if (status != MID_OK)
-        return mid_client_answer(client, mid_answer_error(status, what));
+        return mid_client_answer(client, mid_reply_error(status, what));
     if (goal_of(client->request.kind) == MID_ACT_NONE)
         return mid_client_answer(client, answer(c, &client->request));
     if (!may_have(c, &client->request))
-        return mid_client_answer(client, mid_answer_error(MID_EINVAL, "the program has not chosen deep compaction (the option deep)"));
+        return mid_client_answer(client, mid_reply_error(MID_EINVAL, "the program has not chosen deep compaction (the option deep)"));
     client->waits = true;
     return true;
 }

@@ -6,7 +6,7 @@ FUZZ_BUILD   := $(B)/fuzz
 FUZZ_FLAGS   := -std=gnu11 $(WARN) -Iinclude -I. -D_GNU_SOURCE -g -O1 -fno-omit-frame-pointer -fsanitize=fuzzer,address,undefined \
                 -fno-sanitize-recover=undefined
 # What is fuzzed is compiled once more, since coverage is what leads a fuzzer.
-FUZZ_SOURCES := $(wildcard tests/fuzz/target_*.c) daemon/request.c daemon/answer.c daemon/answer_options.c gc/options.c gc/status.c
+FUZZ_SOURCES := $(wildcard tests/fuzz/target_*.c) daemon/request.c daemon/reply.c daemon/reply_options.c gc/options.c gc/status.c
 
 # What the fuzzer finds worth keeping goes to the build folder: `make fuzz-keep` takes what covers more than the corpora do into them.
 .PHONY: fuzz fuzz-keep

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "daemon/answer.h"
+#include "daemon/reply.h"
 #include "daemon/request.h"
 
 #define NEED(condition)     \
@@ -30,7 +30,7 @@ static void set(const char *said)
     mid_options options, before;
     mid_options_init(&options);
     before = options;
-    json_t *answer = mid_answer_set(&options, said);
+    json_t *answer = mid_reply_set(&options, said);
     NEED(answer != NULL);
     char *line = json_dumps(answer, 0);
     NEED(line != NULL && strchr(line, '\n') == NULL);

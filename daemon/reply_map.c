@@ -1,9 +1,9 @@
-/* daemon/answer_map.c: the heap map: what each size class's pools are filled to, what is pinned, what each arena's units are used
+/* daemon/reply_map.c: the heap map: what each size class's pools are filled to, what is pinned, what each arena's units are used
  * for. Read an arena at a time, so that no thread waits for longer than that takes; the whole is of several moments. */
 #include <stdio.h>
 #include <string.h>
 
-#include "daemon/answer.h"
+#include "daemon/reply.h"
 #include "midden/stats.h"
 
 #define CLASSES_MOST 256  /* more than a byte can number there are not */
@@ -87,7 +87,7 @@ static json_t *arenas(mid_heap *heap, map *m)
     return mid_json_whole(list, failed);
 }
 
-json_t *mid_answer_dump(mid_heap *heap)
+json_t *mid_reply_dump(mid_heap *heap)
 {
     static const char *const names[] = {"unused", "empty", "partly", "full", "owned", "runs", "large"};
     map m = {0};

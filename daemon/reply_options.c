@@ -1,7 +1,7 @@
-/* daemon/answer_options.c: which options may change while the heap lives; help. */
+/* daemon/reply_options.c: which options may change while the heap lives; help. */
 #include <string.h>
 
-#include "daemon/answer.h"
+#include "daemon/reply.h"
 
 /* Read by the rules alone, at each look. What the heap or the allocator read was fixed when the heap was opened. */
 static const char *const changeable[] = {"heartbeat", "slice", "share", "stop-wait", "growth-min", "growth", "collect-stop",
@@ -26,7 +26,7 @@ static bool is_option(const char *name, size_t length)
 
 static json_t *refuse(const char *item, size_t length, const char *why)
 {
-    json_t *o = mid_answer_error(MID_EOPTION, why);
+    json_t *o = mid_reply_error(MID_EOPTION, why);
     return mid_json_whole(o, o == NULL ? -1 : json_object_set_new(o, "option", mid_json_text(item, length)));
 }
 
@@ -54,7 +54,7 @@ static json_t *options_now(const mid_options *options)
     return mid_json_whole(o, failed);
 }
 
-json_t *mid_answer_set(mid_options *options, const char *said)
+json_t *mid_reply_set(mid_options *options, const char *said)
 {
     size_t at = 0;
     mid_options chosen = *options;
@@ -64,7 +64,7 @@ json_t *mid_answer_set(mid_options *options, const char *said)
     if (mid_options_parse(&chosen, said, &at) != MID_OK)
         return refuse(said + at, strcspn(said + at, ","), mid_status_text(MID_EOPTION));
     if (chosen.frag_stop > chosen.frag_start || chosen.waiting_stop > chosen.waiting_start)
-        return mid_answer_error(MID_EINVAL, "it would stop above where it starts");
+        return mid_reply_error(MID_EINVAL, "it would stop above where it starts");
     json_t *o = json_object();
     int failed = json_object_set_new(o, "ok", json_true());
     failed |= json_object_set_new(o, "options", options_now(&chosen));
@@ -73,7 +73,7 @@ json_t *mid_answer_set(mid_options *options, const char *said)
     return mid_json_whole(o, failed);
 }
 
-json_t *mid_answer_help(const mid_options *options)
+json_t *mid_reply_help(const mid_options *options)
 {
     const char *word, *argument, *meaning;
     json_t *o = json_object(), *list = json_array();

@@ -1,8 +1,8 @@
-/* daemon/answer_log.c: the newest decisions, in words and figures. */
+/* daemon/reply_log.c: the newest decisions, in words and figures. */
 #include <stdlib.h>
 #include <string.h>
 
-#include "daemon/answer.h"
+#include "daemon/reply.h"
 #include "daemon/log.h"
 
 #define LOG_MOST 400u /* what fits into an answer */
@@ -34,7 +34,7 @@ static json_t *decision(const mid_decision *d)
     return mid_json_whole(o, failed);
 }
 
-json_t *mid_answer_log(mid_daemon *daemon, uint64_t count)
+json_t *mid_reply_log(mid_daemon *daemon, uint64_t count)
 {
     size_t room = count < LOG_MOST ? (size_t)count : LOG_MOST;
     mid_decision *log = calloc(room + 1, sizeof *log);

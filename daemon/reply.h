@@ -1,6 +1,6 @@
-/* daemon/answer.h: what the control socket answers, as one line of JSON each. */
-#ifndef MIDDEN_DAEMON_ANSWER_H
-#define MIDDEN_DAEMON_ANSWER_H
+/* daemon/reply.h: what the control socket answers, as one line of JSON each. */
+#ifndef MIDDEN_DAEMON_REPLY_H
+#define MIDDEN_DAEMON_REPLY_H
 
 #include <jansson.h>
 
@@ -9,16 +9,16 @@
 
 /* Each returns an object, or null for want of memory. Numbers above 2^63 - 1 are written as that; bytes of foreign text that are no
  * UTF-8 as question marks. */
-json_t *mid_answer_stats(mid_heap *heap, mid_daemon *daemon);
-json_t *mid_answer_log(mid_daemon *daemon, uint64_t count);
-json_t *mid_answer_dump(mid_heap *heap);
-json_t *mid_answer_help(const mid_options *options);
-json_t *mid_answer_goal(const char *word, const mid_goal *goal, uint64_t committed_bytes);
+json_t *mid_reply_stats(mid_heap *heap, mid_daemon *daemon);
+json_t *mid_reply_log(mid_daemon *daemon, uint64_t count);
+json_t *mid_reply_dump(mid_heap *heap);
+json_t *mid_reply_help(const mid_options *options);
+json_t *mid_reply_goal(const char *word, const mid_goal *goal, uint64_t committed_bytes);
 /* `what` (may be null): which part of the request, for people. */
-json_t *mid_answer_error(mid_status status, const char *what);
+json_t *mid_reply_error(mid_status status, const char *what);
 
 /* Change the daemon's own options: all that `text` says, or none. Refused are the heap's, by name. */
-json_t *mid_answer_set(mid_options *options, const char *text);
+json_t *mid_reply_set(mid_options *options, const char *text);
 
 json_t *mid_json_number(uint64_t number);
 json_t *mid_json_text(const char *text, size_t length);

@@ -1,8 +1,8 @@
-/* daemon/answer_heap.c: what a heap looks like: figures, size classes, types, pauses. Each figure is of some moment. */
+/* daemon/reply_heap.c: what a heap looks like: figures, size classes, types, pauses. Each figure is of some moment. */
 #include <stdio.h>
 #include <string.h>
 
-#include "daemon/answer.h"
+#include "daemon/reply.h"
 #include "midden/stats.h"
 
 #define MMU_WINDOWS 4
@@ -119,7 +119,7 @@ static json_t *utilisation(mid_heap *heap)
     return mid_json_whole(o, failed);
 }
 
-json_t *mid_answer_stats(mid_heap *heap, mid_daemon *daemon)
+json_t *mid_reply_stats(mid_heap *heap, mid_daemon *daemon)
 {
     uint64_t stops[MID_STOP_BUCKETS] = {0}, waits[MID_STOP_BUCKETS] = {0};
     mid_stats_stops(heap, stops);

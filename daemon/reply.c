@@ -1,5 +1,5 @@
-/* daemon/answer.c: what all answers are made of; errors, and what came of a goal. */
-#include "daemon/answer.h"
+/* daemon/reply.c: what all answers are made of; errors, and what came of a goal. */
+#include "daemon/reply.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -32,7 +32,7 @@ json_t *mid_json_whole(json_t *object, int failed)
     return NULL;
 }
 
-json_t *mid_answer_error(mid_status status, const char *what)
+json_t *mid_reply_error(mid_status status, const char *what)
 {
     json_t *o = json_object();
     int failed = json_object_set_new(o, "ok", json_false());
@@ -41,11 +41,11 @@ json_t *mid_answer_error(mid_status status, const char *what)
     return mid_json_whole(o, failed);
 }
 
-json_t *mid_answer_goal(const char *word, const mid_goal *goal, uint64_t committed)
+json_t *mid_reply_goal(const char *word, const mid_goal *goal, uint64_t committed)
 {
     const mid_decision *sum = &goal->sum;
     if (goal->status != MID_OK) {
-        json_t *error = mid_answer_error(goal->status, NULL);
+        json_t *error = mid_reply_error(goal->status, NULL);
         if (error != NULL && sum->late[0] != 0)
             json_object_set_new(error, "late", mid_json_text(sum->late, strlen(sum->late)));
         return error;
