@@ -159,7 +159,7 @@ static void renew(mid_http *http, struct evhttp_request *request)
 static void on_request(struct evhttp_request *request, void *context)
 {
     mid_http *http = context;
-    const mid_view view = {.daemon = http->daemon, .heap = mid_daemon_heap(http->daemon), .history = &http->history};
+    const mid_view view = {.daemon = http->daemon, .heap = mid_daemon_inside(http->daemon).heap, .history = &http->history};
     renew(http, request);
     mid_http_answer(&view, request);
 }
@@ -235,10 +235,10 @@ void mid_http_look(mid_http *http, const mid_snapshot *now, uint64_t clock)
 static mid_status begin(void *context)
 {
     mid_http *http = context;
-    mid_http **place = mid_daemon_http(http->daemon);
+    mid_http **place = mid_daemon_inside(http->daemon).http;
     if (*place != NULL)
         return MID_EBUSY;
-    if (!open_server(http, mid_daemon_base(http->daemon))) {
+    if (!open_server(http, mid_daemon_inside(http->daemon).base)) {
         close_server(http); /* on this thread: the rest may be closed anywhere */
         return MID_ESYSTEM;
     }
@@ -248,7 +248,7 @@ static mid_status begin(void *context)
 
 static mid_status end(void *context)
 {
-    mid_http **place = mid_daemon_http(context);
+    mid_http **place = mid_daemon_inside(context).http;
     if (*place == NULL)
         return MID_EINVAL;
     mid_http_close(*place);
@@ -269,7 +269,7 @@ mid_status mid_http_listen(mid_daemon *daemon, const char *address, uint16_t *po
 {
     if (daemon == NULL || address == NULL)
         return MID_ENULL;
-    if (mid_daemon_is_guest(daemon) && pipe_would_kill())
+    if (mid_daemon_inside(daemon).guest && pipe_would_kill())
         return MID_EINVAL;
     mid_http *http = calloc(1, sizeof *http);
     if (http == NULL)

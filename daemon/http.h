@@ -8,6 +8,8 @@
 #include "daemon/loop.h"
 
 /* End it, with its connections. In the child of a fork the parent's are left alone; the base must be reinitialised by then. */
+typedef struct mid_http mid_http;
+
 void mid_http_close(mid_http *http);
 /* The daemon has taken a snapshot. */
 void mid_http_look(mid_http *http, const mid_snapshot *now, uint64_t clock);

@@ -158,6 +158,9 @@ static void put_comparison(text *t, const mid_decision *d)
         put(t, " >= ");
         put_bytes(t, d->threshold);
         break;
+    case MID_WHY_ASKED:
+        put(t, "asked");
+        break;
     case MID_WHY_IDLE:
         put(t, "idle %.3f s >= %.3f s", (double)d->value / 1e6, (double)d->threshold / 1e6);
         break;
@@ -214,7 +217,8 @@ const char *mid_action_name(mid_action action)
 
 const char *mid_trigger_name(mid_trigger trigger)
 {
-    static const char *const names[] = {"nothing", "waiting", "growth", "fragmentation", "decay", "idle", "suspects", "proposals", "table"};
+    static const char *const names[] = {"nothing", "waiting", "growth", "fragmentation", "decay", "idle", "suspects", "proposals", "table",
+                                        "asked"};
     return (unsigned)trigger < sizeof names / sizeof *names ? names[trigger] : "?";
 }
 

@@ -25,6 +25,7 @@
 #include <unistd.h>
 
 #include "daemon/act.h"
+#include "daemon/control.h"
 #include "daemon/http.h"
 #include "daemon/log.h"
 #include "daemon/loop.h"
@@ -36,6 +37,7 @@ enum { LISTENING, RESTING, KICKED };
 
 struct mid_daemon {
     mid_heap *heap;
+    mid_options own; /* the heap's when it started, and what was changed since */
     const mid_options *options;
     mid_thread *loop_thread; /* attached to a base that the mutator runs: the mutator; else null */
     struct event_base *base;
@@ -52,9 +54,11 @@ struct mid_daemon {
     uint64_t left; /* ... and so long after it a look is due */
     mid_pacer pacer;
     mid_log log;
-    mid_errand errand;
     mid_http *http; /* null: nobody may watch */
     uint64_t cpu, wakeups; /* atomic; cpu: inside the callbacks */
+    mid_goal goal;
+    mid_control *control; /* null: nobody listens */
+    mid_errand errand;
 };
 
 /* --- kicks: any thread --------------------------------------------------------------------------------------------- */
@@ -128,6 +132,20 @@ static void note_own_collections(mid_daemon *d)
     set_growth(d);
 }
 
+/* Whoever asked is told, and the next begins. */
+static bool goal_over(mid_daemon *d)
+{
+    if (!d->goal.over)
+        return false;
+    mid_control_reached(d->control);
+    return true;
+}
+
+static uint64_t sooner(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
 /* One look, and one slice if something is to be done. Returns when to look again. */
 static uint64_t look(mid_daemon *d)
 {
@@ -137,11 +155,14 @@ static uint64_t look(mid_daemon *d)
     if (d->http != NULL)
         mid_http_look(d->http, &now, mid_daemon_clock());
     mid_work_plan plan = mid_decide(&d->pacer, &now, d->options, mid_daemon_clock());
+    uint64_t asked = mid_goal_plan(&d->goal, &now, d->options, mid_proposes(&d->pacer), mid_daemon_clock(), &plan);
+    if (goal_over(d))
+        return 0;
     set_growth(d);
     mid_thread *self = now.mutator == MID_MUTATOR_RUNNING ? d->loop_thread : NULL;
     if (plan.action == MID_ACT_NONE) {
         d->owed = d->owed && !mid_act_release(d->heap, self);
-        return plan.look_in;
+        return sooner(plan.look_in, asked);
     }
     mid_outcome outcome;
     mid_decision decision;
@@ -152,10 +173,15 @@ static uint64_t look(mid_daemon *d)
         return 0; /* look again */
     uint64_t look_in = mid_decide_done(&d->pacer, &plan, &outcome, d->options, mid_daemon_clock());
     mid_log_add(&d->log, &decision);
-    if (!outcome.stopped)
-        return look_in;
-    set_growth(d);
-    return mid_decide(&d->pacer, &outcome.after, d->options, mid_daemon_clock()).look_in;
+    if (plan.trigger == MID_WHY_ASKED)
+        mid_goal_done(&d->goal, &plan, &outcome, &decision, d->options, mid_daemon_clock());
+    if (goal_over(d))
+        return 0;
+    if (outcome.stopped) {
+        set_growth(d);
+        look_in = mid_decide(&d->pacer, &outcome.after, d->options, mid_daemon_clock()).look_in;
+    }
+    return sooner(look_in, mid_goal_wait(&d->goal, mid_daemon_clock()));
 }
 
 static void look_and_rest(mid_daemon *d, bool because_kicked)
@@ -265,6 +291,7 @@ static void discard(mid_daemon *d)
 {
     if (d->http != NULL)
         mid_http_close(d->http);
+    mid_control_discard(d->control);
     if (d->due != NULL)
         event_free(d->due);
     if (d->kicked != NULL)
@@ -301,6 +328,9 @@ static void let_go_of_parents(mid_daemon *d)
     if (d->http != NULL)
         mid_http_close(d->http);
     d->http = NULL;
+    mid_control_discard(d->control);
+    d->control = NULL;
+    d->goal = (mid_goal){.action = MID_ACT_NONE};
     event_free(d->due);
     event_free(d->kicked);
     event_base_free(d->base);
@@ -330,6 +360,7 @@ static void on_fork(void *context)
 {
     mid_daemon *d = context;
     mid_log_forked(&d->log);
+    mid_control_forked(d->control);
     mid_errand_forked(&d->errand);
     d->running = false;
     d->stranded = d->own_thread;
@@ -344,7 +375,7 @@ static mid_status start(mid_heap *heap, struct event_base *base, mid_thread *loo
     mid_daemon *d = calloc(1, sizeof *d);
     if (d == NULL)
         return MID_ESYSTEM;
-    *d = (mid_daemon){.heap = heap, .options = options, .loop_thread = loop_thread, .base = base,
+    *d = (mid_daemon){.heap = heap, .own = *options, .options = &d->own, .loop_thread = loop_thread, .base = base,
                       .own_thread = base == NULL, .eventfd = -1};
     if (mid_errand_open(&d->errand) != MID_OK) {
         free(d);
@@ -447,24 +478,15 @@ mid_status mid_daemon_on_loop(mid_daemon *d, mid_errand_fn *run, void *context)
     return mid_errand_send(&d->errand, run, context, wake_for_errand, d);
 }
 
-struct event_base *mid_daemon_base(mid_daemon *d)
+mid_inside mid_daemon_inside(mid_daemon *d)
 {
-    return d->base;
-}
-
-mid_http **mid_daemon_http(mid_daemon *d)
-{
-    return &d->http;
-}
-
-mid_heap *mid_daemon_heap(mid_daemon *d)
-{
-    return d->heap;
-}
-
-bool mid_daemon_is_guest(const mid_daemon *d)
-{
-    return !d->own_thread;
+    return (mid_inside){.heap = d->heap,
+                        .base = d->base,
+                        .guest = !d->own_thread,
+                        .options = &d->own,
+                        .goal = &d->goal,
+                        .control = &d->control,
+                        .http = &d->http};
 }
 
 /* --- questions ----------------------------------------------------------------------------------------------------- */

@@ -3,19 +3,26 @@
 #define MIDDEN_DAEMON_LOOP_H
 
 #include "daemon/errand.h"
-#include "midden/daemon.h"
+#include "daemon/goal.h"
 
-typedef struct mid_http mid_http;
+struct event_base;
+struct mid_control;
+struct mid_http;
 
 /* Run `run` where nothing else of the loop runs: on the loop's thread, or, on a base of the program's, at once. MID_EBUSY: the
  * caller is in the daemon's turn; MID_ESYSTEM: there is no loop; else what it returned. */
 mid_status mid_daemon_on_loop(mid_daemon *daemon, mid_errand_fn *run, void *context);
 
 /* The following in there alone. */
-struct event_base *mid_daemon_base(mid_daemon *daemon);
-mid_http **mid_daemon_http(mid_daemon *daemon);
-
-mid_heap *mid_daemon_heap(mid_daemon *daemon);
-bool mid_daemon_is_guest(const mid_daemon *daemon); /* on a base of the program's */
+typedef struct mid_inside {
+    mid_heap *heap;
+    struct event_base *base;
+    bool guest;           /* of a base of the program's */
+    mid_options *options; /* the daemon's own copy */
+    mid_goal *goal;
+    struct mid_control **control; /* null: nobody listens */
+    struct mid_http **http;       /* null: nobody may watch */
+} mid_inside;
+mid_inside mid_daemon_inside(mid_daemon *daemon);
 
 #endif

@@ -35,7 +35,8 @@ typedef enum mid_trigger {
     MID_WHY_IDLE,          /* the program has stopped allocating */
     MID_WHY_SUSPECTS,      /* objects whose count fell without reaching zero */
     MID_WHY_PROPOSALS,     /* objects proposed as garbage, or to be put straight */
-    MID_WHY_TABLE          /* bytes of the handle table that no object needs, while idle */
+    MID_WHY_TABLE,         /* bytes of the handle table that no object needs, while idle */
+    MID_WHY_ASKED          /* by a request at the control socket */
 } mid_trigger;
 
 /* One decision and what came of it: a run of slices with one action and trigger, with nothing else in between. Time, value,

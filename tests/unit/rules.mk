@@ -1,22 +1,26 @@
 # tests/unit: one cmocka program for each test_*.c, linked with every other .c file here. A file named *_debug.c is
 # compiled with MIDDEN_DEBUG. Also here: `test`, `check` and their kin, which run the suites of all folders.
 
-# ThreadSanitizer does not follow threads across fork: tests of fork are not built with it.
-UNIT_TESTS   := $(filter-out $(if $(findstring thread,$(SANITIZE)),tests/unit/test_fork.c tests/unit/test_http_fork.c),$(wildcard tests/unit/test_*.c))
+# ThreadSanitizer does not follow threads across fork: test_fork and its kin are not built with it.
+UNIT_TESTS   := $(filter-out $(if $(findstring thread,$(SANITIZE)),tests/unit/test_fork.c tests/unit/test_http_fork.c tests/unit/test_fork_control.c),$(wildcard tests/unit/test_*.c))
 UNIT_HELPERS := $(filter-out tests/unit/test_%.c,$(wildcard tests/unit/*.c))
 UNIT_PROGS   := $(UNIT_TESTS:tests/unit/%.c=$(B)/unit/%)
 UNIT_OBJ     := $(UNIT_TESTS:%.c=$(B)/obj/%.o)
 UNIT_HOBJ    := $(UNIT_HELPERS:%.c=$(B)/obj/%.o)
+
+# What test_corpus replays.
+FUZZ_TARGET_OBJ := $(patsubst %.c,$(B)/obj/%.o,$(wildcard tests/fuzz/target_*.c))
+$(B)/unit/test_corpus: $(FUZZ_TARGET_OBJ)
 .SECONDARY: $(UNIT_OBJ) $(UNIT_HOBJ)
 
 $(B)/obj/tests/unit/%_debug.o: BASE += -DMIDDEN_DEBUG
-$(UNIT_OBJ) $(UNIT_HOBJ): $(B)/obj/%.o: %.c
+$(UNIT_OBJ) $(UNIT_HOBJ) $(FUZZ_TARGET_OBJ): $(B)/obj/%.o: %.c
 	@mkdir -p $(@D)
 	$(call say,CC,$<)$(CC) $(BASE) -D_GNU_SOURCE $(CFLAGS) -MMD -MP -c $< -o $@
 
 $(B)/unit/%: $(B)/obj/tests/unit/%.o $(UNIT_HOBJ) $(LIB) $(DLIB)
 	@mkdir -p $(@D)
-	$(call say,LD,$@)$(CC) $(LINK) -o $@ $< $(UNIT_HOBJ) -lcmocka $(DLIB) $(LIB) $(EVENT_LIBS) -lpthread
+	$(call say,LD,$@)$(CC) $(LINK) -o $@ $(filter %.o,$^) -lcmocka $(DLIB) $(LIB) $(EVENT_LIBS) -lpthread
 
 -include $(UNIT_OBJ:.o=.d) $(UNIT_HOBJ:.o=.d)
 
