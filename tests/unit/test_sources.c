@@ -648,19 +648,20 @@ static size_t acted(mid_daemon *daemon, mid_action action, mid_trigger why, uint
     size_t found = 0;
     *bytes = 0;
     for (size_t i = mid_daemon_log(daemon, log, 256); i > 0; i--)
-        if (log[i - 1].action == action && log[i - 1].trigger == why && log[i - 1].status == MID_OK) {
+        if (log[i - 1].action == action && log[i - 1].trigger == why && (log[i - 1].status == MID_OK || log[i - 1].status == MID_MORE)) {
             found++;
             *bytes += log[i - 1].bytes;
         }
     return found;
 }
 
-#define EVENTUALLY(condition)                                                                \
+#define EVENTUALLY(condition, meanwhile)                                                     \
     do {                                                                                     \
         time_t begun_ = time(NULL);                                                          \
         while (!(condition)) {                                                               \
-            if (time(NULL) > begun_ + (RUNNING_ON_VALGRIND || UNIT_SANITIZED ? 200 : 30))    \
+            if (time(NULL) > begun_ + (RUNNING_ON_VALGRIND || UNIT_SANITIZED ? 200 : 60))    \
                 fail_msg("never came true: %s", #condition);                                 \
+            meanwhile;                                                                       \
             nap();                                                                           \
         }                                                                                    \
     } while (0)
@@ -676,6 +677,11 @@ static void fragment(struct unit *u, mid_handle kept, size_t count)
 
 /* Neither idle nor fragmented nor grown as the options have it: nothing is done but for the signal. */
 #define QUIET "idle=3600s,decay=3600s,frag-start=100000%,growth-min=1G,reserve=64K,waste-min=64K,"
+
+static void say_so(int fd)
+{
+    assert_true(write(fd, "x", 1) == 1 || errno == EAGAIN);
+}
 
 TEST(fifo_signal_makes_a_blocked_program_give_back)
 {
@@ -694,13 +700,13 @@ TEST(fifo_signal_makes_a_blocked_program_give_back)
     mid_handle ring = unit_ring(&u, u.node, 1000);
     mid_release(u.thread, ring);
     ok(mid_blocked_enter(u.thread));
-    EVENTUALLY(unit_stats(&u).waiting_objects == 0);
+    EVENTUALLY(unit_stats(&u).waiting_objects == 0, (void)0);
     uint64_t before = unit_stats(&u).committed_bytes, live = unit_live(&u);
     assert_int_equal(acted(daemon, MID_ACT_TRIM, MID_WHY_WATCH, &bytes), 0);
-    assert_int_equal(write(fd, "x", 1), 1);
-    EVENTUALLY(acted(daemon, MID_ACT_COLLECT, MID_WHY_WATCH, &bytes) > 0);
-    EVENTUALLY(acted(daemon, MID_ACT_COMPACT, MID_WHY_WATCH, &bytes) > 0 && bytes > 0);
-    EVENTUALLY(acted(daemon, MID_ACT_TRIM, MID_WHY_WATCH, &bytes) > 0 && bytes >= before / 3);
+    /* Said again and again: on a slow machine the level might be over before all is done. */
+    EVENTUALLY(acted(daemon, MID_ACT_COLLECT, MID_WHY_WATCH, &bytes) > 0, say_so(fd));
+    EVENTUALLY(acted(daemon, MID_ACT_COMPACT, MID_WHY_WATCH, &bytes) > 0 && bytes > 0, say_so(fd));
+    EVENTUALLY(acted(daemon, MID_ACT_TRIM, MID_WHY_WATCH, &bytes) > 0 && bytes >= before / 3, say_so(fd));
     ok(mid_blocked_leave(u.thread));
     assert_int_equal(unit_live(&u), live - 1000);
     assert_true(unit_stats(&u).committed_bytes + bytes <= before + (64 << 10));
@@ -729,7 +735,7 @@ TEST(own_word_reaches_a_running_program)
     for (time_t begun = time(NULL); unit_stats(&u).empty_bytes != 0 && time(NULL) < begun + 100;)
         ok(mid_safepoint(u.thread));
     assert_int_equal(unit_stats(&u).empty_bytes, 0); /* the reserve, too */
-    EVENTUALLY(acted(daemon, MID_ACT_COLLECT, MID_WHY_PROGRAM, &bytes) > 0);
+    EVENTUALLY(acted(daemon, MID_ACT_COLLECT, MID_WHY_PROGRAM, &bytes) > 0, (void)0);
     ok(mid_daemon_stop(daemon));
     unit_close(&u);
 }
