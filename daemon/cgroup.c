@@ -161,7 +161,9 @@ static int read_one(bool v1, const char *folder, uint64_t *usage, uint64_t *limi
     got = read_number(folder, v1 ? "memory.usage_in_bytes" : "memory.current", usage);
     if (got <= 0)
         return got;
-    if (path_in(path, sizeof path, folder, "memory.stat")) {
+    /* The cache is asked for only where it could matter: below half, the level is calm and the room ample in any case; and the
+     * kernel adds that file up over all processors. */
+    if (*usage > *limit / 2 && path_in(path, sizeof path, folder, "memory.stat")) {
         long length = mid_file_read(path, text, sizeof text);
         if (length > 0 && mid_figure_keyed(text, (size_t)length, v1 ? "total_inactive_file" : "inactive_file", &cache))
             *usage -= cache < *usage ? cache : *usage;

@@ -300,6 +300,9 @@ TEST(totals_are_read_where_triggers_are_refused)
     strcpy(path, place_file(&e.place, "memory", STALLS(1000, 500)));
     ears_open(&e, "", (mid_daemon_paths){.stalls = path});
     assert_int_equal(said(&e.log, "stalls, read at each heartbeat, triggers refused"), 1);
+    char now[256] = "";
+    assert_int_equal(mid_file_read(path, now, sizeof now - 1), (long)strlen(STALLS(1000, 500)));
+    assert_string_equal(now, STALLS(1000, 500)); /* no trigger was written into it */
     level_is(&e, MID_PRESSURE_CALM, MID_WHY_NOTHING);
     place_file(&e.place, "memory", STALLS(72000, 500));
     level_is(&e, MID_PRESSURE_TRIM, MID_WHY_STALLS);
@@ -422,7 +425,7 @@ static void cgroups_of_v2(struct place *p, char ours[160])
     strcpy(ours, p->path);
     place_file(p, "slice/cgroup.procs", "");
     place_file(p, "slice/memory.max", "1000000\n");
-    place_file(p, "slice/memory.current", "500000\n");
+    place_file(p, "slice/memory.current", "600000\n");
     place_file(p, "slice/memory.stat", "anon 1\ninactive_file 100000\n");
     place_file(p, "slice/ours/cgroup.procs", "");
     place_file(p, "slice/ours/memory.max", "max\n");
@@ -439,7 +442,10 @@ TEST(usage_of_the_tightest_cgroup_above)
     mid_strain strain = look(&e);
     assert_int_equal(strain.soft, 500000);
     assert_int_equal(strain.hard, 900000);
-    assert_int_equal(e.s.heard.usage, 400000);
+    assert_int_equal(e.s.heard.usage, 500000);
+    place_file(&e.place, "slice/memory.current", "500000\n");
+    look(&e);
+    assert_int_equal(e.s.heard.usage, 500000); /* whatever of it is cache, it is little */
     static const struct {
         const char *usage;
         mid_pressure_level level;
