@@ -57,7 +57,8 @@ typedef struct mid_pool {
     struct mid_pool *next, *prev;
     uint32_t inline_names[MID_NAMES_INLINE]; /* back index of pools with few slots; a span's name and length */
     uint32_t first_name; /* not 0: names are consecutive from here, and not written down */
-    uint32_t reserved_;
+    uint16_t long_pins;  /* of `pins`, for long */
+    uint16_t reached;    /* behind this many pages of the pool nothing was written before it had its class */
 } mid_pool;
 _Static_assert(sizeof(mid_pool) == 64, "descriptors are found by a shift");
 _Static_assert(MID_UNITS_PER_ARENA * sizeof(mid_pool) <= MID_POOL_SIZE, "descriptors fit in one unit");
@@ -80,6 +81,7 @@ typedef struct mid_mapping {
 typedef struct mid_arena {
     char *base;
     uint32_t free_units;
+    uint32_t looked_at; /* a->gatherings when it was found that it cannot be emptied */
     uint64_t free[MID_UNITS_PER_ARENA / 64];
 } mid_arena;
 
@@ -97,6 +99,7 @@ typedef struct mid_alloc {
     uint64_t reserve, spare_percent;
     mid_class classes[MID_CLASSES];
     uint64_t empty_pools, used_pools;
+    bool pools_held;               /* pools that empty keep their memory: many go at once later, and together */
     uint64_t recent_pools;         /* 1024 times the most pools used lately: falls by 1/1024 with each pool that empties */
     mid_array arenas;              /* mid_arena[] */
     uint32_t arena_count, arena_hint;
@@ -108,8 +111,13 @@ typedef struct mid_alloc {
     uint32_t mapping_count;
     uint64_t large_live;           /* bytes of live runs, mappings and spans */
     uint64_t dirty_pages;          /* free pages in regions that still have memory */
+    uint32_t packings, gatherings; /* passes of pack.c and gather.c, ever */
     /* Take the names off a pool that is about to change class or lose its memory. */
     void (*unbind)(void *owner, mid_pool *pool);
+    /* Of the page run with this name, at this place: its bytes, and whether it stays there. 0: it is not known there. And: it has
+     * moved. Needed for mid_runs_pack only. */
+    size_t (*run_size)(void *owner, uint32_t name, const void *at, bool *stays);
+    void (*run_moved)(void *owner, uint32_t name, void *to);
     /* Memory came (bytes > 0) or went. May be null. */
     void (*moved)(void *owner, int64_t bytes);
     void *owner;
@@ -147,6 +155,8 @@ void mid_units_give(mid_alloc *a, mid_pool *first, unsigned count);
 /* Arenas that become free stay mapped, for somebody reads them without a lock, until that ends. */
 void mid_arenas_hold(mid_alloc *a, bool hold);
 const char *mid_arenas_check(mid_alloc *a);
+/* A free unit of this very arena, as mid_units_take; null: it has none. */
+mid_pool *mid_unit_take_in(mid_arena *arena);
 
 static inline char *mid_arena_of(const void *at)
 {
@@ -173,9 +183,21 @@ void mid_pool_put(mid_alloc *a, mid_pool *pool);
 void mid_pool_fell(mid_alloc *a, mid_pool *pool);
 /* The same after live rose (a pool that receives evacuated objects). */
 void mid_pool_rose(mid_alloc *a, mid_pool *pool);
+void mid_pool_return(mid_alloc *a, mid_pool *pool); /* an empty one */
+void mid_pool_unbind(mid_alloc *a, mid_pool *pool); /* an empty one, that keeps its memory: its slots lose their names */
 /* Give one empty pool back. False: there is none. */
 bool mid_pool_return_one(mid_alloc *a);
+/* Give one back with its empty neighbours, at most `most` and 2 MiB in all. Returns how many; 0: there is none. */
+unsigned mid_pools_return(mid_alloc *a, unsigned most);
+/* Bytes of pools, used and empty, that were never written to: whole pages. */
+uint64_t mid_pools_untouched(const mid_alloc *a);
 const char *mid_pools_check(mid_alloc *a);
+
+/* Move whole pools out of sparse arenas that others have room for (gather.c): after begin, each call moves one, from the sparsest
+ * into the fullest with a unit to spare, and returns it as it is now; its names are for the caller to follow. Null: no more arenas
+ * come free. What lives in pools must not be in use. */
+void mid_pools_gather_begin(mid_alloc *a);
+mid_pool *mid_pools_gather(mid_alloc *a);
 
 /* The back index. The names of a pool that was never rearranged are mostly consecutive, a step apart; they are then implied by
  * the first, and the memory that would hold them is not touched. */
@@ -223,11 +245,18 @@ void mid_large_rename(mid_alloc *a, void *at, size_t size, uint32_t name);
 size_t mid_large_bytes(size_t size);
 /* Give memory behind free pages of runs back; at most `pages`, 0: all. Returns bytes. */
 size_t mid_runs_trim(mid_alloc *a, size_t pages);
+uint64_t mid_runs_maps(const mid_alloc *a); /* bytes of the regions' page maps */
 
 void *mid_run_new(mid_alloc *a, size_t size, uint32_t name, mid_status *status);
 void mid_run_free(mid_alloc *a, void *at, size_t size);
 bool mid_run_resize_in_place(mid_alloc *a, void *at, size_t old_size, size_t new_size);
 void mid_run_rename(mid_alloc *a, void *at, uint32_t name);
+/* Pack runs into few regions: after begin, each call moves one, out of the sparsest region that can be emptied into the fullest
+ * that has room. Returns its bytes; 0: no more regions come free. What lives in runs must not be in use. */
+void mid_runs_pack_begin(mid_alloc *a);
+size_t mid_runs_pack(mid_alloc *a);
+/* Regions with a run, and the pages of runs; how many regions those would fill. */
+void mid_runs_count(const mid_alloc *a, uint64_t *regions, uint64_t *least);
 void mid_runs_finish(mid_alloc *a);
 const char *mid_runs_check(mid_alloc *a);
 

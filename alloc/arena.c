@@ -38,6 +38,7 @@ static mid_arena *arena_new(mid_alloc *a, mid_status *status)
     *status = MID_OK;
     mid_arena *arena = arena_at(a, a->arena_count++);
     arena->base = base;
+    arena->looked_at = 0;
     arena->free_units = MID_UNITS_PER_ARENA - 1;
     memset(arena->free, 0xff, sizeof arena->free);
     arena->free[0] &= ~(uint64_t)1;
@@ -65,6 +66,19 @@ static unsigned arena_find(const mid_arena *arena, unsigned count, unsigned alig
     return 0;
 }
 
+static mid_pool *take(mid_arena *arena, unsigned at, unsigned count)
+{
+    for (unsigned i = at; i < at + count; i++)
+        arena->free[i / 64] &= ~((uint64_t)1 << (i % 64));
+    arena->free_units -= count;
+    return (mid_pool *)arena->base + at;
+}
+
+mid_pool *mid_unit_take_in(mid_arena *arena)
+{
+    return arena->free_units == 0 ? NULL : take(arena, arena_find(arena, 1, 1), 1);
+}
+
 mid_pool *mid_units_take(mid_alloc *a, unsigned count, unsigned align, mid_status *status)
 {
     mid_arena *arena = NULL;
@@ -84,11 +98,8 @@ mid_pool *mid_units_take(mid_alloc *a, unsigned count, unsigned align, mid_statu
         at = arena_find(arena, count, align);
         assert(at != 0);
     }
-    for (unsigned i = at; i < at + count; i++)
-        arena->free[i / 64] &= ~((uint64_t)1 << (i % 64));
-    arena->free_units -= count;
     *status = MID_OK;
-    return (mid_pool *)arena->base + at;
+    return take(arena, at, count);
 }
 
 static void release_if_free(mid_alloc *a, mid_arena *arena)
@@ -132,15 +143,18 @@ const char *mid_arenas_check(mid_alloc *a)
 {
     for (uint32_t i = 0; i < a->arena_count; i++) {
         mid_arena *arena = arena_at(a, i);
-        uint32_t free_units = 0;
+        uint32_t free_units = 0, empty = 0;
         for (unsigned u = 1; u < MID_UNITS_PER_ARENA; u++) {
             bool is_free = unit_is_free(arena, u);
             free_units += is_free;
+            empty += ((mid_pool *)arena->base)[u].state == MID_POOL_EMPTY;
             if (is_free != (((mid_pool *)arena->base)[u].state == MID_UNIT_FREE))
                 return "an arena's map of free units contradicts a descriptor";
         }
         if (free_units != arena->free_units)
             return "an arena's number of free units is wrong";
+        if (empty != ((mid_pool *)arena->base)->live)
+            return "an arena's number of empty pools is wrong";
         if (i < a->arena_hint && free_units != 0)
             return "an arena below the hint has free units";
     }

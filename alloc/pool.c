@@ -6,6 +6,8 @@
  * returned one for each that empties. */
 #include "alloc/alloc.h"
 
+#define UNITS_PER_HUGE (((size_t)2 << 20) / MID_POOL_SIZE)
+
 static void list_add(mid_alloc *a, mid_pool *pool, unsigned list)
 {
     mid_pool **head = &a->classes[pool->size_class].list[list];
@@ -42,6 +44,13 @@ static uint16_t low_for(const mid_pool *pool, unsigned list)
     return list == 0 ? 1 : (uint16_t)((list * pool->slots + 7) / 8);
 }
 
+/* Empty pools in an arena are counted in its first descriptor, which is no pool's. */
+static void count_empty_in_arena(mid_pool *pool, int one)
+{
+    mid_pool *first = (mid_pool *)mid_arena_of(pool);
+    first->live = (uint16_t)(first->live + one);
+}
+
 static void count_empty(mid_alloc *a, mid_pool *pool, bool becomes_empty)
 {
     enum mid_kind from = becomes_empty ? MID_IN_POOLS : MID_IN_EMPTY;
@@ -49,22 +58,28 @@ static void count_empty(mid_alloc *a, mid_pool *pool, bool becomes_empty)
     int64_t one = becomes_empty ? 1 : -1;
     a->bytes[from] -= MID_POOL_SIZE;
     a->bytes[to] += MID_POOL_SIZE;
+    count_empty_in_arena(pool, (int)one);
     a->empty_pools += (uint64_t)one;
     a->used_pools -= (uint64_t)one;
     a->classes[pool->size_class].pools -= (uint64_t)one;
 }
 
-static void return_pool(mid_alloc *a, mid_pool *pool)
+/* Empty pools that stand side by side go in one call: 64 KiB at a time cost half as much again as 512 KiB or more. */
+static void return_pools(mid_alloc *a, mid_pool *first, unsigned count)
 {
-    list_remove(a, pool);
-    a->unbind(a->owner, pool);
-    a->os.decommit(a->os.ctx, mid_pool_base(pool), MID_POOL_SIZE);
-    a->empty_pools--;
-    a->returned += MID_POOL_SIZE;
-    mid_uncharge(a, MID_IN_EMPTY, MID_POOL_SIZE);
-    mid_units_give(a, pool, 1);
+    const size_t bytes = count * (size_t)MID_POOL_SIZE;
+    for (unsigned i = 0; i < count; i++) {
+        list_remove(a, &first[i]);
+        a->unbind(a->owner, &first[i]);
+    }
+    count_empty_in_arena(first, -(int)count);
+    a->os.decommit(a->os.ctx, mid_pool_base(first), bytes);
+    a->empty_pools -= count;
+    a->returned += bytes;
+    mid_uncharge(a, MID_IN_EMPTY, bytes);
+    mid_units_give(a, first, count);
     if (a->moved != NULL)
-        a->moved(a->owner, -(int64_t)MID_POOL_SIZE);
+        a->moved(a->owner, -(int64_t)bytes);
 }
 
 /* Bytes of empty pools worth keeping: a program that fills and empties its heap again and again should find its memory, one
@@ -88,27 +103,40 @@ static void file_pool(mid_alloc *a, mid_pool *pool)
     }
     list_add(a, pool, MID_POOL_EMPTY);
     count_empty(a, pool, true);
-    if (a->bytes[MID_IN_EMPTY] > allowance(a))
-        return_pool(a, pool);
+    if (a->bytes[MID_IN_EMPTY] > allowance(a) && !a->pools_held)
+        return_pools(a, pool, 1);
 }
 
 uint32_t *mid_pool_names(mid_pool *pool)
 {
-    uint32_t *names = mid_pool_index(pool);
-    if (pool->first_name != 0) {
-        for (unsigned slot = 0; slot < pool->bound; slot++)
-            names[slot] = pool->first_name + MID_NAME_STEP * slot;
-        pool->first_name = 0;
-    }
+    uint32_t *names = mid_pool_index(pool), first = pool->first_name;
+    unsigned bound = first != 0 ? pool->bound : 0;
+    for (unsigned slot = 0; slot < bound; slot++)
+        names[slot] = first + MID_NAME_STEP * slot;
+    pool->first_name = 0;
     return names;
 }
 
 static void format(mid_alloc *a, mid_pool *pool, unsigned size_class)
 {
     pool->chain = pool->first_name = 0;
-    pool->live = pool->bound = pool->pins = pool->low = 0;
+    pool->live = pool->bound = pool->pins = pool->long_pins = pool->low = 0;
     pool->slots = (uint16_t)a->classes[size_class].slots;
     pool->size_class = (uint8_t)size_class;
+}
+
+/* From the begin of the pool to the end of its last slot that has a name. */
+static uint32_t reach(const mid_alloc *a, const mid_pool *pool)
+{
+    const mid_class *c = &a->classes[pool->size_class];
+    uint32_t own = pool->bound != 0 ? c->first + pool->bound * c->slot_size : 0;
+    return own > pool->reached * MID_PAGE ? own : pool->reached * MID_PAGE;
+}
+
+void mid_pool_unbind(mid_alloc *a, mid_pool *pool)
+{
+    pool->reached = (uint16_t)((reach(a, pool) + MID_PAGE - 1) / MID_PAGE);
+    a->unbind(a->owner, pool);
 }
 
 static mid_pool *take_empty(mid_alloc *a, unsigned size_class)
@@ -120,7 +148,7 @@ static mid_pool *take_empty(mid_alloc *a, unsigned size_class)
         pool = a->classes[c].list[MID_POOL_EMPTY];
     list_remove(a, pool);
     if (pool->size_class != size_class) {
-        a->unbind(a->owner, pool);
+        mid_pool_unbind(a, pool);
         format(a, pool, size_class);
     }
     count_empty(a, pool, false);
@@ -143,6 +171,7 @@ static mid_pool *take_new(mid_alloc *a, unsigned size_class, mid_status *status)
         return NULL;
     }
     format(a, pool, size_class);
+    pool->reached = 0;
     a->used_pools++;
     a->classes[size_class].pools++;
     if (a->moved != NULL)
@@ -193,18 +222,56 @@ void mid_pool_rose(mid_alloc *a, mid_pool *pool)
     pool->low = low_for(pool, list);
 }
 
-bool mid_pool_return_one(mid_alloc *a)
+/* An empty pool and the empty ones beside it, at most `most`, within 2 MiB: a huge page goes at once where it can. */
+static unsigned empty_around(mid_pool **first, unsigned most)
 {
-    if (a->empty_pools == 0)
-        return false;
-    for (unsigned c = 0; c < MID_CLASSES; c++) {
+    const uintptr_t at = (uintptr_t)*first, group = UNITS_PER_HUGE * sizeof(mid_pool);
+    mid_pool *begin = (mid_pool *)(at & ~(group - 1)), *end = begin + UNITS_PER_HUGE, *last = *first + 1;
+    while (*first > begin && (*first)[-1].state == MID_POOL_EMPTY && last - *first < most)
+        --*first;
+    while (last < end && last->state == MID_POOL_EMPTY && last - *first < most)
+        last++;
+    return (unsigned)(last - *first);
+}
+
+unsigned mid_pools_return(mid_alloc *a, unsigned most)
+{
+    for (unsigned c = 0; c < MID_CLASSES && a->empty_pools != 0; c++) {
         mid_pool *pool = a->classes[c].list[MID_POOL_EMPTY];
         if (pool != NULL) {
-            return_pool(a, pool);
-            return true;
+            unsigned count = empty_around(&pool, most);
+            return_pools(a, pool, count);
+            return count;
         }
     }
-    return false;
+    return 0;
+}
+
+void mid_pool_return(mid_alloc *a, mid_pool *pool)
+{
+    return_pools(a, pool, 1);
+}
+
+bool mid_pool_return_one(mid_alloc *a)
+{
+    return mid_pools_return(a, 1) != 0;
+}
+
+/* An implied back index is not written, unless the pool had another class before. */
+static uint64_t untouched(const mid_alloc *a, const mid_pool *pool)
+{
+    uint64_t behind = MID_POOL_SIZE - mid_round(reach(a, pool), MID_PAGE);
+    return behind + (pool->reached == 0 && pool->first_name != 0 ? a->classes[pool->size_class].first / MID_PAGE * MID_PAGE : 0);
+}
+
+uint64_t mid_pools_untouched(const mid_alloc *a)
+{
+    uint64_t bytes = 0;
+    for (unsigned c = 0; c < MID_CLASSES; c++)
+        for (unsigned list = 0; list < MID_POOL_LISTS; list++)
+            for (const mid_pool *pool = a->classes[c].list[list]; pool != NULL; pool = pool->next)
+                bytes += untouched(a, pool);
+    return bytes;
 }
 
 static const char *check_list(mid_alloc *a, unsigned size_class, unsigned list, uint64_t *used, uint64_t *live)

@@ -5,80 +5,29 @@
  * gives it back. */
 #include <string.h>
 
-#include "alloc/alloc.h"
-
-#define PAGES (MID_REGION_SIZE / MID_PAGE)
-#define REGION_UNITS (MID_REGION_SIZE / MID_POOL_SIZE)
-
-typedef struct mid_region {
-    struct mid_region *next, *prev;
-    uint32_t free_pages;
-    uint32_t longest;            /* no free run is longer; exact after a search that failed */
-    uint64_t used[PAGES / 64];
-    uint64_t dirty[PAGES / 64];  /* free, with memory behind it */
-    uint32_t name[PAGES];        /* at a run's first page */
-} mid_region;
-
-#define HEADER_PAGES ((unsigned)((sizeof(mid_region) + MID_PAGE - 1) / MID_PAGE))
-
-static bool bit(const uint64_t *map, unsigned page)
-{
-    return map[page / 64] >> (page % 64) & 1;
-}
-
-static void bits_set(uint64_t *map, unsigned page, unsigned count, bool value)
-{
-    for (unsigned p = page; p < page + count; p++)
-        if (value)
-            map[p / 64] |= (uint64_t)1 << (p % 64);
-        else
-            map[p / 64] &= ~((uint64_t)1 << (p % 64));
-}
-
-static unsigned bits_count(const uint64_t *map, unsigned page, unsigned count)
-{
-    unsigned n = 0;
-    for (unsigned p = page; p < page + count; p++)
-        n += bit(map, p);
-    return n;
-}
-
-static unsigned pages_of(size_t size)
-{
-    return (unsigned)((size + MID_PAGE - 1) / MID_PAGE);
-}
-
-static mid_region *region_of(const void *at)
-{
-    return (mid_region *)((uintptr_t)at & ~(uintptr_t)(MID_REGION_SIZE - 1));
-}
-
-static unsigned page_in(const mid_region *region, const void *at)
-{
-    return (unsigned)(((const char *)at - (const char *)region) / MID_PAGE);
-}
+#include "alloc/region.h"
 
 static mid_region *region_new(mid_alloc *a, mid_status *status)
 {
-    *status = mid_charge(a, MID_IN_RUNS, HEADER_PAGES * MID_PAGE);
+    *status = mid_charge(a, MID_IN_RUNS, MID_REGION_HEAD * MID_PAGE);
     if (*status != MID_OK)
         return NULL;
     mid_pool *unit = mid_units_take(a, REGION_UNITS, REGION_UNITS, status);
     char *base = unit == NULL ? NULL : mid_pool_base(unit);
-    if (base != NULL && !a->os.commit(a->os.ctx, base, HEADER_PAGES * (size_t)MID_PAGE)) {
+    if (base != NULL && !a->os.commit(a->os.ctx, base, MID_REGION_HEAD * (size_t)MID_PAGE)) {
         mid_units_give(a, unit, REGION_UNITS);
         *status = MID_ENOMEM;
         base = NULL;
     }
     if (base == NULL) {
-        mid_uncharge(a, MID_IN_RUNS, HEADER_PAGES * MID_PAGE);
+        mid_uncharge(a, MID_IN_RUNS, MID_REGION_HEAD * MID_PAGE);
         return NULL;
     }
     for (unsigned u = 0; u < REGION_UNITS; u++)
         unit[u].state = MID_UNIT_REGION;
     mid_region *region = (mid_region *)base;
-    bits_set(region->used, 0, HEADER_PAGES, true);
-    region->free_pages = region->longest = PAGES - HEADER_PAGES;
+    mid_bits_set(region->used, 0, MID_REGION_HEAD, true);
+    region->free_pages = region->longest = MID_REGION_PAGES - MID_REGION_HEAD;
     region->prev = NULL;
     region->next = a->regions;
     if (a->regions != NULL)
@@ -89,7 +38,7 @@ static mid_region *region_new(mid_alloc *a, mid_status *status)
 
 static void region_give(mid_alloc *a, mid_region *region)
 {
-    unsigned dirty = bits_count(region->dirty, 0, PAGES);
+    unsigned dirty = mid_bits_count(region->dirty, 0, MID_REGION_PAGES);
     if (region->prev != NULL)
         region->prev->next = region->next;
     else
@@ -100,15 +49,14 @@ static void region_give(mid_alloc *a, mid_region *region)
         a->idle_region = NULL;
     a->os.decommit(a->os.ctx, region, MID_REGION_SIZE);
     a->dirty_pages -= dirty;
-    a->returned += (HEADER_PAGES + dirty) * (uint64_t)MID_PAGE;
-    mid_uncharge(a, MID_IN_RUNS, (HEADER_PAGES + dirty) * (size_t)MID_PAGE);
+    a->returned += (MID_REGION_HEAD + dirty) * (uint64_t)MID_PAGE;
+    mid_uncharge(a, MID_IN_RUNS, (MID_REGION_HEAD + dirty) * (size_t)MID_PAGE);
     mid_units_give(a, mid_pool_of(region), REGION_UNITS);
 }
 
-/* A region that its last run has left waits for the next; of two, one goes. */
-static void region_left(mid_alloc *a, mid_region *region)
+void mid_region_left(mid_alloc *a, mid_region *region)
 {
-    if (region->free_pages != PAGES - HEADER_PAGES)
+    if (region->free_pages != MID_REGION_PAGES - MID_REGION_HEAD)
         return;
     if (a->idle_region != NULL && a->idle_region != region)
         region_give(a, region);
@@ -124,17 +72,16 @@ static uint64_t dirty_allowance(const mid_alloc *a)
     return spare > a->reserve ? spare : a->reserve;
 }
 
-/* First page of `count` free ones; 0: none, and `longest` is then exact. */
-static unsigned region_find(mid_region *region, unsigned count)
+unsigned mid_region_find(mid_region *region, unsigned count)
 {
     unsigned run = 0, longest = 0;
-    for (unsigned p = HEADER_PAGES; p < PAGES; p++) {
+    for (unsigned p = MID_REGION_HEAD; p < MID_REGION_PAGES; p++) {
         if (region->used[p / 64] == UINT64_MAX) {
             p |= 63;
             run = 0;
             continue;
         }
-        run = bit(region->used, p) ? 0 : run + 1;
+        run = mid_bit(region->used, p) ? 0 : run + 1;
         if (run == count)
             return p + 1 - count;
         if (run > longest)
@@ -144,95 +91,94 @@ static unsigned region_find(mid_region *region, unsigned count)
     return 0;
 }
 
-/* Make pages used; those that are not dirty are charged. Dirty ones are cleared. */
-static mid_status claim(mid_alloc *a, mid_region *region, unsigned page, unsigned count)
+mid_status mid_region_claim(mid_alloc *a, mid_region *region, unsigned page, unsigned count)
 {
     unsigned dirty;
     for (;;) {
-        dirty = bits_count(region->dirty, page, count);
+        dirty = mid_bits_count(region->dirty, page, count);
         mid_status status = mid_charge(a, MID_IN_RUNS, (count - dirty) * (size_t)MID_PAGE);
         if (status != MID_OK)
             return status;
-        if (bits_count(region->dirty, page, count) == dirty)
+        if (mid_bits_count(region->dirty, page, count) == dirty)
             break;
         mid_uncharge(a, MID_IN_RUNS, (count - dirty) * (size_t)MID_PAGE); /* charging trimmed some of them */
     }
-    char *at = (char *)region + (size_t)page * MID_PAGE;
+    char *at = mid_page_at(region, page);
     if (dirty != count && !a->os.commit(a->os.ctx, at, (size_t)count * MID_PAGE)) {
         mid_uncharge(a, MID_IN_RUNS, (count - dirty) * (size_t)MID_PAGE);
         return MID_ENOMEM;
     }
     for (unsigned p = page; dirty != 0 && p < page + count; p++)
-        if (bit(region->dirty, p))
-            memset((char *)region + (size_t)p * MID_PAGE, 0, MID_PAGE);
-    bits_set(region->used, page, count, true);
-    bits_set(region->dirty, page, count, false);
+        if (mid_bit(region->dirty, p))
+            memset(mid_page_at(region, p), 0, MID_PAGE);
+    mid_bits_set(region->used, page, count, true);
+    mid_bits_set(region->dirty, page, count, false);
     a->dirty_pages -= dirty;
     region->free_pages -= count;
     return MID_OK;
 }
 
-static void unclaim(mid_alloc *a, mid_region *region, unsigned page, unsigned count)
+void mid_region_unclaim(mid_alloc *a, mid_region *region, unsigned page, unsigned count)
 {
-    bits_set(region->used, page, count, false);
+    mid_bits_set(region->used, page, count, false);
     region->free_pages += count;
-    region->longest = PAGES;
+    region->longest = MID_REGION_PAGES;
     if ((a->dirty_pages + count) * MID_PAGE <= dirty_allowance(a)) {
-        bits_set(region->dirty, page, count, true);
+        mid_bits_set(region->dirty, page, count, true);
         a->dirty_pages += count;
         return;
     }
-    a->os.decommit(a->os.ctx, (char *)region + (size_t)page * MID_PAGE, (size_t)count * MID_PAGE);
+    a->os.decommit(a->os.ctx, mid_page_at(region, page), (size_t)count * MID_PAGE);
     a->returned += (uint64_t)count * MID_PAGE;
     mid_uncharge(a, MID_IN_RUNS, (size_t)count * MID_PAGE);
 }
 
 void *mid_run_new(mid_alloc *a, size_t size, uint32_t name, mid_status *status)
 {
-    unsigned count = pages_of(size), page = 0;
+    unsigned count = mid_pages_of(size), page = 0;
     mid_region *region = a->regions;
     for (; region != NULL; region = region->next)
-        if (region->free_pages >= count && region->longest >= count && (page = region_find(region, count)) != 0)
+        if (region->free_pages >= count && region->longest >= count && (page = mid_region_find(region, count)) != 0)
             break;
     if (region == NULL) {
         region = region_new(a, status);
         if (region == NULL)
             return NULL;
-        page = region_find(region, count);
+        page = mid_region_find(region, count);
     }
     if (region == a->idle_region) /* the charge may trim, and give the idle one back */
         a->idle_region = NULL;
-    *status = claim(a, region, page, count);
+    *status = mid_region_claim(a, region, page, count);
     if (*status != MID_OK) {
-        region_left(a, region);
+        mid_region_left(a, region);
         return NULL;
     }
     region->name[page] = name;
-    return (char *)region + (size_t)page * MID_PAGE;
+    return mid_page_at(region, page);
 }
 
 void mid_run_free(mid_alloc *a, void *at, size_t size)
 {
-    mid_region *region = region_of(at);
-    unclaim(a, region, page_in(region, at), pages_of(size));
-    region_left(a, region);
+    mid_region *region = mid_region_of(at);
+    mid_region_unclaim(a, region, mid_page_in(region, at), mid_pages_of(size));
+    mid_region_left(a, region);
 }
 
 void mid_run_rename(mid_alloc *a, void *at, uint32_t name)
 {
     (void)a;
-    region_of(at)->name[page_in(region_of(at), at)] = name;
+    mid_region_of(at)->name[mid_page_in(mid_region_of(at), at)] = name;
 }
 
 bool mid_run_resize_in_place(mid_alloc *a, void *at, size_t old_size, size_t new_size)
 {
-    mid_region *region = region_of(at);
-    unsigned page = page_in(region, at), had = pages_of(old_size), want = pages_of(new_size);
+    mid_region *region = mid_region_of(at);
+    unsigned page = mid_page_in(region, at), had = mid_pages_of(old_size), want = mid_pages_of(new_size);
     if (want < had)
-        unclaim(a, region, page + want, had - want);
+        mid_region_unclaim(a, region, page + want, had - want);
     if (want > had) {
-        if (page + want > PAGES || bits_count(region->used, page + had, want - had) != 0 ||
-            claim(a, region, page + had, want - had) != MID_OK)
+        if (page + want > MID_REGION_PAGES || mid_bits_count(region->used, page + had, want - had) != 0 ||
+            mid_region_claim(a, region, page + had, want - had) != MID_OK)
             return false;
     }
     return true;
@@ -242,14 +188,14 @@ size_t mid_runs_trim(mid_alloc *a, size_t pages)
 {
     size_t given = 0;
     for (mid_region *region = a->regions; region != NULL && a->dirty_pages != 0; region = region->next)
-        for (unsigned p = HEADER_PAGES; p < PAGES && (pages == 0 || given < pages); p++) {
+        for (unsigned p = MID_REGION_HEAD; p < MID_REGION_PAGES && (pages == 0 || given < pages); p++) {
             unsigned end = p;
-            while (end < PAGES && bit(region->dirty, end))
+            while (end < MID_REGION_PAGES && mid_bit(region->dirty, end))
                 end++;
             if (end == p)
                 continue;
-            a->os.decommit(a->os.ctx, (char *)region + (size_t)p * MID_PAGE, (size_t)(end - p) * MID_PAGE);
-            bits_set(region->dirty, p, end - p, false);
+            a->os.decommit(a->os.ctx, mid_page_at(region, p), (size_t)(end - p) * MID_PAGE);
+            mid_bits_set(region->dirty, p, end - p, false);
             given += end - p;
             a->dirty_pages -= end - p;
             mid_uncharge(a, MID_IN_RUNS, (size_t)(end - p) * MID_PAGE);
@@ -264,19 +210,27 @@ size_t mid_runs_trim(mid_alloc *a, size_t pages)
     return given * MID_PAGE;
 }
 
+uint64_t mid_runs_maps(const mid_alloc *a)
+{
+    uint64_t bytes = 0;
+    for (const mid_region *region = a->regions; region != NULL; region = region->next)
+        bytes += MID_REGION_HEAD * (uint64_t)MID_PAGE;
+    return bytes;
+}
+
 const char *mid_runs_check(mid_alloc *a)
 {
     uint64_t dirty = 0, held = 0;
     for (mid_region *region = a->regions, *before = NULL; region != NULL; before = region, region = region->next) {
         if (region->prev != before || mid_pool_of(region)->state != MID_UNIT_REGION)
             return "the list of regions is broken";
-        unsigned used = bits_count(region->used, 0, PAGES);
-        if (used + region->free_pages != PAGES)
+        unsigned used = mid_bits_count(region->used, 0, MID_REGION_PAGES);
+        if (used + region->free_pages != MID_REGION_PAGES)
             return "a region's number of free pages is wrong";
-        for (unsigned w = 0; w < PAGES / 64; w++)
+        for (unsigned w = 0; w < MID_REGION_PAGES / 64; w++)
             if ((region->used[w] & region->dirty[w]) != 0)
                 return "a used page is marked as free memory";
-        dirty += bits_count(region->dirty, 0, PAGES);
+        dirty += mid_bits_count(region->dirty, 0, MID_REGION_PAGES);
         held += used;
     }
     uint64_t spans = 0;

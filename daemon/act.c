@@ -35,8 +35,8 @@ static mid_status compact(mid_heap *heap, uint64_t budget, mid_decision *d)
 {
     mid_compact_result result = {0};
     mid_status status = mid_service_compact(heap, budget, &result);
-    d->objects = result.moved_objects;
-    d->bytes = result.moved_bytes;
+    d->objects = result.moved_objects + result.moved_runs;
+    d->bytes = result.moved_bytes + result.moved_run_bytes;
     d->pools_before = result.pools_before;
     d->pools_after = result.pools_after;
     d->pools_pinned = result.pools_pinned;

@@ -413,7 +413,7 @@ static bool wants_deep(const mid_pacer *p, const mid_snapshot *s, const mid_opti
     bool disordered = o->deep >= MID_DEEP_DEPTH && s->table_bytes >= TABLE_WASTE_LEAST && since >= live_bytes(s) / DEEP_CHANGE && since != 0;
     bool urgent = pressed(p, MID_PRESSURE_EVERYTHING);
     bool begin = (idle && (s->table_waste >= threshold || disordered)) || (urgent && s->table_waste >= threshold);
-    if (o->deep == MID_DEEP_OFF || !quiet || p->time < p->deep_after || (s->deepening == MID_DEEPENS_NOT && !begin))
+    if (o->deep == MID_DEEP_OFF || !quiet || (s->deepening == MID_DEEPENS_NOT && !begin))
         return false;
     plan->action = MID_ACT_DEEP;
     plan->trigger = MID_WHY_TABLE;
@@ -475,7 +475,7 @@ static bool choose(mid_pacer *p, const mid_snapshot *s, const mid_options *o, bo
         *soonest = least(*soonest, longer);
     }
     if (wants_deep(p, s, o, idle, plan)) {
-        uint64_t longer = rest_after_both(p, compact_duty(p, s, o, idle));
+        uint64_t longer = most(rest_after_both(p, compact_duty(p, s, o, idle)), minus(p->deep_after, p->time));
         if (longer == 0)
             return true;
         *soonest = least(*soonest, longer);

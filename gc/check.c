@@ -38,7 +38,7 @@ static uint64_t chain_length(audit *a, mid_handle head, uint64_t most)
 static void check_pool(audit *a, mid_pool *pool)
 {
     const mid_class *c = &a->heap->alloc.classes[pool->size_class];
-    uint32_t pins = 0;
+    uint32_t pins = 0, long_pins = 0;
     for (unsigned slot = 0; slot < pool->bound; slot++) {
         mid_handle name = mid_pool_name(pool, slot);
         if (!mid_in_table(a->heap, name)) {
@@ -49,8 +49,9 @@ static void check_pool(audit *a, mid_pool *pool)
         if ((char *)mid_address(entry) != mid_slot_at(c, mid_pool_base(pool), slot))
             fail(a, "an entry's address contradicts the back index", name / 2);
         pins += (entry->word & MID_F_PINNED) != 0 && entry->count != 0;
+        long_pins += (mid_map_get(&a->heap->pins, name / 2) & MID_PINNED_LONG) != 0;
     }
-    if (pins != pool->pins)
+    if (pins != pool->pins || long_pins != pool->long_pins)
         fail(a, "a pool's number of pinned objects is wrong", 0);
     uint64_t free_slots = (uint64_t)pool->bound - pool->live;
     if (chain_length(a, pool->chain, free_slots) != free_slots)

@@ -1,52 +1,19 @@
 /* gc/compact.c: evacuation of sparse pools, and giving empty ones back.
  *
- * For one class with L live slots and k slots a pool, the ceil(L/k) fullest pools stay and the others are evacuated into
- * them. No other choice moves fewer bytes: at least that many pools must remain, every object outside the remaining pools
- * moves, and the fullest pools hold the most objects. A move is one copy and one store to the entry; nothing else refers to
+ * For one class with L live slots and k slots a pool, ceil(L/k) pools stay, those with a pinned object and then the fullest,
+ * and the others are evacuated into them. No other choice moves fewer bytes: at least that many pools must remain, every
+ * object outside the remaining pools moves, and the fullest pools hold the most objects. A move is one copy and one store to the entry; nothing else refers to
  * an address. The free slot's entry takes the place of the object's, so both pools stay whole at every step.
  *
  * A pass may be spread over many slices. Its plan (the pools of one class by live count) is checked against what the
  * program did in between, pool by pool; if that made it less than optimal, the next pass is due sooner. */
 #include <string.h>
 
-#include "gc/heap.h"
-
-#define CLOCK_EVERY 32u
-
-struct mid_plan {
-    unsigned size_class;         /* being worked on; MID_CLASSES: no pass under way */
-    bool planned;
-    uint32_t keep;               /* pools that stay */
-    uint32_t lo, hi;             /* destinations from lo up, sources from hi - 1 down */
-    uint32_t arenas_released;    /* descriptors in `pools` are good while this stands */
-    unsigned slot;               /* next slot of the source */
-    mid_compact_result result;
-};
-
-static mid_pool **plan_pools(mid_heap *heap)
-{
-    return heap->plan_memory.data;
-}
-
-static uint64_t optimal(const mid_heap *heap, unsigned size_class)
-{
-    uint64_t live = mid_live_slots(heap, size_class), slots = heap->alloc.classes[size_class].slots;
-    return (live + slots - 1) / slots;
-}
-
-static bool is_source(const mid_plan *plan, const mid_pool *pool)
-{
-    return pool->size_class == plan->size_class && pool->state <= MID_POOL_FULL && pool->pins == 0;
-}
-
-static bool has_room(const mid_plan *plan, const mid_pool *pool)
-{
-    return pool->size_class == plan->size_class && pool->state < MID_POOL_FULL;
-}
+#include "gc/plan.h"
 
 static size_t sums_bytes(const mid_class *c)
 {
-    return ((size_t)c->slots + 2) * sizeof(uint32_t);
+    return ((size_t)c->slots + 3) * sizeof(uint32_t);
 }
 
 static size_t plan_bytes(const mid_class *c)
@@ -54,111 +21,71 @@ static size_t plan_bytes(const mid_class *c)
     return c->pools * sizeof(mid_pool *) + sums_bytes(c);
 }
 
-/* The class's pools by falling live count, in time linear in them. Not those that a lost thread owns (fork.c). */
-static mid_status sort_pools(mid_heap *heap, const mid_class *c, uint32_t *count)
+/* Its place in the order: pools that must stay come before full ones. */
+static unsigned place(const mid_pool *pool)
 {
-    mid_status status = mid_array_grow(&heap->alloc, &heap->plan_memory, plan_bytes(c));
-    if (status != MID_OK)
-        return status;
-    mid_pool **pools = plan_pools(heap);
-    uint32_t *before = (uint32_t *)(pools + c->pools); /* before[n]: pools with more than slots - n live */
+    return pool->pins != 0 ? 0 : pool->slots + 1u - pool->live;
+}
+
+/* The class's pools, those with a pinned object first, the others by falling live count, in time linear in them. Not those
+ * that a lost thread owns (fork.c). Returns how many have something pinned. */
+static uint32_t sort_pools(const mid_class *c, mid_plan *plan, mid_pool **pools)
+{
+    uint32_t *before = (uint32_t *)(pools + c->pools); /* before[n]: pools with a place below n */
+    uint64_t live = 0;
     memset(before, 0, sums_bytes(c));
     for (unsigned list = 0; list <= MID_POOL_FULL; list++)
-        for (mid_pool *pool = c->list[list]; pool != NULL; pool = pool->next)
-            before[c->slots - pool->live + 1]++;
-    for (unsigned n = 1; n <= c->slots + 1; n++)
+        for (mid_pool *pool = c->list[list]; pool != NULL; pool = pool->next) {
+            before[place(pool) + 1]++;
+            live += pool->live;
+        }
+    uint32_t pinned = before[1];
+    for (unsigned n = 1; n <= c->slots + 2; n++)
         before[n] += before[n - 1];
     for (unsigned list = 0; list <= MID_POOL_FULL; list++)
         for (mid_pool *pool = c->list[list]; pool != NULL; pool = pool->next)
-            pools[before[c->slots - pool->live]++] = pool;
-    *count = before[c->slots];
-    return MID_OK;
+            pools[before[place(pool)]++] = pool;
+    plan->hi = before[c->slots + 1];
+    plan->need = (uint32_t)((live + c->slots - 1) / c->slots);
+    return pinned;
 }
 
 static mid_status plan_class(mid_heap *heap, mid_plan *plan)
 {
     const mid_class *c = &heap->alloc.classes[plan->size_class];
-    uint64_t keep = optimal(heap, plan->size_class);
+    mid_status status = MID_OK;
+    uint64_t least = 0;
     plan->planned = true;
     plan->lo = plan->hi = 0;
     plan->slot = 0;
-    if (c->pools <= keep)
-        return MID_OK;
-    mid_status status = sort_pools(heap, c, &plan->hi);
-    if (status != MID_OK)
-        return status;
+    plan->refused = false;
+    plan->need = plan->keep = (uint32_t)mid_pools_needed(heap, plan->size_class);
+    if (c->pools > plan->need)
+        status = mid_array_grow(&heap->alloc, &heap->plan_memory, plan_bytes(c));
+    plan->refused = status != MID_OK;
     plan->arenas_released = heap->alloc.arenas_released;
-    plan->keep = (uint32_t)keep;
-    return MID_OK;
+    if (c->pools > plan->need && status == MID_OK) {
+        uint32_t pinned = sort_pools(c, plan, mid_plan_pools(heap));
+        plan->keep = pinned > plan->need ? pinned : plan->need;
+        for (uint32_t i = plan->keep; i < plan->hi; i++)
+            least += (uint64_t)mid_plan_pools(heap)[i]->live * c->slot_size;
+    }
+    mid_passed_least(heap, plan, least);
+    return status;
 }
 
-static void move(mid_heap *heap, const mid_class *c, mid_pool *from, uint32_t *names, unsigned slot, mid_pool *to)
+/* Somebody may read, perhaps where an object was, and others are there by then: for a set on trial that is void. */
+bool mid_moving_begin(mid_heap *heap)
 {
-    mid_handle object = names[slot], vacant = to->chain;
-    mid_entry *entry = mid_entry_at(heap, object), *free_entry = mid_entry_at(heap, vacant);
-    char *source = mid_address(entry), *target = mid_address(free_entry);
-    memcpy(target, source, c->slot_size);
-    to->chain = MID_READ_(free_entry->shared);
-    mid_pool_names(to)[mid_slot_of(c, mid_pool_base(to), target)] = object;
-    MID_WRITE_(entry->word, (entry->word & ~MID_ADDRESS_MASK_) | (uint64_t)(uintptr_t)target);
-    MID_WRITE_(free_entry->word, (uint64_t)(uintptr_t)source);
-    MID_WRITE_(free_entry->shared, from->chain);
-    from->chain = vacant;
-    names[slot] = vacant;
-    from->live--;
-    to->live++;
+    return pthread_mutex_trylock(&heap->proposing) == 0;
 }
 
-static void refile(mid_heap *heap, mid_pool *pool)
+void mid_moving_end(mid_heap *heap, bool unread)
 {
-    if (pool->live == 0)
-        mid_pool_fell(&heap->alloc, pool);
+    if (unread)
+        pthread_mutex_unlock(&heap->proposing);
     else
-        mid_pool_rose(&heap->alloc, pool);
-}
-
-/* The next destination with a free slot that has an entry; null: none is left. */
-static mid_pool *destination(mid_heap *heap, mid_plan *plan)
-{
-    for (; plan->lo < plan->keep && plan->lo < plan->hi - 1; plan->lo++) {
-        mid_pool *pool = plan_pools(heap)[plan->lo];
-        if (!has_room(plan, pool))
-            continue;
-        bool bound = pool->chain != 0 || mid_bind(heap, pool) == MID_OK;
-        if (plan->arenas_released != heap->alloc.arenas_released)
-            return NULL; /* the charge for new entries gave pools back, and descriptors with them */
-        if (bound)
-            return pool;
-    }
-    return NULL;
-}
-
-/* Fill `to` from the source. False: the clock says stop. */
-static bool evacuate_into(mid_heap *heap, mid_plan *plan, mid_pool *from, mid_pool *to, uint64_t deadline)
-{
-    const mid_class *c = &heap->alloc.classes[plan->size_class];
-    uint32_t *names = mid_pool_names(from);
-    unsigned since_clock = 0, stride = 4096 / c->slot_size + 1;
-    unsigned clock_every = stride < CLOCK_EVERY ? stride : CLOCK_EVERY;
-    bool time_left = true;
-    while (time_left && from->live != 0 && to->live < to->slots && plan->slot < from->bound) {
-        if (plan->slot + 8 < from->bound)
-            __builtin_prefetch(mid_entry_at(heap, names[plan->slot + 8]));
-        if (mid_entry_at(heap, names[plan->slot])->count != 0) { /* dying ones move like live ones */
-            if (to->chain == 0 && mid_bind(heap, to) != MID_OK)
-                break;
-            move(heap, c, from, names, plan->slot, to);
-            plan->result.moved_objects++;
-            plan->result.moved_bytes += c->slot_size;
-            if (++since_clock >= clock_every) {
-                since_clock = 0;
-                time_left = deadline == 0 || mid_clock_micros() < deadline;
-            }
-        }
-        plan->slot++;
-    }
-    refile(heap, to);
-    return time_left;
+        __atomic_fetch_add(&heap->touched, 1, __ATOMIC_SEQ_CST);
 }
 
 /* One class: MID_OK when nothing more can come free in it. */
@@ -169,23 +96,22 @@ static mid_status compact_class(mid_heap *heap, mid_plan *plan, uint64_t deadlin
             return MID_OK; /* no memory for a plan: the class stays as it is */
     }
     while (plan->hi > plan->keep) {
-        mid_pool *from = plan_pools(heap)[plan->hi - 1];
-        if (!is_source(plan, from) || from->live == 0) {
-            plan->result.pools_pinned += from->size_class == plan->size_class && from->pins != 0;
+        mid_pool *from = mid_plan_pools(heap)[plan->hi - 1];
+        if (!mid_is_source(plan, from) || from->live == 0) {
             plan->hi--;
             plan->slot = 0;
             continue;
         }
-        mid_pool *to = destination(heap, plan);
+        mid_pool *to = mid_destination(heap, plan);
         if (plan->arenas_released != heap->alloc.arenas_released) {
             plan->planned = false;
             return MID_MORE;
         }
         if (to == NULL)
             return MID_OK;
-        bool time_left = evacuate_into(heap, plan, from, to, deadline);
+        bool time_left = mid_evacuate(heap, plan, from, to, deadline);
         bool done = from->live == 0 || plan->slot >= from->bound;
-        refile(heap, from);
+        mid_pool_refile(heap, from);
         if (done) {
             plan->hi--;
             plan->slot = 0;
@@ -198,15 +124,6 @@ static mid_status compact_class(mid_heap *heap, mid_plan *plan, uint64_t deadlin
     return MID_OK;
 }
 
-static void add_up(mid_heap *heap, uint64_t *pools, uint64_t *best)
-{
-    *pools = *best = 0;
-    for (unsigned i = 0; i < MID_CLASSES; i++) {
-        *pools += heap->alloc.classes[i].pools;
-        *best += optimal(heap, i);
-    }
-}
-
 static mid_status open_plan(mid_heap *heap, bool whole)
 {
     if (heap->plan == NULL) {
@@ -215,10 +132,11 @@ static mid_status open_plan(mid_heap *heap, bool whole)
         if (status != MID_OK)
             return status;
         heap->plan = memory.data;
-        heap->plan->size_class = MID_CLASSES;
     }
-    if (heap->plan->size_class == MID_CLASSES || whole)
-        *heap->plan = (mid_plan){0};
+    if (!heap->plan->under_way || whole) {
+        *heap->plan = (mid_plan){.under_way = true};
+        mid_runs_pack_begin(&heap->alloc);
+    }
     return MID_OK;
 }
 
@@ -234,7 +152,7 @@ mid_status mid_compact_ready(mid_heap *heap)
 
 void mid_compact_forget(mid_heap *heap)
 {
-    mid_array plan = {heap->plan, MID_PAGE};
+    mid_array plan = {heap->plan, mid_round(sizeof(mid_plan), MID_PAGE)};
     mid_array_free(&heap->alloc, &plan);
     heap->plan = NULL;
     mid_array_free(&heap->alloc, &heap->plan_memory);
@@ -249,28 +167,29 @@ mid_status mid_compact_run(mid_impl *me, uint64_t budget_micros, mid_compact_res
     if (status != MID_OK)
         return status;
     MID_EMIT(heap, compact_begin);
-    bool unread = pthread_mutex_trylock(&heap->proposing) == 0;
+    bool unread = mid_moving_begin(heap);
     for (uint32_t id = 1; id <= heap->thread_count; id++)
         if (!mid_lost(heap->threads[id]))
             mid_caches_flush(heap->threads[id]);
     mid_plan *plan = heap->plan;
-    plan->result = (mid_compact_result){0};
-    add_up(heap, &plan->result.pools_before, &plan->result.pools_optimal);
+    mid_passed_begin(heap, plan);
+    heap->alloc.pools_held = deadline == 0; /* a trim follows, which gives them back in large pieces */
     while (plan->size_class < MID_CLASSES) {
         status = compact_class(heap, plan, deadline);
         if (status == MID_OK) {
+            mid_passed_class(heap, plan);
             plan->size_class++;
-            plan->planned = false;
+            plan->begun = plan->planned = false;
         }
         if (deadline != 0 && mid_clock_micros() >= deadline)
             break;
     }
-    if (unread)
-        pthread_mutex_unlock(&heap->proposing);
-    else /* somebody reads, perhaps where an object was, and others are there by then: for a set on trial that is void */
-        __atomic_fetch_add(&heap->touched, 1, __ATOMIC_SEQ_CST);
-    status = plan->size_class == MID_CLASSES ? MID_OK : MID_MORE;
-    add_up(heap, &plan->result.pools_after, &plan->result.pools_optimal);
+    if (plan->size_class == MID_CLASSES)
+        plan->under_way = !mid_pack_runs(heap, plan, deadline);
+    heap->alloc.pools_held = false;
+    mid_moving_end(heap, unread);
+    status = plan->under_way ? MID_MORE : MID_OK;
+    mid_passed_end(heap, plan);
     plan->result.micros = (mid_thread_cpu_nanos() - start) / 1000;
     heap->counts.compactions += status == MID_OK;
     heap->counts.moved_objects += plan->result.moved_objects;
@@ -279,6 +198,14 @@ mid_status mid_compact_run(mid_impl *me, uint64_t budget_micros, mid_compact_res
     *result = plan->result;
     MID_EMIT(heap, compact_end, result);
     return status;
+}
+
+/* Empty pools beyond `keep`: without a deadline up to 2 MiB at a time, else what goes in some tens of microseconds. */
+static bool return_some(mid_alloc *a, uint64_t keep, bool timed)
+{
+    uint64_t beyond = (a->bytes[MID_IN_EMPTY] - keep + MID_POOL_SIZE - 1) / MID_POOL_SIZE;
+    unsigned most = timed ? 4 : MID_UNITS_PER_ARENA;
+    return mid_pools_return(a, beyond < most ? (unsigned)beyond : most) != 0;
 }
 
 mid_status mid_trim_run(mid_heap *heap, uint64_t budget_micros, uint64_t keep, uint64_t *returned)
@@ -290,7 +217,7 @@ mid_status mid_trim_run(mid_heap *heap, uint64_t budget_micros, uint64_t keep, u
     mid_array_free(&heap->alloc, &heap->marks);
     if (heap->condemned_count == 0)
         mid_array_free(&heap->alloc, &heap->condemned);
-    while (heap->alloc.bytes[MID_IN_EMPTY] > keep && mid_pool_return_one(&heap->alloc))
+    while (heap->alloc.bytes[MID_IN_EMPTY] > keep && return_some(&heap->alloc, keep, deadline != 0))
         if (deadline != 0 && mid_clock_micros() >= deadline && heap->alloc.bytes[MID_IN_EMPTY] > keep) {
             status = MID_MORE;
             break;

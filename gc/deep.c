@@ -13,8 +13,13 @@
 
 #define CLOCK_EVERY 16u
 #define LINKS_MOST 1024u /* an object with more keeps its number: what is done at once is bounded */
+#define OLD_MOST 1024u   /* so it does if more of them are found out of date */
+#define TRACED_MOST 8192u /* bytes; each slot takes a call of the trace function: what a larger object refers to keeps its number */
+#define PIECE 256u       /* entries looked at in a row */
 #define SMALL 512u       /* larger objects lie where they are: the next one is another cache line anyway */
-#define AHEAD 12u
+#define STAGES 4u        /* of prefetching, so many objects apart: */
+#define AHEAD 5u
+#define LINKS_FETCHED 2u
 
 /* --- who refers to it ------------------------------------------------------------------------------------------------------ */
 
@@ -74,7 +79,8 @@ static mid_slot *holds(const mid_deep *d, const mid_link *link, mid_handle value
         return NULL;
     const mid_type_info *type = mid_type_of_entry(d->heap, entry);
     char *object = mid_address(entry);
-    if (type->identity || !is_slot(d->heap, type, object, link->slot))
+    if (type->identity || (type->trace != NULL && mid_object_size(type, object) > TRACED_MOST) ||
+        !is_slot(d->heap, type, object, link->slot))
         return NULL;
     mid_slot *slot = (mid_slot *)object + link->slot;
     return slot->bits_ == value ? slot : NULL;
@@ -103,11 +109,12 @@ static bool known(const mid_deep *d, uint32_t index, referrers *r)
     int64_t total = mid_total(entry);
     if (total > LINKS_MOST)
         return false;
+    uint32_t old = 0;
     for (uint32_t n = *mid_deep_cell(&d->first, was(d, index)); n != 0; n = mid_link_at(d, n)->next) {
         mid_slot *slot = holds(d, mid_link_at(d, n), index * 2);
-        if (slot == NULL)
+        if (slot == NULL && ++old <= OLD_MOST)
             continue;
-        if (r->count == total)
+        if (slot == NULL || r->count == total)
             return false;
         r->slots[r->count++] = slot;
     }
@@ -136,20 +143,16 @@ static void exchanged(mid_deep *d, uint32_t a, uint32_t b)
     *mid_deep_cell(&d->now, was_b) = a;
 }
 
-/* What has the index `from` gets `to`, whose own goes there. False: it stays, or (`taken`) who has `to` does. */
+/* What has the index `from` gets `to`, whose own goes there. False: who has `to` stays (`taken`), or `from` does. */
 static bool rename_to(mid_deep *d, uint32_t from, uint32_t to, bool *taken)
 {
     static __thread referrers one, other;
     mid_heap *heap = d->heap;
-    *taken = false;
-    if (!known(d, from, &one))
-        return false;
     other.count = 0;
     bool empty = vacant(&heap->table[to]);
-    if (!empty && !known(d, to, &other)) {
-        *taken = true;
+    *taken = !empty && !known(d, to, &other);
+    if (*taken || !known(d, from, &one))
         return false;
-    }
     rewrite(&one, to * 2);
     rewrite(&other, from * 2);
     mid_exchange(heap, from * 2, to * 2);
@@ -164,7 +167,7 @@ static bool rename_to(mid_deep *d, uint32_t from, uint32_t to, bool *taken)
 static void settle(mid_deep *d)
 {
     if (d->claimed != 0)
-        mid_table_settle(d->heap, d->claimed - 1);
+        mid_table_settle(d->heap, d->claimed - 1, d->claimed_used);
     d->claimed = 0;
 }
 
@@ -177,7 +180,7 @@ static bool advance(mid_deep *d)
         settle(d);
         uint32_t end = mid_table_block_end(d->heap, d->to);
         if (end != 0) {
-            mid_table_claim(d->heap, d->to);
+            d->claimed_used = mid_table_claim(d->heap, d->to);
             d->claimed = end;
             return true;
         }
@@ -188,26 +191,33 @@ static bool advance(mid_deep *d)
 
 /* --- the order of the table ------------------------------------------------------------------------------------------------ */
 
-static void announce(const mid_deep *d, uint32_t index)
+/* What will be asked about an index soon is fetched in stages, each of which needs what the one before has brought: its first link's
+ * place, the link, who holds, the slot. */
+static void fetch(const mid_deep *d, uint32_t index, unsigned stage)
 {
     if (index >= d->end)
         return;
-    uint32_t n = *mid_deep_cell(&d->first, was(d, index));
-    if (n != 0)
-        __builtin_prefetch(mid_link_at(d, n));
-}
-
-static void announce_holder(const mid_deep *d, uint32_t index)
-{
-    if (index >= d->end)
+    const uint32_t *first = mid_deep_cell(&d->first, was(d, index));
+    __builtin_prefetch(first);
+    if (stage == 0)
         return;
-    uint32_t n = *mid_deep_cell(&d->first, was(d, index));
-    const mid_link *link = mid_link_at(d, n);
-    if (n != 0 && link->slot != MID_LINK_NEVER) {
+    const mid_link *link = mid_link_at(d, *first);
+    for (unsigned n = 0; n < LINKS_FETCHED && link != mid_link_at(d, 0); n++, link = mid_link_at(d, link->next)) {
+        __builtin_prefetch(link);
+        if (stage == 1)
+            return;
         const mid_entry *holder = &d->heap->table[now(d, link->holder)];
-        if (mid_entry_live(holder))
+        __builtin_prefetch(holder);
+        if (stage == 3 && link->slot != MID_LINK_NEVER && mid_entry_live(holder))
             __builtin_prefetch((mid_slot *)mid_address(holder) + link->slot, 1);
     }
+}
+
+/* A block that is claimed is looked at as a whole. */
+static bool late(const mid_deep *d, uint32_t n, uint64_t deadline)
+{
+    bool look = n % CLOCK_EVERY == 0 || (n > 1 && d->to % 4096 == 0);
+    return look && deadline != 0 && mid_clock_micros() >= deadline;
 }
 
 static bool pack(mid_deep *d, uint64_t deadline)
@@ -215,20 +225,18 @@ static bool pack(mid_deep *d, uint64_t deadline)
     const mid_entry *table = d->heap->table;
     bool taken;
     for (uint32_t n = 1; advance(d); n++) {
-        if (n % CLOCK_EVERY == 0 && deadline != 0 && mid_clock_micros() >= deadline)
+        if (late(d, n, deadline))
             return false;
-        while (d->to < d->claimed && !vacant(&table[d->to]))
+        for (unsigned i = 0; i < PIECE && d->to < d->claimed && !vacant(&table[d->to]); i++)
             d->to++;
-        if (d->to >= d->claimed)
-            continue;
-        while (d->from > d->to && !mid_entry_live(&table[d->from - 1]))
+        for (unsigned i = 0; i < PIECE && d->from > d->to && !mid_entry_live(&table[d->from - 1]); i++)
             d->from--;
         if (d->from <= d->to)
             return true;
-        if (d->from > AHEAD) {
-            announce(d, d->from - AHEAD);
-            announce_holder(d, d->from - AHEAD / 2);
-        }
+        if (d->to >= d->claimed || !vacant(&table[d->to]) || !mid_entry_live(&table[d->from - 1]))
+            continue;
+        for (unsigned stage = 0; d->from > STAGES * AHEAD && stage < STAGES; stage++)
+            fetch(d, d->from - (STAGES - stage) * AHEAD, stage);
         d->to += rename_to(d, --d->from, d->to, &taken);
     }
     return true;
@@ -267,7 +275,6 @@ static void exchange_slots(mid_deep *d, const mid_class *c, mid_handle a, mid_ha
     mid_pool_names(pool)[mid_slot_of(c, mid_pool_base(pool), one)] = b;
     pool = mid_pool_of(other);
     mid_pool_names(pool)[mid_slot_of(c, mid_pool_base(pool), other)] = a;
-    d->relocated += 2;
 }
 
 static void lay(mid_deep *d, uint32_t index)
@@ -286,34 +293,40 @@ static void lay(mid_deep *d, uint32_t index)
         exchange_slots(d, c, index * 2, there);
 }
 
+/* The next in the sequence, and those whose numbers they will have. */
+static void fetch_soon(const mid_deep *d)
+{
+    uint32_t at = d->next + STAGES * AHEAD;
+    if (at + AHEAD >= d->sequence.count)
+        return;
+    __builtin_prefetch(mid_deep_cell(&d->now, *mid_list_at(&d->sequence, at + AHEAD)));
+    for (unsigned stage = 0; stage < STAGES; stage++, at -= AHEAD) {
+        uint32_t index = now(d, *mid_list_at(&d->sequence, at));
+        fetch(d, index, stage);
+        fetch(d, d->to + (STAGES - stage) * AHEAD, stage);
+        __builtin_prefetch(&d->heap->table[index]);
+        if (stage == STAGES - 1)
+            __builtin_prefetch(mid_address(&d->heap->table[index]), 1);
+    }
+}
+
 static bool place(mid_deep *d, uint64_t deadline)
 {
     bool taken;
-    for (uint32_t n = 1; d->next < d->sequence.count; n++) {
-        if (n % CLOCK_EVERY == 0 && deadline != 0 && mid_clock_micros() >= deadline)
+    for (uint32_t n = 1; d->next < d->sequence.count && advance(d); n++) {
+        if (late(d, n, deadline))
             return false;
-        if (d->next + AHEAD < d->sequence.count) {
-            uint32_t soon = *mid_list_at(&d->sequence, d->next + AHEAD), sooner = *mid_list_at(&d->sequence, d->next + AHEAD / 2);
-            __builtin_prefetch(&d->heap->table[now(d, soon)]);
-            __builtin_prefetch(mid_deep_cell(&d->first, soon));
-            announce(d, d->to + AHEAD);
-            announce(d, now(d, sooner));
-            announce_holder(d, d->to + AHEAD / 2);
-            __builtin_prefetch(mid_address(&d->heap->table[now(d, sooner)]), 1);
-        }
-        uint32_t index = now(d, *mid_list_at(&d->sequence, d->next++));
-        if (!mid_entry_live(&d->heap->table[index]))
-            continue;
-        lay(d, index);
-        do {
-            if (!advance(d))
-                return true;
-            if (index == d->to || rename_to(d, index, d->to, &taken)) {
-                d->to++;
-                break;
-            }
-            d->to += taken;
-        } while (taken);
+        fetch_soon(d);
+        uint32_t index = now(d, *mid_list_at(&d->sequence, d->next));
+        bool live = mid_entry_live(&d->heap->table[index]);
+        if (live && !d->laid)
+            lay(d, index);
+        taken = false;
+        if (live && (index == d->to || rename_to(d, index, d->to, &taken)))
+            d->to++;
+        d->to += taken; /* passed over: the next may be free */
+        d->next += !taken;
+        d->laid = taken;
     }
     return true;
 }
@@ -352,7 +365,7 @@ static bool unbind_empty(mid_heap *heap, uint64_t deadline)
         for (mid_pool *pool = heap->alloc.classes[i].list[MID_POOL_EMPTY]; pool != NULL; pool = pool->next) {
             if (pool->bound == 0)
                 continue;
-            mid_unbind(heap, pool);
+            mid_pool_unbind(&heap->alloc, pool);
             if (deadline != 0 && mid_clock_micros() >= deadline)
                 return false;
         }
@@ -361,14 +374,18 @@ static bool unbind_empty(mid_heap *heap, uint64_t deadline)
 
 static bool lower_free(mid_deep *d, uint64_t deadline)
 {
-    mid_heap *heap = d->heap;
-    for (; d->at < MID_CLASSES; d->at++) {
+    const mid_alloc *a = &d->heap->alloc;
+    struct mid_deep_cursor *c = &d->cursors[0];
+    while (c->arena < a->arena_count) { /* to take an entry may give one back */
+        if (++c->unit == MID_UNITS_PER_ARENA) {
+            *c = (struct mid_deep_cursor){.arena = c->arena + 1};
+            continue;
+        }
+        mid_pool *pool = (mid_pool *)((mid_arena *)a->arenas.data)[c->arena].base + c->unit;
+        if (pool->state < MID_POOL_FULL)
+            lower_chain(d->heap, pool);
         if (deadline != 0 && mid_clock_micros() >= deadline)
             return false;
-        mid_class *c = &heap->alloc.classes[d->at];
-        for (unsigned list = 0; list < MID_POOL_FULL; list++)
-            for (mid_pool *pool = c->list[list]; pool != NULL; pool = pool->next)
-                lower_chain(heap, pool);
     }
     return true;
 }
@@ -384,7 +401,7 @@ static void close_pass(mid_deep *d)
         mid_array_drop(heap, arrays[i]);
     for (unsigned i = 0; i < sizeof lists / sizeof lists[0]; i++)
         mid_list_free(heap, lists[i]);
-    *d = (mid_deep){.heap = heap, .status = d->status, .renamed = d->renamed, .relocated = d->relocated};
+    *d = (mid_deep){.heap = heap, .status = d->status, .renamed = d->renamed};
 }
 
 static mid_status open_pass(mid_heap *heap, mid_deep_order order)
@@ -430,7 +447,8 @@ static mid_deep_step next_step(mid_deep *d)
     case MID_DEEP_UNBIND:
         return MID_DEEP_PLACE;
     case MID_DEEP_PLACE:
-        d->at = 0;
+        settle(d); /* they are to be taken */
+        d->cursors[0] = (struct mid_deep_cursor){0};
         return MID_DEEP_FREE;
     case MID_DEEP_FREE:
         return MID_DEEP_TRIM;
@@ -515,9 +533,13 @@ mid_status mid_deep_run(mid_impl *me, mid_deep_order order, uint64_t deadline, u
 {
     mid_heap *heap = me->heap;
     *renamed = 0;
-    if (heap->any_lost) /* what a lost thread holds nobody knows */
-        return MID_OK;
     mid_deep_finish(heap);
+    if (heap->any_lost) { /* what a lost thread holds nobody knows */
+        if (heap->deep != NULL)
+            close_pass(heap->deep);
+        publish(heap);
+        return MID_OK;
+    }
     if (deadline == 0 && heap->deep != NULL) /* what was read a while ago is less than can be known */
         close_pass(heap->deep);
     mid_boxes_settle(me); /* messages name objects */

@@ -45,6 +45,7 @@ typedef struct mid_deep {
     mid_array links;      /* mid_link[], the first is none */
     uint32_t link_count;
     bool never;           /* the holder in hand keeps identities */
+    uint32_t last;        /* of its slots that are links: none is read twice */
     mid_link late[MID_LINKS_AHEAD]; /* .next is the referent; their first links are on their way */
     uint32_t late_in;
     mid_list later;       /* holders that can be read only while the world stands */
@@ -56,14 +57,15 @@ typedef struct mid_deep {
     uint32_t head;        /* of the sequence: walked up to here */
 
     mid_array now, was;   /* uint32_t[end]: where what had this index is, and the reverse; 0: still there */
-    uint32_t next;        /* in the sequence */
+    uint32_t next;        /* in the sequence; */
+    bool laid;            /* ... it lies where it should, but has no number yet */
     uint32_t to, from;    /* the index to be given next; that to be taken from the end of the table */
-    uint32_t claimed;     /* past the block whose free entries are ours; 0: none is */
+    uint32_t claimed;     /* past the block whose free entries are ours; 0: none is; */
+    uint32_t claimed_used; /* ... how far it had been used */
     struct mid_deep_cursor {
         uint32_t arena, unit, slot;
     } cursors[MID_CLASSES]; /* the slot to be filled next */
     uint64_t renamed;     /* objects, in this slice */
-    uint64_t relocated;   /* objects that were laid elsewhere */
 } mid_deep;
 
 static inline uint32_t *mid_deep_cell(const mid_array *array, uint32_t index)

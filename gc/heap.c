@@ -96,6 +96,8 @@ mid_status mid_heap_open_abi(mid_heap **out, const mid_options *options, uint32_
     mid_alloc_init(&heap->alloc, os, chosen.heap_limit, chosen.reserve, chosen.spare);
     heap->alloc.unbind = mid_unbind;
     heap->alloc.moved = pool_moved;
+    heap->alloc.run_size = mid_run_size;
+    heap->alloc.run_moved = mid_run_moved;
     heap->alloc.owner = heap;
     mid_caches_open(heap);
     status = mid_locks_open(heap);

@@ -12,7 +12,7 @@
  *   links.c, order.c, deep.c, rename.c: deep compaction (deep.h)
  *   reclaim.c  all that can be done for memory
  *   pause.c    pauses as the program sees them (pause.h)
- *   type.c, stats.c, events.c, options.c, check.c, debug.c, status.c, map.c: what their names say
+ *   type.c, stats.c, memory.c, events.c, options.c, check.c, debug.c, status.c, map.c: what their names say
  *
  * WHO WRITES WHAT. A mid_impl belongs to its thread while that runs, and to whoever has claimed it while it does not
  * (stop.c). Pools, the table's free entries, types, weak cells, pins, finalizers, listeners and everything in mid_alloc
@@ -35,6 +35,8 @@
 #define MID_F_FINALIZED (1ull << 50) /* its finalizer has run */
 #define MID_F_PINNED (1ull << 51)    /* pin.c */
 #define MID_F_ALL (15ull << 48)
+
+#define MID_PINNED_LONG (1u << 31)   /* with a number of pins: the first was for long */
 
 /* What a thread is asked at its next safepoint, bits of mid_thread.stop. */
 enum { MID_ASK_STOP = 1, MID_ASK_FINALIZE = 2, MID_ASK_DRAIN = 4, MID_ASK_COLLECT = 8, MID_ASK_MERGE = 16, MID_ASK_FLUSH = 32, MID_ASK_HELP = 64 };
@@ -195,7 +197,8 @@ struct mid_heap {
     mid_array weak_cells;
     uint32_t weak_used, weak_free, weak_live;
     mid_map weak_heads;      /* entry index -> first cell */
-    mid_map pins;            /* entry index -> number of pins */
+    mid_map pins;            /* entry index -> number of pins, MID_PINNED_LONG */
+    mid_pool *long_pools[MID_CLASSES]; /* where what is pinned for long is brought together; null: nowhere yet */
 
     mid_array marks;         /* cycle.c: kept for the next collection while small, all zero */
 
@@ -396,8 +399,9 @@ void mid_entry_give(mid_heap *heap, mid_handle handle);
 mid_status mid_table_trim(mid_heap *heap, uint64_t deadline); /* empty blocks to the system; 0: no deadline. MID_MORE */
 const char *mid_table_check(const mid_heap *heap);
 /* All free entries of an index's block are the caller's, who knows them by their being zero; until he settles it. */
-void mid_table_claim(mid_heap *heap, uint32_t index);
-void mid_table_settle(mid_heap *heap, uint32_t index);
+uint32_t mid_table_claim(mid_heap *heap, uint32_t index); /* returns how far it had been used */
+void mid_table_settle(mid_heap *heap, uint32_t index, uint32_t used);
+uint64_t mid_table_touched(const mid_heap *heap); /* bytes of pages that were written */
 uint32_t mid_table_block_end(const mid_heap *heap, uint32_t index); /* past its block; 0: no memory is behind it */
 /* Live entry for a checked call, or null with why in *status (MID_ENULL, MID_ETHREAD, MID_EBUSY, MID_EHANDLE). */
 mid_entry *mid_checked(mid_thread *thread, mid_handle object, mid_status *status);
@@ -524,8 +528,17 @@ void mid_map_remove(mid_map *map, uint32_t key);
 void mid_scopes_close(mid_impl *me); /* all of them */
 
 /* --- compact.c */
+/* The world stands, and objects are about to move; what begin returns is for end. */
+bool mid_moving_begin(mid_heap *heap);
+void mid_moving_end(mid_heap *heap, bool unread);
+/* The object in a slot of `from`, whose names these are, to the first free slot with an entry of `to`. */
+void mid_slot_move(mid_heap *heap, mid_pool *from, uint32_t *names, unsigned slot, mid_pool *to);
 mid_status mid_compact_run(mid_impl *me, uint64_t budget_micros, mid_compact_result *result);
+size_t mid_run_size(void *heap, uint32_t name, const void *at, bool *stays); /* pack.c: for mid_alloc */
+void mid_run_moved(void *heap, uint32_t name, void *to);
 mid_status mid_trim_run(mid_heap *heap, uint64_t budget_micros, uint64_t keep, uint64_t *returned);
+/* Move whole pools out of sparse arenas, when empty ones have been given back: what they keep they keep for use. */
+mid_status mid_gather_run(mid_heap *heap, uint64_t budget_micros, uint64_t *pools); /* pack.c */
 mid_status mid_compact_ready(mid_heap *heap); /* memory for the plan of any class */
 void mid_compact_forget(mid_heap *heap);      /* between full passes: that memory */
 

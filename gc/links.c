@@ -28,10 +28,14 @@ static bool attach(mid_deep *d, const mid_link *late)
     return true;
 }
 
-/* First the cell is fetched, and a few links later written to. */
+/* First the cell is fetched, and a few links later written to. Between two pieces of its items the object may have become another,
+ * whose items begin elsewhere. */
 static bool link_one(void *context, mid_handle value, uint32_t slot)
 {
     mid_deep *d = context;
+    if (d->item != 0 && slot <= d->last)
+        return true;
+    d->last = d->last > slot ? d->last : slot;
     mid_link *late = &d->late[d->late_in++ % MID_LINKS_AHEAD];
     bool go_on = late->next == 0 || attach(d, late);
     late->next = 0;
@@ -57,11 +61,12 @@ static bool read_one(mid_deep *d, bool still, uint64_t deadline)
     mid_heap *heap = d->heap;
     const mid_type_info *type = mid_racing_type(heap, MID_READ_(heap->table[d->at].word));
     d->never = type != NULL && type->identity;
+    d->last = d->item == 0 ? 0 : d->last;
     mid_racing state;
     while ((state = mid_racing_piece(heap, d->at, still, &d->item, link_one, d)) == MID_RACING_MORE)
         if (deadline != 0 && mid_clock_micros() >= deadline)
             return false;
-    if (state == MID_RACING_NOT_NOW) {
+    if (state == MID_RACING_NOT_NOW && d->item == 0) { /* or part of what was there has been read */
         d->status = mid_list_room(heap, &d->later, 1);
         if (d->status == MID_OK)
             *mid_list_at(&d->later, d->later.count++) = d->at;

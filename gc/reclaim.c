@@ -62,4 +62,5 @@ void mid_squeeze(mid_impl *me)
     mid_trim_run(heap, 0, 0, &returned); /* first, so that a system which is short itself has pages for the plan */
     evacuate(me);
     mid_trim_run(heap, 0, 0, &returned);
+    mid_gather_run(heap, 0, &(uint64_t){0});
 }

@@ -195,7 +195,12 @@ mid_status mid_service_prove(mid_heap *heap, uint64_t budget_micros, uint64_t *f
 
 mid_status mid_service_trim(mid_heap *heap, uint64_t budget_micros, uint64_t keep_bytes, uint64_t *returned)
 {
-    return mid_trim_run(heap, budget_micros, keep_bytes, returned);
+    uint64_t begun = mid_clock_micros();
+    mid_status status = mid_trim_run(heap, budget_micros, keep_bytes, returned);
+    uint64_t took = mid_clock_micros() - begun;
+    if (status == MID_OK) /* at least one; what is left of it waits for the next time */
+        mid_gather_run(heap, took < budget_micros ? budget_micros - took : budget_micros != 0, &(uint64_t){0});
+    return status;
 }
 
 #define PUBLISHED(X)                                                                                                   \

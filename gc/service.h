@@ -113,7 +113,7 @@ MID_API mid_status mid_service_deep_read(mid_heap *heap, uint64_t budget_micros)
 /* The rest. MID_OK: the pass is through; MID_MORE, MID_EBUSY (also: garbage is proposed, or a sweep under way), MID_ENOMEM,
  * MID_ELIMIT: given up. */
 MID_API mid_status mid_service_deep(mid_heap *heap, uint64_t budget_micros, uint64_t *renamed);
-/* Give empty pools beyond `keep_bytes` back. */
+/* Give empty pools beyond `keep_bytes` back, then move pools out of sparse arenas. */
 MID_API mid_status mid_service_trim(mid_heap *heap, uint64_t budget_micros, uint64_t keep_bytes, uint64_t *returned);
 
 #endif

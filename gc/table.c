@@ -189,16 +189,18 @@ void mid_entry_give(mid_heap *heap, mid_handle handle)
         heap->lowest_block = n;
 }
 
-void mid_table_claim(mid_heap *heap, uint32_t index)
+uint32_t mid_table_claim(mid_heap *heap, uint32_t index)
 {
     block *b = block_at(heap, index / BLOCK_ENTRIES);
+    uint32_t fresh = b->fresh;
     heap->free_entry_count -= b->free;
     heap->taken_entries += b->free;
     b->head = b->free = 0;
     b->fresh = (uint16_t)room(heap, index / BLOCK_ENTRIES) & 0x7fff;
+    return fresh;
 }
 
-void mid_table_settle(mid_heap *heap, uint32_t index)
+void mid_table_settle(mid_heap *heap, uint32_t index, uint32_t fresh)
 {
     uint32_t n = index / BLOCK_ENTRIES, first = n * BLOCK_ENTRIES, least = first < heap->first_index ? heap->first_index : first;
     uint32_t end = first + room(heap, n);
@@ -206,7 +208,7 @@ void mid_table_settle(mid_heap *heap, uint32_t index)
     heap->free_entry_count -= b->free; /* what was given since */
     heap->taken_entries += b->free;
     b->head = b->free = 0;
-    while (end > least && heap->table[end - 1].count == 0 && heap->table[end - 1].word == 0)
+    while (end > least && end - first > fresh && heap->table[end - 1].count == 0 && heap->table[end - 1].word == 0)
         end--;
     b->fresh = (uint16_t)(end - first) & 0x7fff;
     b->free = (uint16_t)(first + room(heap, n) - end);
@@ -230,6 +232,18 @@ uint32_t mid_table_block_end(const mid_heap *heap, uint32_t index)
 {
     uint32_t n = index / BLOCK_ENTRIES;
     return block_at(heap, n)->committed ? n * BLOCK_ENTRIES + room(heap, n) : 0;
+}
+
+uint64_t mid_table_touched(const mid_heap *heap)
+{
+    uint64_t pages = 0;
+    for (uint32_t n = 0; n < heap->block_count; n++) {
+        const block *b = block_at(heap, n);
+        uint32_t first = n * BLOCK_ENTRIES, end = b->committed ? b->fresh : 0, unused = heap->first_index > first ? heap->first_index - first : 0;
+        if (end > unused) /* what comes before the first index is not used, but for entry 0 */
+            pages += mid_round(end * sizeof(mid_entry), MID_PAGE) / MID_PAGE - unused * sizeof(mid_entry) / MID_PAGE;
+    }
+    return (pages + (heap->first_index * sizeof(mid_entry) >= MID_PAGE)) * MID_PAGE;
 }
 
 /* Its entries are zero then, and were never used: who still reads them sees nobody. */

@@ -406,6 +406,9 @@ mid_status mid_compact(mid_thread *thread, mid_compact_kind kind, uint64_t budge
         status = rename_some(me, deadline, &local.renamed_objects);
     if (status == MID_OK)
         status = mid_trim_run(me->heap, left_of(deadline), me->heap->options.reserve, &local.returned_bytes);
+    if (status == MID_OK)
+        status = mid_gather_run(me->heap, left_of(deadline), &local.moved_pools);
+    local.arenas_after = me->heap->alloc.arena_count;
     world_leave(me);
     if (deep) {
         mid_deep_finish(me->heap);

@@ -4,7 +4,7 @@
  * heap at a time, its mutators, each to as many heaps as it wants; and a heap may have a daemon (daemon.h).
  *
  * SAFEPOINTS. Objects move, and cyclic garbage is freed, only inside mid_safepoint, mid_step, mid_collect, mid_compact,
- * mid_reclaim, mid_blocked_enter ... mid_blocked_leave, mid_thread_detach and mid_heap_close. Nothing else
+ * mid_reclaim, mid_pin_long, mid_blocked_enter ... mid_blocked_leave, mid_thread_detach and mid_heap_close. Nothing else
  * is a safepoint: allocation, load, store and release never move an object.
  *
  * The world is stopped by a handshake: each attached thread is asked, and stands still from its next safepoint, or where it is
@@ -120,6 +120,25 @@ typedef struct mid_collect_result {
  * for the marks, 4 bytes an entry: no cycle was freed, but what waited was). */
 MID_API mid_status mid_collect(mid_thread *thread, mid_collect_result *result);
 
+/* Why a pool that has free slots was left where it is. X(name, word, text). */
+#define MID_LEFT_REASONS(X)                                                                                            \
+    X(MID_LEFT_GAIN, "gain", "the class has no more pools than it needs: none would come free")                        \
+    X(MID_LEFT_PINNED, "pinned", "something in it is pinned")                                                          \
+    X(MID_LEFT_BUDGET, "budget", "the pass has not come to it: pools beyond what their class needs")                   \
+    X(MID_LEFT_ROOM, "room", "no memory for the plan of the class, or no handle for a slot to move to")                \
+    X(MID_LEFT_CHANGED, "changed", "the program changed the class between two slices")                                 \
+    X(MID_LEFT_LOST, "lost", "it belongs to a thread that did not survive a fork")
+
+typedef enum mid_left_reason {
+#define MID_X(name, word, text) name,
+    MID_LEFT_REASONS(MID_X)
+#undef MID_X
+    MID_LEFT_COUNT
+} mid_left_reason;
+
+/* Of one call. Over the slices of a pass, objects, runs, whole pools, bytes, micros, pools_pinned and `left` add up, but for
+ * left[MID_LEFT_BUDGET], which is of the slice's end, and 0 when the pass is through. A call that finds it through, because only
+ * the giving back had run out of its budget, begins another, which moves nothing but counts what is left again. */
 typedef struct mid_compact_result {
     uint64_t pools_before, pools_after; /* pools in use */
     uint64_t pools_optimal;             /* sum over the classes of ceil(live slots / slots per pool) */
@@ -128,6 +147,13 @@ typedef struct mid_compact_result {
     uint64_t returned_bytes;            /* given back to the system */
     uint64_t micros;
     uint64_t renamed_objects;           /* deep: have another handle */
+    uint64_t least_bytes;               /* the least that had to be moved in the classes that were planned */
+    uint64_t left[MID_LEFT_COUNT];      /* pools with free slots at the end, by reason */
+    uint64_t regions_before, regions_after; /* of 4 MiB, with objects above 32 KiB up to 1 MiB */
+    uint64_t regions_optimal;           /* that their pages would fill */
+    uint64_t moved_runs, moved_run_bytes; /* such objects; not among moved_objects and moved_bytes */
+    uint64_t arenas_before, arenas_after; /* of 16 MiB, with pools and regions in them */
+    uint64_t moved_pools;               /* whole, to empty an arena; not among moved_objects and moved_bytes */
 } mid_compact_result;
 
 typedef enum mid_compact_kind {
@@ -135,22 +161,30 @@ typedef enum mid_compact_kind {
     MID_COMPACT_DEEP   /* then the handles that only the heap itself knows are given anew, in the order of the option `deep` */
 } mid_compact_kind;
 
-/* PLAIN: evacuate the sparsest pools of every class into the fullest: with L live slots and k slots a pool the
- * ceil(L/k) fullest pools stay, which is optimal in bytes moved for slots of equal size (a handle heap
+/* PLAIN: evacuate the sparsest pools of every class into the others: with L live slots and k slots a pool, those with a
+ * pinned object and the fullest stay, ceil(L/k) in all, or as many as are pinned if that is more. That is optimal in bytes
+ * moved for slots of equal size (a handle heap
  * needs no other order: the exchange argument is in docs/design/compaction.md). Then give empty pools
- * beyond the reserve back. Pools with a pinned object stay. A class in which no pool would come free is
+ * beyond the reserve back. Objects above 32 KiB up to 1 MiB are moved together where a region of 4 MiB comes free by it (heuristically:
+ * regions may be more than their pages would fill); larger ones stay. Pools are moved whole where an arena of 16 MiB, a quarter
+ * of it in use at most, comes free. A class in which no pool would come free is
  * left alone. budget_micros 0: no budget, the pass runs to its end. `result` may be null. A safepoint.
- * After MID_OK without a budget, pools in a class = ceil(L/k), + 1 per attached thread, + pinned ones.
+ * After MID_OK without a budget, pools in a class = ceil(L/k), or those with a pinned object, + 1 per attached thread.
  * MID_MORE: the budget ran out; a further call goes on, and may promise less if the program allocated in between. A class for
  * whose plan there is no memory is left as it is.
  * DEEP: then objects that only slots of other objects refer to get other handles, all those slots are rewritten, and the table is
  * packed into its lowest blocks and its end given back; in the order of the option `deep` (off: depth first), in which entries lie afterwards
- * and objects of up to 512 bytes as well. What the program holds counted or pinned keeps its handle, and so does what slots of
- * MID_IDENTITY types refer to: see docs/design/deep.md. Borrowed handles end. Suspects of garbage cycles that are to be looked at by a daemon
- * keep theirs until they have been. Needs some 12 bytes for each index and 12 for each reference while it lasts. Ends a sweep for garbage that is under way.
- * MID_EINVAL: no such kind. MID_EPOSTPONED as for mid_collect. MID_ENOMEM, MID_ELIMIT: not even the pass itself could be set up, or the deep part was given
- * up. MID_ENULL, MID_ETHREAD, MID_EBUSY. */
+ * and objects of up to 512 bytes as well. What is counted outside slots, pinned, immortal or protected by MID_IDENTITY keeps its handle; so
+ * does what more than 1024 slots refer to, or a traced object above 8 KiB; suspects of garbage cycles that are to be looked at by a daemon until
+ * they have been: see docs/design/deep.md. Handles that the program keeps without a count (peeked ones) are good for nothing afterwards; where
+ * a daemon runs with the option `deep`, after any safepoint. Needs some 12 bytes for each index and 12 for each reference while it
+ * lasts. Ends a sweep for garbage that is under way.
+ * MID_EINVAL: no such kind. MID_EPOSTPONED as for mid_collect. MID_ENOMEM, MID_ELIMIT: not even the pass itself could be set up; of a deep
+ * one, objects may have moved, but no more handles are given anew. MID_ENULL, MID_ETHREAD, MID_EBUSY. */
 MID_API mid_status mid_compact(mid_thread *thread, mid_compact_kind kind, uint64_t budget_micros, mid_compact_result *result);
+
+/* The word for a reason ("gain"); never null, also for a value that is none. Any thread; safe in a signal handler. */
+MID_API const char *mid_left_name(mid_left_reason reason);
 
 /* A safepoint that does the most useful work that fits into `budget_micros`: frees what waits, proposes and proves garbage cycles
  * (from suspects, and by sweeps of the heap as it grows by `growth`), compacts where `frag-start` says so, gives memory back. What a

@@ -108,6 +108,13 @@ static inline void *mid_get(mid_thread *thread, mid_handle object);
 MID_API mid_status mid_pin(mid_thread *thread, mid_handle object, void **address);
 MID_API mid_status mid_unpin(mid_thread *thread, mid_handle object);
 
+/* The same for long: the object, unless it is pinned already, is first moved to where others of its class are that were pinned so,
+ * in exchange for another object if need be. So n of them hold about n / (slots a pool) pools, not n. Blocks above 32 KiB hold no
+ * pool and stay where they are. Unlike mid_pin a safepoint, which stops the world while it moves: every address from mid_get ends,
+ * this object's too. Undone by mid_unpin. As mid_pin, and MID_ETHREAD, MID_EBUSY (from a callback or a finalizer), MID_EPOSTPONED:
+ * another thread did not come within 100 ms, the object is not pinned. */
+MID_API mid_status mid_pin_long(mid_thread *thread, mid_handle object, void **address);
+
 /* --- questions --------------------------------------------------------------------------------------- */
 
 /* The object's type / bytes asked for / number of items (0 for a fixed size); checked.

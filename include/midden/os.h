@@ -18,7 +18,9 @@ typedef struct mid_os {
      * after a decommit, read as zero; pages that are committed already keep what is in them. False: refused. */
     bool (*commit)(void *ctx, void *at, size_t size);
     /* Give the memory of a part back to the system and keep the addresses; pages of it may never have been
-     * committed. It cannot fail as far as the heap is concerned; what is used again is committed again first. */
+     * committed. It cannot fail as far as the heap is concerned; what is used again is committed again first. What had been
+     * committed stays readable, and reads as zero: the handle table has such parts among those in use, and threads may be looking
+     * into pools that go. */
     void (*decommit)(void *ctx, void *at, size_t size);
     /* Give a whole reservation back. */
     void (*release)(void *ctx, void *at, size_t size);

@@ -43,6 +43,35 @@ typedef struct mid_class_stats {
     uint64_t optimal_pools;                 /* ceil(live_slots / slots_per_pool) */
 } mid_class_stats;
 
+/* What a pass of compaction did in one size class: the last, or the one that is under way in slices. The least is what had to
+ * be moved for the optimum when the class was planned. `left` as in mid_compact_result, without MID_LEFT_BUDGET. */
+typedef struct mid_class_pass {
+    uint64_t pools_before, pools_optimal, pools_after; /* after, and left: 0 until the class is done */
+    uint64_t moved_bytes, least_bytes;
+    uint64_t left[MID_LEFT_COUNT];
+} mid_class_pass;
+/* Where every byte of `committed_bytes` is. Only ever extended at the end. The first thirteen figures add up to the one after them,
+ * exactly. `touched_bytes` is what of them the heap knows may have been written to, in whole pages: no more than that is resident,
+ * but for huge pages, and no less where the program has written its objects all over. The rest has never cost memory: pages behind
+ * the last slot of a pool that was ever used, tails, back indices that are implied, entries of the table never given out. */
+typedef struct mid_memory {
+    uint64_t live_bytes;       /* as asked for, of objects that live */
+    uint64_t rounding_bytes;   /* from there to their slots, pages, and blocks of whole units */
+    uint64_t dead_bytes;       /* slots and blocks of objects that wait to be freed, or for a finalizer; quarantine */
+    uint64_t free_slot_bytes;  /* in pools with at least one object, those in threads' caches too */
+    uint64_t index_bytes;      /* back indices of such pools */
+    uint64_t tail_bytes;       /* what no slot of such pools fills */
+    uint64_t empty_bytes;      /* pools without an object: reserve and spare */
+    uint64_t free_page_bytes;  /* between page runs, kept */
+    uint64_t entry_bytes;      /* of the handle table: of objects, dead ones too, */
+    uint64_t bound_entry_bytes; /* ... of free slots, */
+    uint64_t free_entry_bytes; /* ... and the rest, those never used too */
+    uint64_t descriptor_bytes; /* of pools, and page maps of regions */
+    uint64_t metadata_bytes;   /* everything else: the heap itself, types, side arrays, places of threads */
+    uint64_t committed_bytes;
+    uint64_t touched_bytes;
+} mid_memory;
+
 /* Stops of the world, by length in thread CPU time: stop_histogram[i] counts stops of 2^i to 2^(i+1) - 1 µs, the
  * first those below 2 µs, the last everything above. */
 #define MID_STOP_BUCKETS 32
@@ -54,10 +83,10 @@ typedef struct mid_class_stats {
 #define MID_PAUSE_CAUSES(X)                                                                                            \
     X(MID_PAUSE_PARKED, "parked", "waited while another thread, or the daemon's, had stopped the world or wanted to")  \
     X(MID_PAUSE_COLLECT, "collect", "collected cycles, or counted again after finalizers")                             \
-    X(MID_PAUSE_COMPACT, "compact", "mid_compact")                                                                     \
+    X(MID_PAUSE_COMPACT, "compact", "mid_compact, mid_pin_long")                                                       \
     X(MID_PAUSE_SERVICE, "service", "a turn of the daemon on this thread")                                             \
     X(MID_PAUSE_RECLAIM, "reclaim", "mid_reclaim")                                                                     \
-    X(MID_PAUSE_LOOK, "look", "stopped the world to look at it: mid_heap_check, mid_stats_type")                       \
+    X(MID_PAUSE_LOOK, "look", "stopped the world to look at it: mid_heap_check, mid_stats_type, mid_stats_memory")     \
     X(MID_PAUSE_STEP, "step", "mid_step")                                                                              \
     X(MID_PAUSE_HELP, "help", "looked for garbage cycles at a safepoint, or proved some, as the daemon fell behind")   \
     X(MID_PAUSE_TRIM, "trim", "mid_trim")                                                                              \
@@ -100,9 +129,17 @@ MID_API size_t mid_stats_get(mid_heap *heap, mid_stats *stats, size_t size);
  * heap's quarantine. */
 MID_API mid_status mid_stats_class(mid_heap *heap, unsigned size_class, mid_class_stats *stats);
 
+/* Size class `size_class` in the last pass; all zero before the first, and after a mid_reclaim. MID_EINVAL past the last class,
+ * MID_ENULL. Any thread, as above. */
+MID_API mid_status mid_stats_pass(mid_heap *heap, unsigned size_class, mid_class_pass *pass);
+
 /* Live objects and bytes of one type. Walks the table, with the world stopped as for mid_heap_check. MID_ETYPE, MID_ENULL,
  * MID_ETHREAD, MID_EPOSTPONED. */
 MID_API mid_status mid_stats_type(mid_heap *heap, mid_type type, uint64_t *objects, uint64_t *bytes);
+
+/* Fill the first `size` bytes of *memory. Walks the table and the pools, with the world stopped as for mid_heap_check.
+ * MID_ENULL, MID_ETHREAD, MID_EPOSTPONED: *memory is as it was. */
+MID_API mid_status mid_stats_memory(mid_heap *heap, mid_memory *memory, size_t size);
 
 /* Lengths of stops. Any thread. MID_ENULL. */
 MID_API mid_status mid_stats_stops(mid_heap *heap, uint64_t stop_histogram[MID_STOP_BUCKETS]);

@@ -147,6 +147,11 @@ const struct bench_workload bench_workloads[] = {
       {"stops", "2000", "20", "asked for", 1, 1000000000},
       {"interval", "500", "500", "microseconds between two", 1, 999999},
       {"poll-every", "1000", "1000", "nanoseconds of a thread between two polls", 0, 1000000000}}},
+    {"evacuate", "sparse pools evacuated, beside a bare loop that does the same copies", WL_OWN | WL_PER_OP,
+     {{"size", "64,256,1024,4096", "64,0", "bytes of an object; 0: 16 to 512, at random", 0, 32768},
+      {"bytes", "268435456", "1000000", "filled", 1, 1000000000000},
+      {"keep", "25", "25", "of 100 objects that stay", 0, 100},
+      SEED}},
     {"micro", "single calls on a few objects in the cache", WL_PER_OP,
      {{"operations", "20000000", "20000", "of each kind", 1, 1000000000000}}},
     {NULL, NULL, 0, {{NULL, NULL, NULL, NULL, 0, 0}}},
@@ -200,6 +205,8 @@ const struct bench_plan bench_table_set[] = {
     {"shared-map", "", NULL, NULL, false},
     {"messages", "", NULL, NULL, false},
     {"stops", "", NULL, NULL, false},
+    {"evacuate", "", NULL, NULL, false},
+    {"evacuate", "size=0 bytes=536870912 keep=10", NULL, NULL, false},
     {NULL, NULL, NULL, NULL, false},
 };
 

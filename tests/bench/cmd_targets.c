@@ -17,6 +17,8 @@ enum kind {
     NS_PER_OP,      /* seconds, and cpu_seconds, over operations */
     TIME_OF_OTHER,  /* the greater of two times per operation over the smaller; `variant` is the other's parameters */
     CALL_MICROS,    /* `key`, of calls in nanoseconds, in microseconds */
+    CPU_MILLIS,     /* `key`, in milliseconds */
+    SPEED_OF_PHASE, /* held to from below: `key` of the phase `variant` over its own */
     /* Held to from below, in wall time: */
     SPEED_OF_PEER,  /* operations a second over the best variant's */
     SPEED_OF_OTHER, /* operations a second over those with the parameters `variant` */
@@ -69,11 +71,16 @@ static const struct target targets[] = {
     {"larson", "threads=2", "run", SPEED_OF_PEER, NULL, "boehm", NULL, 8.0, "speed / boehm"},
     {"larson", "threads=2", "run", SPEED_OF_PEER, NULL, "mimalloc", NULL, 0.6, "speed / mimalloc"},
     {"stops", "threads=2", "to-stop", CALL_MICROS, "call_ns.p50", NULL, NULL, 50, "median time to stop, µs"},
+    {"evacuate", "size=64", "evacuate", SPEED_OF_PHASE, "cpu_seconds", NULL, "bare", 0.5, "speed / bare loop"},
+    {"evacuate", "size=256", "evacuate", SPEED_OF_PHASE, "cpu_seconds", NULL, "bare", 0.5, "speed / bare loop"},
+    {"evacuate", "size=1024", "evacuate", SPEED_OF_PHASE, "cpu_seconds", NULL, "bare", 0.5, "speed / bare loop"},
+    {"evacuate", "size=4096", "evacuate", SPEED_OF_PHASE, "cpu_seconds", NULL, "bare", 0.5, "speed / bare loop"},
+    {"evacuate", "size=0 bytes=536870912 keep=10", "whole", CPU_MILLIS, "cpu_seconds", NULL, NULL, 100, "processor time, ms"},
 };
 
 static bool from_below(const struct target *t)
 {
-    return t->kind == SPEED_OF_PEER || t->kind == SPEED_OF_OTHER || t->kind == SCALING_OF_PEER;
+    return t->kind == SPEED_OF_PHASE || t->kind == SPEED_OF_PEER || t->kind == SPEED_OF_OTHER || t->kind == SCALING_OF_PEER;
 }
 
 /* Nanoseconds an operation of the target's workload and phase. */
@@ -142,6 +149,13 @@ static double reading(const json_t *document, const struct target *t, const char
         break;
     case CALL_MICROS:
         other.median = 1e3;
+        break;
+    case CPU_MILLIS:
+        other = (struct figure){.median = 0.001, .count = 1};
+        break;
+    case SPEED_OF_PHASE:
+        other = own;
+        own = bench_figure_best(document, t->workload, t->params, t->variant, "midden", key, NULL);
         break;
     case SPEED_OF_PEER:
     case SPEED_OF_OTHER:

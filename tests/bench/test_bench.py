@@ -19,12 +19,12 @@ PHASES = {
     "steady": ["build", "steady"],
     "micro": ["alloc+release", "alloc+release-1024", "get", "peek", "store"],
     "larson": ["run"], "xmalloc-test": ["run"], "mstress": ["run"], "mt-gcbench": ["run"], "shared-map": ["run"],
-    "messages": ["run"], "stops": ["to-stop", "waits"],
+    "messages": ["run"], "stops": ["to-stop", "waits"], "evacuate": ["evacuate", "bare", "whole"],
     "small-cycles": ["run"], "grid": ["run"], "old-root": ["build", "old-root"], "idle": ["idle"], "actors": ["run"],
 }
 THREADED = ["larson", "xmalloc-test", "mstress", "mt-gcbench", "shared-map", "messages", "actors"]
 GARBAGE = {("steady", "steady"), ("small-cycles", "run"), ("grid", "run"), ("actors", "run")}
-OWN = ["stops"]  # of midden alone
+OWN = ["stops", "evacuate"]  # of midden alone
 MEMORY = ["r1", "r2", "r3", "r4"]
 MIDDEN_PHASES = {"chase": ["compacted-ordered", "compacted-random", "deep-ordered", "deep-random"], "micro": ["retain+release", "load+release"]}
 KEYS = {"workload", "params", "phase", "heap", "variant", "repeat", "seconds", "cpu_seconds", "operations", "ns_per_op",
@@ -310,6 +310,25 @@ def test_targets_of_memory(folder):
     check(cells == wanted, f"targets of memory: {cells}")
 
 
+def test_evacuation_targets(folder):
+    """Its speed is the bare loop's time over its own; the whole of it is in milliseconds."""
+    def result(phase, cpu, **params):
+        return {"workload": "evacuate", "params": {**params, "seed": 1}, "phase": phase, "heap": "midden", "variant": "default",
+                "repeat": 1, "seconds": 9.0, "cpu_seconds": cpu, "operations": 1000, "ns_per_op": 9.0, "live_bytes": 8,
+                "peak_rss_bytes": 9, "net_rss_bytes": 9, "call_ns": None, "pause_ns": None}
+    path = os.path.join(folder, "made.json")
+    small, large = ({"size": size, "bytes": 268435456, "keep": 25} for size in (64, 4096))
+    results = [result("evacuate", 0.5, **small), result("bare", 0.3, **small), result("evacuate", 0.5, **large),
+               result("bare", 0.2, **large), result("whole", 0.09, size=0, bytes=536870912, keep=10)]
+    with open(path, "w") as file:
+        json.dump({"machine": {}, "results": results}, file)
+    _, out, _ = bench("--table", path)
+    cells = [[c.strip() for c in line.split("|")[2:-1]] for line in out.splitlines() if line.startswith("| evacuate ")]
+    wanted = [["speed / bare loop", "≥ 0.50", "0.60", "-", "yes"], ["speed / bare loop", "≥ 0.50", "0.40", "-", "NO"],
+              ["processor time, ms", "100.00", "90.00", "-", "yes"]]
+    check(cells == wanted, f"targets of evacuation: {cells}")
+
+
 def test_threads_table(folder):
     """Speeds made up of round figures: the table of threads and the targets that are least ones."""
     def result(heap, variant, threads, ns, workload="larson", phase="run", call=None):
@@ -460,8 +479,8 @@ def test_faults(folder):
     check(status == 2 and "no worker programs" in err, f"no workers: {status} {err}")
 
 
-for test in (test_bad_input, test_selection, test_targets, test_targets_of_memory, test_threads_table, test_hold, test_spinner,
-             test_watched_part, test_older_results, test_faults, test_agreement, test_everything):
+for test in (test_bad_input, test_selection, test_targets, test_targets_of_memory, test_evacuation_targets, test_threads_table, test_hold,
+             test_spinner, test_watched_part, test_older_results, test_faults, test_agreement, test_everything):
     with tempfile.TemporaryDirectory() as temporary:
         test(temporary)
 print(f"{passed} passed, {failed} failed")

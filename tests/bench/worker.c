@@ -19,7 +19,7 @@ static const struct workload *const workloads[] = {
     &wl_steady, &wl_micro, &wl_larson, &wl_xmalloc, &wl_mstress, &wl_mt_gcbench, &wl_shared_map, &wl_messages,
     &wl_grid, &wl_small_cycles, &wl_actors, &wl_old_root, &wl_idle,
 #if defined(BENCH_MIDDEN)
-    &wl_stops,
+    &wl_stops, &wl_evacuate,
 #endif
 };
 

@@ -35,7 +35,7 @@ extern const struct workload wl_binary_trees, wl_gcbench, wl_churn, wl_r1, wl_r2
     wl_steady, wl_micro, wl_larson, wl_xmalloc, wl_mstress, wl_mt_gcbench, wl_shared_map, wl_messages, wl_grid,
     wl_small_cycles, wl_actors, wl_old_root, wl_idle;
 #if defined(BENCH_MIDDEN)
-extern const struct workload wl_stops;
+extern const struct workload wl_stops, wl_evacuate;
 #endif
 
 uint64_t run_param(const struct run *run, const char *name);

@@ -9,6 +9,7 @@
 int cmd_bench(int argc, char **argv); /* tests/bench */
 int cmd_record(int argc, char **argv);
 int cmd_replay(int argc, char **argv);
+int cmd_explain(int argc, char **argv);
 int cmd_report(int argc, char **argv);
 int cmd_options(int argc, char **argv);
 

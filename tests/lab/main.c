@@ -21,6 +21,7 @@ static const struct command {
     {"record", cmd_record, "-o TRACE -- COMMAND...", "record a program's allocations"},
     {"replay", cmd_replay, "TRACE --heap NAME [--json FILE]", "replay a trace on a heap: midden, boehm, malloc, "
                                                               "mimalloc, jemalloc"},
+    {"explain", cmd_explain, "TRACE [--until PERCENT]", "replay a trace and compact: what moved, what had to, what was left"},
     {"report", cmd_report, "--replay FILE ... --bench FILE ... [-o PAGE]", "one table, and a page with curves"},
     {"options", cmd_options, "[--man]", "the options of a heap and its daemon"},
     {"version", cmd_version, "", "the version"},

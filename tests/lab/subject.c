@@ -3,6 +3,7 @@
  *   subject threads  8 threads (each replaced once) that hand blocks to each other, resize, align, free; then a child of
  *                    fork that frees blocks of its parent's, and one that executes `subject steps`
  *   subject steps    one thread, a fixed sequence
+ *   subject sparse   frees most of many blocks, and ends with the rest
  *   subject endless  says "ready", then allocates until it is killed
  *   subject closed   closes every descriptor from 3 up, allocates, then exits without running exit handlers
  *   subject aborts   allocates, then abort()
@@ -160,6 +161,17 @@ static int closed(void)
     _exit(7);
 }
 
+static void sparse(void)
+{
+    enum { SMALL = 20000, LARGE = 300 };
+    static void *volatile block[SMALL + LARGE];
+    for (size_t i = 0; i < SMALL + LARGE; i++)
+        block[i] = malloc(i < SMALL ? 600 + i % 3000 : 40000 + i * 997 % 300000);
+    for (size_t i = 0; i < SMALL + LARGE; i++)
+        if (i % 20 != 0)
+            free(block[i]);
+}
+
 int main(int argc, char **argv)
 {
     const char *mode = argc == 2 ? argv[1] : "";
@@ -171,6 +183,10 @@ int main(int argc, char **argv)
         return endless();
     if (strcmp(mode, "closed") == 0)
         return closed();
+    if (strcmp(mode, "sparse") == 0) {
+        sparse();
+        return 0;
+    }
     if (strcmp(mode, "steps") == 0) {
         steps();
         return 0;

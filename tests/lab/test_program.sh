@@ -2,12 +2,13 @@
 
 for line in "" "nothing" "--nothing" "record" "record -x" "record -o" "record -o $dir/x" "record -o $dir/x --" "replay" \
     "replay a b" "replay --nothing" "replay a" "replay a --heap" "replay a --heap nothing" "replay a --heap malloc --variant x" \
-    "replay a --heap malloc --touch x" "replay a --heap malloc --idle -1" "replay a --check --heap malloc" "report" \
+    "replay a --heap malloc --touch x" "replay a --heap malloc --idle -1" "replay a --check --heap malloc" "explain" "explain a b" "explain a --until" "explain a --until x" \
+    "explain a --until 101" "explain --nothing" "report" \
     "report --nothing" "report -o" "report -o x" "options x" "options --man x" "version x" "help x"; do
     check "midden $line: status 2" status 2 "$midden" $line
     check "midden $line: says why" at_least "$(wc -l <"$dir/err")" 1
 done
-check "help" same "$("$midden" help | grep -c '^  midden ')" 7
+check "help" same "$("$midden" help | grep -c '^  midden ')" 8
 check "version" same "$("$midden" version)" "midden $(sed -n 's/.*VERSION_STRING "\(.*\)"/\1/p' include/midden/version.h)"
 rows=$(sed -n '/define MID_OPTIONS(X)/,/^typedef/p' include/midden/options.h | grep -c ' X(')
 check "each option is listed" same "$("$midden" options | grep -c '^[a-z-]*=')" "$rows"

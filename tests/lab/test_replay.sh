@@ -28,6 +28,26 @@ grep -q '"partial": true' "$dir/part.json"
 check "and says so" same $? 0
 check "a file that cannot be written" status 1 "$midden" replay "$t" --heap malloc --json "$dir/none/x"
 
+explained() { "$midden" explain "$@" >"$dir/table"; }
+# In each row: pools after are the optimal ones, what was moved is the least; and the rows add up to the row "all".
+rows_hold() {
+    awk '$1 ~ /^[0-9]+$/ && NF >= 7 && $2 ~ /^[0-9]+$/ && $3 ~ /^[0-9]+$/ {rows++; for (i = 3; i <= 7; i++) sum[i] += $i
+             if ($5 != $4 || $6 != $7) bad = 1}
+         $1 == "all" {for (i = 3; i <= 7; i++) if ($(i - 1) != sum[i]) bad = 1; all = 1}
+         END {exit !(rows > 3 && all && !bad)}' "$dir/table"
+}
+"$midden" record -o "$dir/sparse" -- "$subject" sparse 2>/dev/null
+check "explain" explained "$dir/sparse"
+check "every class is at its optimum, with the least moved" rows_hold
+column() { awk -v row="$1" -v at="$2" '$1 == row {print $at}' "$dir/table"; }
+check "something was moved" at_least "$(column all 5)" 1000000
+check "of large objects, too" at_least "$(column regions 5)" 1000000
+check "to no more than the pages that are needed" same "$(column pages 4)" "$(column pages 3)"
+check "explain at half of it" explained "$dir/sparse" --until 50
+check "where nothing is sparse" same "$(column regions 5) $(sed -n '1s/.*, //p' "$dir/table")" "0 $(awk '{print int($2 / 2)}' <<<"$("$midden" replay --check "$dir/sparse" | head -n 1)") of $("$midden" replay --check "$dir/sparse" | sed -n 's/^operations //p') operations"
+check "explain a cut trace in part" explained "$cut" --partial
+check "explain what is no trace" status 1 "$midden" explain "$dir/page.html"
+
 check "report" "$midden" report $replays -o "$dir/page.html"
 check "a chart each of footprint, stops, calls" same "$(grep -c '<svg' "$dir/page.html")" 3
 check "the page asks for nothing from outside" same "$(grep -oE '(src|href)="?[^#]|@import|url\(' "$dir/page.html" | wc -l)" 0

@@ -65,6 +65,26 @@ static void audit_types(void)
     sum_is("mid_stats_type", objects, expected);
 }
 
+/* Every byte once, whatever waits to be freed. */
+static void audit_memory(void)
+{
+    mid_memory m;
+    const uint64_t *figure = (const uint64_t *)&m;
+    uint64_t sum = 0;
+    run.epoch++;
+    if (mid_stats_memory(run.heap, &m, sizeof m) != MID_OK)
+        fail("mid_stats_memory is refused");
+    for (size_t i = 0; i < offsetof(mid_memory, committed_bytes) / sizeof *figure; i++) {
+        sum += figure[i];
+        if (figure[i] > m.committed_bytes)
+            fail("figure %zu of the memory is %llu", i, (unsigned long long)figure[i]);
+    }
+    sum_is("the memory's figures", sum, m.committed_bytes);
+    sum_is("live_bytes", m.live_bytes, model.bytes);
+    if (m.touched_bytes > m.committed_bytes)
+        fail("touched_bytes: %llu, of %llu", (unsigned long long)m.touched_bytes, (unsigned long long)m.committed_bytes);
+}
+
 static void audit_classes(void)
 {
     uint64_t small = 0, slots = 0;
@@ -134,6 +154,7 @@ void audit(void)
     if (exact) {
         audit_stats(&stats);
         audit_types();
+        audit_memory();
         audit_classes();
         audit_tombs();
         sum_is("payloads freed", __atomic_load_n(&model.freed, __ATOMIC_SEQ_CST), model.due);

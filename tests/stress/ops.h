@@ -4,6 +4,8 @@
 
 #include <stdbool.h>
 
+#include "model.h"
+
 /* One random operation, and what belongs after each. */
 void random_operation(void);
 
@@ -12,6 +14,7 @@ void drain(void); /* safepoints until nothing waits in the heap */
 void sync_loose(void); /* a heap that collects when it likes: bring it and the model together, and audit */
 void op_safepoint(void);
 void op_collect(void);
+mid_status pin_long(struct obj *o, void **at); /* as mid_pin_long: a safepoint */
 void op_compact(void);
 void op_step(void);
 void op_trim(void);

@@ -222,7 +222,7 @@ static uint64_t pinned_pools(void)
     return count;
 }
 
-/* The promise of a pass that ended: ceil(L/k) pools a class, + 1, + those with something pinned. */
+/* The promise of a pass that ended: ceil(L/k) pools a class, or those with something pinned, + 1. */
 static void check_packed(void)
 {
     mid_class_stats stats;
@@ -231,7 +231,7 @@ static void check_packed(void)
     if (run.heap_limit != 0 && all.committed_bytes + (1u << 20) > run.heap_limit)
         return; /* no memory for a plan */
     for (unsigned n = 0; mid_stats_class(run.heap, n, &stats) == MID_OK; n++) {
-        if (stats.pools > stats.optimal_pools + 1 + pinned)
+        if (stats.pools > (stats.optimal_pools > pinned ? stats.optimal_pools : pinned) + 1)
             fail("after mid_compact, class %u (%u bytes) has %llu pools for %llu slots, optimal %llu, pinned %llu", n,
                  stats.slot_size, (unsigned long long)stats.pools, (unsigned long long)stats.live_slots,
                  (unsigned long long)stats.optimal_pools, (unsigned long long)pinned);
@@ -242,6 +242,14 @@ static void compact_fully(void)
 {
     if (compact(0) == MID_OK && run.mode < MODE_DAEMON)
         check_packed();
+}
+
+mid_status pin_long(struct obj *o, void **at)
+{
+    struct guard guard = safepoint_begin();
+    mid_status status = mid_pin_long(run.thread, o->handle, at);
+    safepoint_end(guard);
+    return status;
 }
 
 /* Proposals and proofs, cut short anywhere. */

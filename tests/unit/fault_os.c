@@ -96,7 +96,7 @@ static void os_decommit(void *ctx, void *at, size_t size)
     struct fault_region *region = region_of(fault, at, size);
     if (region != NULL) {
         fault->committed -= note(fault, region, at, size, 0);
-        if (madvise(at, size, MADV_DONTNEED) != 0 || mprotect(at, size, PROT_NONE) != 0)
+        if (madvise(at, size, MADV_DONTNEED) != 0 || mprotect(at, size, PROT_READ) != 0)
             fault->violations++;
     }
     leave(fault);

@@ -1,6 +1,6 @@
 /* tests/unit/fault_os.h: a mid_os that keeps account of every byte and fails on demand.
  *
- * Decommitted memory is made inaccessible, so that touching it crashes the test. A request that breaks the rules of
+ * Decommitted memory can only be read, so that writing to it crashes the test. A request that breaks the rules of
  * os.h (alignment, parts outside a reservation, two calls at once) is counted in `violations`. */
 #ifndef FAULT_OS_H
 #define FAULT_OS_H

@@ -191,6 +191,7 @@ TEST(caches_of_absent_threads_are_used_again)
     assert_int_equal(unit_live(&u), 0);
     assert_int_equal(unit_stats(&u).committed_bytes, committed);
     ok(mid_compact(u.thread, MID_COMPACT_PLAIN, 0, NULL));
+    unit_compacted(&u, 0);
     assert_int_equal(unit_stats(&u).pool_bytes, 0);
     unit_close(&u);
 }

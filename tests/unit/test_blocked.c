@@ -125,6 +125,7 @@ TEST(a_blocked_mutator_is_stopped_at_once)
         ok(work.collect);
         assert_int_equal(work.collected.freed, 100);
         ok(work.compact);
+        unit_compacted(&u, 0);
         ok(work.trim);
         ok(work.drain);
         assert_true(work.returned > 0);
@@ -185,6 +186,7 @@ TEST(a_mutator_that_reaches_safepoints_is_stopped_there)
     ok(work.stop);
     assert_int_equal(work.snapshot.mutator, MID_MUTATOR_RUNNING);
     ok(work.compact);
+    unit_compacted(&u, 0);
     unit_check(&u);
     verify_and_drop(&u);
     close_bound(&u);

@@ -138,6 +138,7 @@ TEST(correct_use_gives_no_report)
         if (i % 1000 == 0) {
             ok(mid_safepoint(t));
             ok(mid_compact(t, MID_COMPACT_PLAIN, 0, NULL));
+            unit_compacted(&u, 0);
             ok(mid_collect(t, NULL));
             unit_check(&u);
         }

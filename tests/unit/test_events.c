@@ -111,6 +111,7 @@ static void exercise(struct unit *u, mid_collect_result *collected, mid_compact_
     mid_release(u->thread, unit_ring(u, u->node, 9));
     ok(mid_collect(u->thread, collected));
     ok(mid_compact(u->thread, MID_COMPACT_PLAIN, 0, compacted));
+    unit_compacted(u, 0);
     mid_handle none;
     expect(MID_ELIMIT, mid_new_array(u->thread, u->bytes, 100u << 20, &none));
     for (size_t i = 0; i < COUNT; i += 8)

@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <sys/wait.h>
 
+#include "gc/service.h"
 #include "midden/daemon.h"
 
 #define NEED(condition)                                                                 \
@@ -408,6 +409,36 @@ TEST(one_does_not_come)
     unit_close(&u);
 }
 
+/* What the lost thread holds nobody knows: nothing is renamed, and the service is not to ask for it for ever. */
+static void deep_comes_to_an_end(struct unit *u)
+{
+    uint64_t renamed = 1;
+    mid_status status;
+    while ((status = mid_service_deep_read(u->heap, 1000)) == MID_MORE)
+        ;
+    NEED(status == MID_OK);
+    NEED(mid_service_stop(u->heap, u->thread, 1000000, NULL) == MID_OK);
+    NEED(mid_service_deep(u->heap, 1000, &renamed) == MID_OK && renamed == 0);
+    mid_service_resume(u->heap);
+    mid_snapshot s;
+    mid_service_snapshot(u->heap, &s);
+    NEED(s.deepening == MID_DEEPENS_NOT);
+    mid_compact_result result;
+    NEED(mid_compact(u->thread, MID_COMPACT_DEEP, 0, &result) == MID_OK && result.renamed_objects == 0);
+}
+
+TEST(one_does_not_come_and_a_pass_is_under_way)
+{
+    struct unit u;
+    unit_open(&u, "fork-wait=1ms,deep=table");
+    struct peer *absent = peer_new(&u);
+    fork_and(deep_comes_to_an_end, &u);
+    ok(mid_service_deep_read(u.heap, 1000000000));
+    fork_and(deep_comes_to_an_end, &u);
+    peer_end(absent);
+    unit_close(&u);
+}
+
 static void do_with_what_there_is(struct unit *u)
 {
     use_alone(u);
@@ -622,6 +653,7 @@ int main(void)
         cmocka_unit_test(others_poll_and_allocate),
         cmocka_unit_test(others_sleep_in_blocked_regions),
         cmocka_unit_test(one_does_not_come),
+        cmocka_unit_test(one_does_not_come_and_a_pass_is_under_way),
         cmocka_unit_test(others_allocate_and_do_not_come),
         cmocka_unit_test(several_fork_while_one_collects),
         cmocka_unit_test(a_daemon_starts_again_in_the_child),

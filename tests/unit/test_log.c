@@ -187,6 +187,14 @@ TEST(decisions_as_text)
          "+0.000s sweep: growth 3.0 MiB >= 2.0 MiB, 700 us of 1000 us"},
         {{.action = MID_ACT_SWEEP, .trigger = MID_WHY_IDLE, .value = 300000, .threshold = 300000, .status = MID_ELIMIT},
          "+0.000s sweep: idle 0.300 s >= 0.300 s, 0 us, the heap's own hard limit (heap-limit, max-objects) is reached"},
+        {{.at_micros = 2000000, .action = MID_ACT_DEEP, .trigger = MID_WHY_TABLE, .value = 3 << 20, .threshold = 1 << 20, .budget_micros = 500,
+          .status = MID_MORE, .objects = 1234, .took_micros = 2100, .waited_micros = 9, .slices = 5, .longest_micros = 501},
+         "+2.000s deep: idle, unused table 3.0 MiB >= 1.0 MiB, 1234 objects renamed, 2100 us in 5 slices, longest 501 us of 500 us, "
+         "waited 9 us, more to do"},
+        {{.action = MID_ACT_DEEP, .trigger = MID_WHY_TABLE, .value = 300 << 10, .threshold = 256 << 10, .budget_micros = 500,
+          .status = MID_EBUSY, .slices = 1},
+         "+0.000s deep: idle, unused table 300.0 KiB >= 256.0 KiB, skipped, waited 0 us, "
+         "called back into the heap from a listener, trace or payload function"},
         {{.action = (mid_action)99}, "+0.000s ?: nothing, 0 us"},
     };
     char text[400];

@@ -148,8 +148,10 @@ TEST(every_stop_has_its_cause)
     unit_open(&u, "");
     for (int i = 0; i < 25; i++)
         ok(mid_collect(u.thread, NULL));
-    for (int i = 0; i < 3; i++)
+    for (int i = 0; i < 3; i++) {
         ok(mid_compact(u.thread, MID_COMPACT_PLAIN, 0, NULL));
+        unit_compacted(&u, 0);
+    }
     ok(mid_heap_check(u.heap));
     ok(mid_stats_type(u.heap, u.node, &objects, &bytes));
     ok(mid_service_stop(u.heap, u.thread, 0, NULL));

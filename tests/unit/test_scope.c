@@ -139,6 +139,7 @@ TEST(kept_objects_survive_collection_and_move)
     }
     ok(mid_collect(u.thread, NULL));
     ok(mid_compact(u.thread, MID_COMPACT_PLAIN, 0, NULL));
+    unit_compacted(&u, 0);
     for (uint64_t i = 0; i < 5000; i++)
         assert_int_equal(unit_node(&u, kept[i])->value, i);
     assert_int_equal(unit_live(&u), 10000);

@@ -237,6 +237,7 @@ TEST(what_moves_while_it_is_read_is_read_again)
     const void *at = mid_get(u.thread, s.stage);
     sweep_until(&u, s.sweeper, false, s.stage);
     ok(mid_compact(u.thread, MID_COMPACT_PLAIN, 0, NULL));
+    unit_compacted(&u, 0);
     usurp(&u, &s, at);
     sweep_on(s.sweeper);
     finish_sweep(&u);

@@ -42,8 +42,10 @@ TEST(figures_add_up_through_a_life)
             adds_up(&u);
             assert_int_equal(unit_live(&u), live);
         }
-        if (step % 4000 == 3999)
+        if (step % 4000 == 3999) {
             ok(mid_compact(u.thread, MID_COMPACT_PLAIN, 0, NULL));
+            unit_compacted(&u, 0);
+        }
     }
     adds_up(&u);
     for (int i = 0; i < COUNT; i++)
@@ -82,6 +84,7 @@ TEST(bytes_are_those_the_system_gave)
         mid_release(u.thread, objects[i]);
     ok(mid_collect(u.thread, NULL));
     ok(mid_compact(u.thread, MID_COMPACT_PLAIN, 0, NULL));
+    unit_compacted(&u, 0);
     ok(mid_trim(u.thread, 0, NULL));
     assert_int_equal(unit_stats(&u).committed_bytes, fault.committed + fault.mapped);
     unit_close(&u);

@@ -247,6 +247,7 @@ TEST(all_may_be_moved_in_memory_meanwhile)
             if (n % 10 != 0)
                 mid_release(s.u.thread, sparse[n]);
         ok(mid_compact(s.u.thread, MID_COMPACT_PLAIN, 0, NULL));
+        unit_compacted(&s.u, 0);
         for (int n = 0; n < 10 && cycles_step(&s.u) != MID_SWEEP_NONE; n++) {
             cycles_piece(&s.u);
             assert_true(mid_compact(s.u.thread, MID_COMPACT_PLAIN, 1, NULL) <= MID_MORE);

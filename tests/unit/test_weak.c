@@ -160,6 +160,7 @@ TEST(compaction_keeps_weak_references)
             mid_release(u.thread, objects[i]);
     mid_compact_result result;
     ok(mid_compact(u.thread, MID_COMPACT_PLAIN, 0, &result));
+    unit_compacted(&u, 0);
     assert_true(result.moved_objects > 0);
     for (int i = 0; i < COUNT; i++) {
         mid_handle got = mid_weak_get(u.thread, weak[i]);

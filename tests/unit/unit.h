@@ -162,6 +162,23 @@ static inline void unit_drain(struct unit *u)
     }
 }
 
+/* After a full pass (docs/design/compaction.md, "What it promises"): pools = ceil(L/k), + 1 for each attached thread, + those of
+ * `pinned` pinned objects, which are in all classes together. */
+static inline void unit_compacted(struct unit *u, uint64_t pinned)
+{
+    mid_class_stats stats;
+    uint64_t beyond = 0, threads = unit_stats(u).attached_threads;
+    unsigned classes = 0;
+    for (; mid_stats_class(u->heap, classes, &stats) == MID_OK; classes++) {
+        uint64_t most = stats.optimal_pools + threads;
+        assert_int_equal(stats.optimal_pools, (stats.live_slots + stats.slots_per_pool - 1) / stats.slots_per_pool);
+        assert_true(stats.pools >= stats.optimal_pools);
+        beyond += stats.pools > most ? stats.pools - most : 0;
+    }
+    assert_true(classes > 40);
+    assert_true(beyond <= pinned);
+}
+
 static inline void unit_close(struct unit *u)
 {
     unit_check(u);

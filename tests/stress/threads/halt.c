@@ -135,6 +135,15 @@ static void compact(struct mutator *m)
     check_pins(m);
 }
 
+mid_status pin_long(struct mutator *m, mid_handle object, void **address)
+{
+    struct mutator *first = step_aside(m);
+    mid_status status = mid_pin_long(m->thread, object, address);
+    step_back(first);
+    check_pins(m);
+    return status;
+}
+
 void op_check(struct mutator *m)
 {
     if (self->number != 0)

@@ -238,8 +238,9 @@ void op_pin(struct mutator *m)
         return;
     }
     void *address;
-    mid_status status = mid_pin(m->thread, item->handle, &address);
-    if (status == MID_ENOMEM || status == MID_ELIMIT)
+    bool for_long = self->depth == 0 && one_in(2);
+    mid_status status = for_long ? pin_long(m, item->handle, &address) : mid_pin(m->thread, item->handle, &address);
+    if (status == MID_ENOMEM || status == MID_ELIMIT || (for_long && status == MID_EPOSTPONED))
         return;
     if (status != MID_OK)
         fail("mid_pin of object %u returned %s", item->id, mid_status_name(status));

@@ -214,6 +214,7 @@ void op_weak_drop(struct mutator *m);
 void on_finalize(mid_thread *thread, mid_handle object);
 
 /* --- halt.c: safepoints, blocked regions, coming and going */
+mid_status pin_long(struct mutator *m, mid_handle object, void **address); /* as mid_pin_long */
 void attach(struct mutator *m); /* may be refused: m->thread stays null */
 void detach(struct mutator *m);
 void abandon(struct mutator *m); /* the thread ends without detaching */
