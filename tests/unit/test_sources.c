@@ -30,7 +30,7 @@ struct place {
 static void place_open(struct place *p)
 {
     const char *temp = getenv("TMPDIR");
-    snprintf(p->folder, sizeof p->folder, "%.40s/midden-XXXXXX", temp != NULL ? temp : "/tm" "p");
+    snprintf(p->folder, sizeof p->folder, "%.32s/midden-sources-XXXXXX", temp != NULL ? temp : "/tm" "p");
     assert_non_null(mkdtemp(p->folder));
     assert_int_equal(chmod(p->folder, 0755), 0);
 }
