@@ -23,6 +23,9 @@
 #define BARREN_MOST 64u         /* slices without an emptied pool after which a pass is given up */
 #define RETRY_WAIT 100u         /* later waits for a mutator that did not come at once */
 #define RETRY_SHIFT_MOST 6u     /* refused stops are retried after 1, 2, ... 64 heartbeats */
+#define RATE_MICROS 100000u     /* an interval over which allocation is measured */
+#define PRESSED_PART 16u        /* of what lives: growth that is worth a collection under pressure */
+#define PACKED_PART 50u         /* of what lives: pools to be gained under pressure, again and again */
 #define FRAG_MOST 1000000u      /* percent; what "pools without live bytes" counts as */
 
 static uint64_t least(uint64_t a, uint64_t b)
@@ -83,9 +86,25 @@ static bool program_waits(const mid_snapshot *s, bool idle)
     return idle || s->mutator != MID_MUTATOR_RUNNING;
 }
 
-static uint64_t work_duty(const mid_snapshot *s, const mid_options *o, bool idle)
+static bool pressed(const mid_pacer *p, mid_pressure_level level)
 {
-    return program_waits(s, idle) ? WHOLE / 2 : o->share * (WHOLE / 100);
+    return p->strain.level >= level;
+}
+
+/* Under pressure half a processor, unless it may be more. */
+static uint64_t work_duty(const mid_pacer *p, const mid_snapshot *s, const mid_options *o, bool idle)
+{
+    uint64_t share = o->share * (WHOLE / 100);
+    if (program_waits(s, idle))
+        return WHOLE / 2;
+    return pressed(p, MID_PRESSURE_TRIM) ? most(share, WHOLE / 2) : share;
+}
+
+static void because(const mid_pacer *p, mid_pressure_level level, mid_work_plan *plan)
+{
+    plan->trigger = p->strain.why;
+    plan->value = p->strain.level;
+    plan->threshold = level;
 }
 
 static uint64_t fragmentation(const mid_snapshot *s)
@@ -101,6 +120,11 @@ uint64_t mid_compact_duty(const mid_snapshot *s, const mid_options *o, bool idle
         return WHOLE / 2;
     uint64_t waste = most(10, least(minus(fragmentation(s), 100), 100));
     return 1000 + (o->share * 1000 - 1000) * (waste - 10) / 90;
+}
+
+static uint64_t compact_duty(const mid_pacer *p, const mid_snapshot *s, const mid_options *o, bool idle)
+{
+    return pressed(p, MID_PRESSURE_COMPACT) ? most(WHOLE / 2, mid_compact_duty(s, o, idle)) : mid_compact_duty(s, o, idle);
 }
 
 /* --- one look: what has changed since the last ------------------------------------------------------------- */
@@ -122,8 +146,22 @@ static void measure(mid_pacer *p, const mid_snapshot *s, const mid_options *o)
     p->large = kept > o->collect_stop / 2 / part || now > scaled(o->collect_stop, 4, part);
 }
 
+static void rate(mid_pacer *p, const mid_snapshot *s)
+{
+    p->left = s->live_at_collection;
+    uint64_t growth = minus(live_bytes(s), s->live_at_collection);
+    p->settled = minus(minus(s->committed_bytes, s->empty_bytes), growth);
+    uint64_t passed = p->time - p->rated_at;
+    if (passed < RATE_MICROS)
+        return;
+    mid_rate_allocation(&p->rates, minus(s->allocated_bytes, p->rated_allocated), passed);
+    p->rated_at = p->time;
+    p->rated_allocated = s->allocated_bytes;
+}
+
 static void observe(mid_pacer *p, const mid_snapshot *s, const mid_options *o)
 {
+    rate(p, s);
     if (s->allocated_bytes != p->allocated) {
         p->allocated = s->allocated_bytes;
         p->active_at = p->time;
@@ -160,20 +198,44 @@ static bool wants_drain(mid_pacer *p, const mid_snapshot *s, const mid_options *
     bool away = s->mutator != MID_MUTATOR_RUNNING;
     bool long_since = p->waits && p->time - p->waits_at >= o->idle;
     uint64_t threshold = away || long_since ? 1 : p->draining ? stop + 1 : o->waiting_start;
-    if (waiting < (idle ? 1 : threshold))
+    bool all = pressed(p, MID_PRESSURE_EVERYTHING);
+    if (waiting < (idle || all ? 1 : threshold))
         return false;
     plan->action = MID_ACT_DRAIN;
     plan->trigger = waiting >= threshold ? MID_WHY_WAITING : MID_WHY_IDLE;
     plan->value = waiting;
     plan->threshold = threshold;
     plan->budget = o->slice;
+    if (plan->trigger == MID_WHY_IDLE && !idle)
+        because(p, MID_PRESSURE_EVERYTHING, plan);
     return true;
+}
+
+/* What is worth a collection when memory is short. */
+static uint64_t growth_pressed(uint64_t left)
+{
+    return most(GROWTH_LEAST, left / PRESSED_PART);
+}
+
+/* Whether it is `growth` that says when, or something else as well. */
+static bool steered(const mid_pacer *p, const mid_options *o)
+{
+    return o->balance != 0 || p->strain.soft != 0 || p->strain.hard != 0 || pressed(p, MID_PRESSURE_COMPACT);
+}
+
+/* Without pressure. Short of a limit it is less: what is left of it, or an eighth less than that, since what is committed grows by whole
+ * pools. */
+static uint64_t growth_enough(const mid_pacer *p, uint64_t left, const mid_options *o)
+{
+    uint64_t balanced = mid_balance_growth(&p->rates, left, o->balance);
+    uint64_t enough = most(o->growth_min, balanced != 0 ? balanced : scaled(left, o->growth, 100));
+    uint64_t limit = p->strain.soft == 0 || (p->strain.hard != 0 && p->strain.hard < p->strain.soft) ? p->strain.hard : p->strain.soft;
+    return limit == 0 ? enough : least(enough, most(minus(limit, p->settled) / 8 * 7, growth_pressed(left)));
 }
 
 static uint64_t growth_wanted(const mid_pacer *p, uint64_t live_at_collection, const mid_options *o)
 {
-    uint64_t enough = most(o->growth_min, scaled(live_at_collection, o->growth, 100));
-    return most(scaled(enough, p->backoff, 1), 1);
+    return most(scaled(growth_enough(p, live_at_collection, o), p->backoff, 1), 1);
 }
 
 bool mid_proposes(const mid_pacer *p)
@@ -193,6 +255,11 @@ mid_growth mid_collect_growth(const mid_pacer *p, const mid_options *o)
     uint64_t room = scaled(o->collect_stop, 1000, 2 * COLLECT_NANOS); /* half of what a stop has time for: garbage, mostly */
     uint64_t size = p->objects == 0 ? OBJECT_BYTES : most(p->bytes / p->objects, OBJECT_BYTES);
     uint64_t most_of_all = o->growth_min == UINT64_MAX ? UINT64_MAX : most(scaled(room, size, 1), GROWTH_LEAST);
+    if (steered(p, o)) {
+        uint64_t enough = growth_enough(p, p->left, o);
+        enough = pressed(p, MID_PRESSURE_COMPACT) ? least(enough, growth_pressed(p->left)) : enough;
+        return (mid_growth){least(scaled(most(enough, 1), p->backoff, 1), most(most_of_all, p->left / PRESSED_PART)), 0};
+    }
     return (mid_growth){least(scaled(most(o->growth_min, 1), p->backoff, 1), most_of_all), scaled(o->growth, p->backoff, 1)};
 }
 
@@ -200,16 +267,23 @@ static bool wants_collect(const mid_pacer *p, const mid_snapshot *s, const mid_o
 {
     uint64_t growth = minus(live_bytes(s), most(s->live_at_collection, p->refused_at));
     uint64_t threshold = growth_wanted(p, s->live_at_collection, o);
-    if (s->mutator == MID_MUTATOR_RUNNING && !p->large) /* it has its limit, and is stopped only if it comes to no safepoint */
+    uint64_t short_of = scaled(growth_pressed(s->live_at_collection), p->backoff, 1);
+    if (s->mutator == MID_MUTATOR_RUNNING && !p->large) { /* it has its limit, and is stopped only if it comes to no safepoint */
         threshold = scaled(threshold, OVERDUE, 1);
+        short_of = scaled(short_of, OVERDUE, 1);
+    }
     uint64_t regrowth = minus(live_bytes(s), p->low);
-    if (growth < threshold && (!idle || regrowth <= most(IDLE_GROWTH, s->live_at_collection / IDLE_PART)))
+    bool worth = growth >= threshold || (idle && regrowth > most(IDLE_GROWTH, s->live_at_collection / IDLE_PART));
+    bool urgent = pressed(p, MID_PRESSURE_COMPACT) && (p->urged || growth >= short_of);
+    if (!worth && !urgent)
         return false;
     plan->action = p->large ? MID_ACT_SWEEP : MID_ACT_COLLECT;
     plan->trigger = growth >= threshold ? MID_WHY_GROWTH : MID_WHY_IDLE;
     plan->value = growth;
     plan->threshold = threshold;
     plan->budget = p->large ? 2 * o->slice : 0;
+    if (!worth)
+        because(p, MID_PRESSURE_COMPACT, plan);
     return true;
 }
 
@@ -217,7 +291,7 @@ static bool wants_collect(const mid_pacer *p, const mid_snapshot *s, const mid_o
 static uint64_t sweep_duty(const mid_pacer *p, const mid_snapshot *s, const mid_options *o)
 {
     uint64_t growth = minus(live_bytes(s), p->sweep_live), wanted = growth_wanted(p, s->live_at_collection, o);
-    if (s->mutator == MID_MUTATOR_NONE || growth / 2 >= wanted)
+    if (s->mutator == MID_MUTATOR_NONE || growth / 2 >= wanted || pressed(p, MID_PRESSURE_COMPACT))
         return WHOLE / 2;
     return most(o->share * (WHOLE / 100) / (growth >= wanted ? 1 : 3), WHOLE / 100);
 }
@@ -280,10 +354,21 @@ static bool wants_prove(const mid_pacer *p, const mid_snapshot *s, const mid_opt
     return true;
 }
 
-/* Who wants the table packed wants the pools packed, too, when there is time. */
+/* Once for a single pool, or a few; then only as a program that goes on does not undo it at once. */
+static uint64_t gain_pressed(const mid_pacer *p, const mid_snapshot *s, const mid_options *o)
+{
+    uint64_t few = o->waste_min / LIMIT_PART;
+    if (p->packs)
+        return pressed(p, MID_PRESSURE_EVERYTHING) ? 1 : few;
+    return most(few, s->live_slot_bytes / PACKED_PART);
+}
+
+/* Who wants the table packed wants the pools packed, too, when there is time; and so does who is short of memory. */
 static bool wants_compact(mid_pacer *p, const mid_snapshot *s, const mid_options *o, bool idle, mid_work_plan *plan)
 {
-    bool to_the_limit = idle && o->deep != MID_DEEP_OFF && s->gain_bytes >= o->waste_min / LIMIT_PART;
+    bool asked = pressed(p, MID_PRESSURE_COMPACT);
+    bool to_the_limit = (idle && o->deep != MID_DEEP_OFF && s->gain_bytes >= o->waste_min / LIMIT_PART) ||
+                        (asked && s->gain_bytes >= gain_pressed(p, s, o));
     uint64_t percent = fragmentation(s);
     uint64_t stop = least(o->frag_stop, o->frag_start - 1);
     uint64_t waste = minus(s->pool_bytes, s->live_slot_bytes);
@@ -297,20 +382,25 @@ static bool wants_compact(mid_pacer *p, const mid_snapshot *s, const mid_options
     plan->value = percent;
     plan->threshold = p->compacting ? stop : o->frag_start;
     plan->budget = p->slice != 0 ? least(p->slice, o->slice) : o->slice;
+    if (asked && percent < o->frag_start)
+        because(p, MID_PRESSURE_COMPACT, plan);
     return true;
 }
 
 static bool wants_trim(const mid_pacer *p, const mid_snapshot *s, const mid_options *o, bool idle, mid_work_plan *plan)
 {
     bool decayed = p->excess && p->time - p->excess_at >= o->decay;
-    plan->keep = idle ? o->reserve : kept_while_allocating(s, o);
-    if (idle ? s->empty_bytes <= most(plan->keep, p->stuck) : !decayed)
+    bool at_once = idle || pressed(p, MID_PRESSURE_TRIM);
+    plan->keep = pressed(p, MID_PRESSURE_EVERYTHING) ? 0 : at_once ? o->reserve : kept_while_allocating(s, o);
+    if (at_once ? s->empty_bytes <= most(plan->keep, p->stuck) : !decayed)
         return false;
     plan->action = MID_ACT_TRIM;
     plan->trigger = idle ? MID_WHY_IDLE : MID_WHY_DECAY;
     plan->value = s->empty_bytes;
     plan->threshold = plan->keep;
     plan->budget = o->slice;
+    if (pressed(p, MID_PRESSURE_TRIM) && !(idle && s->empty_bytes > o->reserve))
+        because(p, plan->keep == 0 && o->reserve != 0 ? MID_PRESSURE_EVERYTHING : MID_PRESSURE_TRIM, plan);
     return true;
 }
 
@@ -321,7 +411,8 @@ static bool wants_deep(const mid_pacer *p, const mid_snapshot *s, const mid_opti
     uint64_t threshold = most(TABLE_WASTE_LEAST, s->table_bytes / 8) + p->deep_left;
     uint64_t since = minus(s->allocated_bytes, p->deep_allocated);
     bool disordered = o->deep >= MID_DEEP_DEPTH && s->table_bytes >= TABLE_WASTE_LEAST && since >= live_bytes(s) / DEEP_CHANGE && since != 0;
-    bool begin = idle && (s->table_waste >= threshold || disordered);
+    bool urgent = pressed(p, MID_PRESSURE_EVERYTHING);
+    bool begin = (idle && (s->table_waste >= threshold || disordered)) || (urgent && s->table_waste >= threshold);
     if (o->deep == MID_DEEP_OFF || !quiet || (s->deepening == MID_DEEPENS_NOT && !begin))
         return false;
     plan->action = MID_ACT_DEEP;
@@ -329,6 +420,8 @@ static bool wants_deep(const mid_pacer *p, const mid_snapshot *s, const mid_opti
     plan->value = s->table_waste;
     plan->threshold = least(threshold, s->table_waste);
     plan->budget = o->slice;
+    if (urgent && !idle)
+        because(p, MID_PRESSURE_EVERYTHING, plan);
     return true;
 }
 
@@ -336,13 +429,23 @@ static bool wants_deep(const mid_pacer *p, const mid_snapshot *s, const mid_opti
 
 void mid_pacer_init(mid_pacer *p, const mid_snapshot *s, uint64_t now)
 {
-    *p = (mid_pacer){.clock = now, .allocated = s->allocated_bytes, .backoff = 1};
+    *p = (mid_pacer){.clock = now, .allocated = s->allocated_bytes, .backoff = 1, .rated_allocated = s->allocated_bytes};
+}
+
+/* What could not be gained before may be worth another try. */
+void mid_decide_strain(mid_pacer *p, const mid_strain *strain)
+{
+    if (strain->urges != p->strain.urges) {
+        p->urged = p->packs = true;
+        p->cooling = false;
+    }
+    p->strain = *strain;
 }
 
 /* True: *plan is to be carried out now. Otherwise *soonest has come down to when something will be due. */
 static bool choose(mid_pacer *p, const mid_snapshot *s, const mid_options *o, bool idle, mid_work_plan *plan, uint64_t *soonest)
 {
-    uint64_t wait = rest_after_both(p, work_duty(s, o, idle));
+    uint64_t wait = rest_after_both(p, work_duty(p, s, o, idle));
     if (wants_drain(p, s, o, idle, plan)) {
         if (wait == 0)
             return true;
@@ -366,13 +469,13 @@ static bool choose(mid_pacer *p, const mid_snapshot *s, const mid_options *o, bo
         *soonest = least(*soonest, longer);
     }
     if (wants_compact(p, s, o, idle, plan)) {
-        uint64_t longer = rest_after_both(p, mid_compact_duty(s, o, idle));
+        uint64_t longer = rest_after_both(p, compact_duty(p, s, o, idle));
         if (longer == 0)
             return true;
         *soonest = least(*soonest, longer);
     }
     if (wants_deep(p, s, o, idle, plan)) {
-        uint64_t longer = most(rest_after_both(p, mid_compact_duty(s, o, idle)), minus(p->deep_after, p->time));
+        uint64_t longer = most(rest_after_both(p, compact_duty(p, s, o, idle)), minus(p->deep_after, p->time));
         if (longer == 0)
             return true;
         *soonest = least(*soonest, longer);
@@ -423,19 +526,22 @@ static void collected(mid_pacer *p, const mid_work_plan *plan, const mid_outcome
     uint64_t before = live_bytes(&out->before), after = live_bytes(&out->after);
     uint64_t growth = minus(before, out->before.live_at_collection);
     p->low = after;
+    p->left = out->after.live_at_collection;
+    p->urged = false;
     if (out->status != MID_OK || minus(after, out->after.live_at_collection) >= most(growth, 1)) {
         p->refused_at = after;
         return;
     }
     uint64_t freed = minus(before, after);
     p->refused_at = 0;
-    if (plan->trigger == MID_WHY_GROWTH || freed >= growth / 2)
+    mid_rate_collection(&p->rates, after, out->took);
+    if (plan->trigger == MID_WHY_GROWTH || (plan->trigger >= MID_WHY_STALLS && growth != 0) || freed >= growth / 2)
         weigh(p, freed, growth);
 }
 
 mid_work_plan mid_decide_collected(mid_pacer *p, const mid_own_collections *own, const mid_options *o)
 {
-    mid_outcome out = {.stopped = true, .status = own->status};
+    mid_outcome out = {.stopped = true, .status = own->status, .took = own->longest};
     out.before.live_slot_bytes = own->live_before;
     out.before.live_at_collection = own->live_at_collection;
     out.after.live_slot_bytes = out.after.live_at_collection = own->live_after;
@@ -445,7 +551,9 @@ mid_work_plan mid_decide_collected(mid_pacer *p, const mid_own_collections *own,
         .value = minus(own->live_before, own->live_at_collection),
         .threshold = growth_wanted(p, own->live_at_collection, o),
     };
-    if (!p->large) /* what it was told, which may be less */
+    if (!p->large && steered(p, o)) /* what it was told, which may be less */
+        plan.threshold = least(plan.threshold, mid_collect_growth(p, o).least);
+    else if (!p->large)
         plan.threshold = least(plan.threshold, most(mid_collect_growth(p, o).least, scaled(own->live_at_collection, o->growth * p->backoff, 100)));
     if (plan.value < plan.threshold && own->suspects >= own->suspects_most) {
         plan.trigger = MID_WHY_SUSPECTS;
@@ -474,6 +582,7 @@ static void compacted(mid_pacer *p, const mid_work_plan *plan, const mid_outcome
     }
     if (out->status == MID_MORE && p->barren < BARREN_MOST)
         return;
+    p->packs = false;
     if (out->status != MID_OK || p->pass_freed == 0) {
         p->compacting = false;
         p->cooling = true;
@@ -511,13 +620,16 @@ static void swept(mid_pacer *p, const mid_outcome *out)
     if (out->before.sweeping == MID_SWEEPS_NOT) {
         p->sweep_live = live_bytes(&out->before);
         p->sweep_growth = minus(p->sweep_live, out->before.live_at_collection);
+        p->urged = false;
     }
     if (out->after.sweeping != MID_SWEEPS_NOT)
         return;
     p->refused_at = out->status == MID_OK ? 0 : live_bytes(&out->after);
     uint64_t found = minus(p->sweep_live, out->after.live_at_collection);
-    if (out->status == MID_OK)
+    if (out->status == MID_OK) {
+        mid_rate_collection(&p->rates, out->after.live_at_collection, p->swept_all);
         weigh(p, found, p->sweep_growth);
+    }
 }
 
 static void proved(mid_pacer *p, const mid_outcome *out)

@@ -9,6 +9,8 @@
 #ifndef MIDDEN_DAEMON_DECIDE_H
 #define MIDDEN_DAEMON_DECIDE_H
 
+#include "daemon/balance.h"
+#include "daemon/pressure.h"
 #include "gc/service.h"
 #include "midden/daemon.h"
 
@@ -59,6 +61,14 @@ typedef struct mid_pacer {
     uint64_t deep_after;     /* one was refused: not before */
 
     uint64_t refusals; /* stops refused in a row */
+
+    mid_strain strain;   /* pressure, as last told, ... */
+    bool urged;          /* ... garbage is to be looked for once because of it, ... */
+    bool packs;          /* ... and pools are to be packed once, though it be for little */
+    uint64_t left;       /* live bytes after the last collection, as last seen */
+    uint64_t settled;    /* committed bytes in use, without the growth since */
+    mid_rates rates;
+    uint64_t rated_at, rated_allocated; /* the interval of allocation that is under way */
 } mid_pacer;
 
 typedef struct mid_work_plan {
@@ -83,6 +93,9 @@ typedef struct mid_outcome {
 } mid_outcome;
 
 void mid_pacer_init(mid_pacer *pacer, const mid_snapshot *snapshot, uint64_t now);
+
+/* What the next looks are to reckon with. */
+void mid_decide_strain(mid_pacer *pacer, const mid_strain *strain);
 
 /* Deciding twice is as good as once: only mid_decide_done starts a drain or a compaction. */
 mid_work_plan mid_decide(mid_pacer *pacer, const mid_snapshot *snapshot, const mid_options *options, uint64_t now);

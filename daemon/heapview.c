@@ -6,7 +6,7 @@
 #include <unistd.h>
 
 #include "daemon/act.h"
-#include "daemon/figures.h"
+#include "daemon/metrics.h"
 #include "daemon/http.h"
 #include "daemon/json.h"
 #include "daemon/process.h"

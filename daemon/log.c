@@ -1,5 +1,6 @@
 /* daemon/log.c: the ring of decisions, and a decision as text. */
 #include "daemon/log.h"
+#include "daemon/pressure.h"
 
 #include <inttypes.h>
 #include <stdarg.h>
@@ -37,6 +38,8 @@ static bool worked(const mid_decision *d)
 
 static bool goes_on(const mid_decision *run, const mid_decision *next)
 {
+    if (run->action == MID_ACT_NOTE && strcmp(run->note, next->note) != 0)
+        return false;
     return run->action == next->action && run->trigger == next->trigger &&
            (worked(run) ? worked(next) : run->status == next->status);
 }
@@ -67,7 +70,8 @@ static mid_decision *back(const mid_log *log, uint64_t by)
 /* Proposing and proving take turns, hundreds of times a second: that is two runs. */
 static bool by_turns(const mid_decision *a, const mid_decision *b)
 {
-    return a->action >= MID_ACT_PROPOSE && b->action >= MID_ACT_PROPOSE && worked(a) && worked(b);
+    return a->action >= MID_ACT_PROPOSE && b->action >= MID_ACT_PROPOSE && a->action != MID_ACT_NOTE &&
+           b->action != MID_ACT_NOTE && worked(a) && worked(b);
 }
 
 void mid_log_add(mid_log *log, const mid_decision *decision)
@@ -81,6 +85,16 @@ void mid_log_add(mid_log *log, const mid_decision *decision)
     else
         log->ring[log->written++ % log->room] = *decision;
     pthread_mutex_unlock(&log->lock);
+}
+
+void mid_log_note(mid_log *log, mid_trigger trigger, uint64_t at_micros, const char *format, ...)
+{
+    mid_decision note = {.at_micros = at_micros, .action = MID_ACT_NOTE, .trigger = trigger, .slices = 1};
+    va_list args;
+    va_start(args, format);
+    vsnprintf(note.note, sizeof note.note, format, args);
+    va_end(args);
+    mid_log_add(log, &note);
 }
 
 size_t mid_log_read(mid_log *log, mid_decision *into, size_t room)
@@ -125,8 +139,20 @@ static void put_bytes(text *t, uint64_t bytes)
     put(t, unit == 0 ? "%.0f %s" : "%.1f %s", amount, units[unit]);
 }
 
+static const char *source_of(mid_trigger trigger)
+{
+    static const char *const sources[] = {"stalls", "cgroup", "watch", "signal", "program", "limit"};
+    unsigned at = (unsigned)trigger - MID_WHY_STALLS;
+    return at < sizeof sources / sizeof *sources ? sources[at] : "?";
+}
+
 static void put_comparison(text *t, const mid_decision *d)
 {
+    if (d->trigger >= MID_WHY_STALLS) {
+        put(t, "pressure (%s) %s >= %s", source_of(d->trigger), mid_level_name((mid_pressure_level)d->value),
+            mid_level_name((mid_pressure_level)d->threshold));
+        return;
+    }
     switch (d->trigger) {
     case MID_WHY_WAITING:
         put(t, "waiting %" PRIu64 " >= %" PRIu64 " objects", d->value, d->threshold);
@@ -211,14 +237,14 @@ static void put_skipped(text *t, const mid_decision *d)
 
 const char *mid_action_name(mid_action action)
 {
-    static const char *const names[] = {"none", "drain", "collect", "compact", "trim", "propose", "prove", "sweep", "deep"};
+    static const char *const names[] = {"none", "drain", "collect", "compact", "trim", "propose", "prove", "sweep", "deep", "note"};
     return (unsigned)action < sizeof names / sizeof *names ? names[action] : "?";
 }
 
 const char *mid_trigger_name(mid_trigger trigger)
 {
     static const char *const names[] = {"nothing", "waiting", "growth", "fragmentation", "decay", "idle", "suspects", "proposals", "table",
-                                        "asked"};
+                                        "asked", "stalls", "cgroup", "watch", "signal", "program", "limit"};
     return (unsigned)trigger < sizeof names / sizeof *names ? names[trigger] : "?";
 }
 
@@ -229,6 +255,12 @@ int mid_decision_text(const mid_decision *d, char *into, size_t room)
     text t = {.at = into, .room = into != NULL ? room : 0};
     put(&t, "+%" PRIu64 ".%03us %s: ", d->at_micros / 1000000, (unsigned)(d->at_micros % 1000000 / 1000),
         mid_action_name(d->action));
+    if (d->action == MID_ACT_NOTE) {
+        put(&t, "%s, %s", source_of(d->trigger), d->note);
+        if (d->slices > 1)
+            put(&t, ", %" PRIu64 " times", d->slices);
+        return t.wanted;
+    }
     put_comparison(&t, d);
     if (d->status == MID_EPOSTPONED || d->status == MID_EBUSY) {
         put_skipped(&t, d);

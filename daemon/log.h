@@ -21,6 +21,9 @@ mid_status mid_log_open(mid_log *log, size_t room);
 void mid_log_close(mid_log *log);
 void mid_log_forked(mid_log *log); /* in the child of a fork: whoever held its lock is not there */
 void mid_log_add(mid_log *log, const mid_decision *decision);
+/* An entry that is no action; cut to what an entry has room for. The same text again adds to it. */
+__attribute__((format(printf, 4, 5))) void mid_log_note(mid_log *log, mid_trigger trigger, uint64_t at_micros,
+                                                        const char *format, ...);
 size_t mid_log_read(mid_log *log, mid_decision *into, size_t room);
 
 /* One word; "?" for what is none. */

@@ -29,6 +29,7 @@
 #include "daemon/http.h"
 #include "daemon/log.h"
 #include "daemon/loop.h"
+#include "daemon/sources.h"
 
 #define REST_MICROS 1000u
 #define STACK_BYTES (256u << 10)
@@ -55,6 +56,7 @@ struct mid_daemon {
     mid_pacer pacer;
     mid_log log;
     mid_http *http; /* null: nobody may watch */
+    mid_sources sources;
     uint64_t cpu, wakeups; /* atomic; cpu: inside the callbacks */
     mid_goal goal;
     mid_control *control; /* null: nobody listens */
@@ -154,6 +156,8 @@ static uint64_t look(mid_daemon *d)
     mid_service_snapshot(d->heap, &now);
     if (d->http != NULL)
         mid_http_look(d->http, &now, mid_daemon_clock());
+    mid_strain strain = mid_sources_look(&d->sources, &now, mid_daemon_clock());
+    mid_decide_strain(&d->pacer, &strain);
     mid_work_plan plan = mid_decide(&d->pacer, &now, d->options, mid_daemon_clock());
     uint64_t asked = mid_goal_plan(&d->goal, &now, d->options, mid_proposes(&d->pacer), mid_daemon_clock(), &plan);
     if (goal_over(d))
@@ -286,12 +290,14 @@ static mid_status run_thread(mid_daemon *d)
     return error == 0 ? MID_OK : MID_ESYSTEM;
 }
 
-/* Undo whatever of open_events and mid_log_open was done. */
+/* Undo whatever of open_events, mid_sources_init and mid_log_open was done. */
 static void discard(mid_daemon *d)
 {
     if (d->http != NULL)
         mid_http_close(d->http);
     mid_control_discard(d->control);
+    mid_sources_close(&d->sources);
+    mid_sources_free(&d->sources);
     if (d->due != NULL)
         event_free(d->due);
     if (d->kicked != NULL)
@@ -315,6 +321,8 @@ static mid_status open_events(mid_daemon *d)
         return MID_ESYSTEM;
     d->kicked = event_new(d->base, d->eventfd, EV_READ | EV_PERSIST, on_eventfd, d);
     d->due = evtimer_new(d->base, on_timer, d);
+    if (d->kicked != NULL && d->due != NULL)
+        mid_sources_open(&d->sources, d->base, on_kick, d);
     if (d->kicked == NULL || d->due == NULL || event_add(d->kicked, NULL) != 0 || event_add(d->due, &at_once) != 0)
         return MID_ESYSTEM;
     return MID_OK;
@@ -331,6 +339,7 @@ static void let_go_of_parents(mid_daemon *d)
     mid_control_discard(d->control);
     d->control = NULL;
     d->goal = (mid_goal){.action = MID_ACT_NONE};
+    mid_sources_close(&d->sources);
     event_free(d->due);
     event_free(d->kicked);
     event_base_free(d->base);
@@ -362,12 +371,14 @@ static void on_fork(void *context)
     mid_log_forked(&d->log);
     mid_control_forked(d->control);
     mid_errand_forked(&d->errand);
+    mid_sources_forked(&d->sources);
     d->running = false;
     d->stranded = d->own_thread;
     d->ears = d->own_thread ? LISTENING : KICKED;
 }
 
-static mid_status start(mid_heap *heap, struct event_base *base, mid_thread *loop_thread, mid_daemon **out)
+static mid_status start(mid_heap *heap, struct event_base *base, mid_thread *loop_thread, const mid_daemon_paths *paths,
+                        mid_daemon **out)
 {
     const mid_options *options = mid_service_options(heap);
     if (!options->daemon)
@@ -389,7 +400,9 @@ static mid_status start(mid_heap *heap, struct event_base *base, mid_thread *loo
     mid_snapshot now;
     mid_service_snapshot(heap, &now);
     mid_pacer_init(&d->pacer, &now, mid_daemon_clock());
-    mid_status status = mid_service_bind(heap, on_kick, d);
+    mid_status status = mid_sources_init(&d->sources, heap, &d->log, paths);
+    if (status == MID_OK)
+        status = mid_service_bind(heap, on_kick, d);
     if (status != MID_OK) {
         discard(d);
         return status;
@@ -415,7 +428,7 @@ mid_status mid_daemon_start(mid_heap *heap, mid_daemon **out)
     if (heap == NULL || out == NULL)
         return MID_ENULL;
     *out = NULL;
-    return start(heap, NULL, NULL, out);
+    return start(heap, NULL, NULL, NULL, out);
 }
 
 mid_status mid_daemon_attach(mid_heap *heap, struct event_base *base, mid_thread *loop_thread, mid_daemon **out)
@@ -425,7 +438,18 @@ mid_status mid_daemon_attach(mid_heap *heap, struct event_base *base, mid_thread
     *out = NULL;
     if (loop_thread != NULL && mid_thread_heap(loop_thread) != heap)
         return MID_EINVAL;
-    return start(heap, base, loop_thread, out);
+    return start(heap, base, loop_thread, NULL, out);
+}
+
+mid_status mid_daemon_start_with(mid_heap *heap, struct event_base *base, mid_thread *loop_thread, const mid_daemon_paths *paths,
+                                 mid_daemon **out)
+{
+    if (heap == NULL || out == NULL)
+        return MID_ENULL;
+    *out = NULL;
+    if (loop_thread != NULL && (base == NULL || mid_thread_heap(loop_thread) != heap))
+        return MID_EINVAL;
+    return start(heap, base, loop_thread, paths, out);
 }
 
 mid_status mid_daemon_stop(mid_daemon *d)

@@ -1,7 +1,7 @@
 /* daemon/metrics.c: /metrics, figures as Prometheus's text format 0.0.4: base units, counters that end in _total. */
 #include <inttypes.h>
 
-#include "daemon/figures.h"
+#include "daemon/metrics.h"
 #include "daemon/http.h"
 #include "midden/version.h"
 

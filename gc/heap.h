@@ -257,6 +257,7 @@ struct mid_heap {
     void *kick_context;
     uint64_t live_at_kick;   /* atomic */
     uint64_t growth_least, growth_percent; /* atomic: when a mutator collects by itself, see service.h */
+    uint64_t pressure;       /* atomic: what the program said, see pressure.c */
     mid_own_collections own; /* under lock: what was collected so since the service last asked */
     mid_snapshot published;  /* every field atomic, relaxed */
 

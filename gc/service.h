@@ -14,6 +14,7 @@
 #include <stdbool.h>
 
 #include "midden/heap.h"
+#include "midden/pressure.h"
 
 typedef enum mid_mutator_state { MID_MUTATOR_NONE, MID_MUTATOR_RUNNING, MID_MUTATOR_BLOCKED } mid_mutator_state;
 
@@ -60,6 +61,9 @@ MID_API void mid_service_on_fork(mid_heap *heap, void (*forked)(void *context));
 
 MID_API const mid_options *mid_service_options(mid_heap *heap);
 MID_API void mid_service_snapshot(mid_heap *heap, mid_snapshot *into);
+
+/* The level of pressure that the program said last, and how often it has said one. Any time. */
+MID_API mid_pressure_level mid_service_pressure(mid_heap *heap, uint64_t *times);
 
 /* Stop the world: at once if no mutator runs; otherwise they are asked, and waited for at most
  * `wait_micros`. MID_OK: stopped, resume must follow. MID_EPOSTPONED: not in time; the request stands, and the mutator that

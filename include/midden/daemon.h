@@ -10,6 +10,7 @@
 #define MIDDEN_DAEMON_H
 
 #include "heap.h"
+#include "pressure.h"
 
 struct event_base;
 typedef struct mid_daemon mid_daemon;
@@ -23,7 +24,8 @@ typedef enum mid_action {
     MID_ACT_PROPOSE, /* walk from suspects, while the program runs */
     MID_ACT_PROVE,   /* free the cycles that were proposed and are garbage */
     MID_ACT_SWEEP,   /* look for all there are, while the program runs */
-    MID_ACT_DEEP     /* a slice of deep compaction: first read who refers to what, while the program runs, then rename */
+    MID_ACT_DEEP,    /* a slice of deep compaction: first read who refers to what, while the program runs, then rename */
+    MID_ACT_NOTE     /* nothing was done: something was heard, or cannot be heard; `note` says what */
 } mid_action;
 
 typedef enum mid_trigger {
@@ -36,7 +38,15 @@ typedef enum mid_trigger {
     MID_WHY_SUSPECTS,      /* objects whose count fell without reaching zero */
     MID_WHY_PROPOSALS,     /* objects proposed as garbage, or to be put straight */
     MID_WHY_TABLE,         /* bytes of the handle table that no object needs, while idle */
-    MID_WHY_ASKED          /* by a request at the control socket */
+    MID_WHY_ASKED,         /* by a request at the control socket */
+    /* Pressure, by who said so; of an action, value and threshold are levels (mid_pressure_level): that which holds, that which
+     * the action takes. */
+    MID_WHY_STALLS,        /* the kernel: tasks stalled for want of memory (PSI) */
+    MID_WHY_CGROUP,        /* the kernel: the cgroup's memory.events, or how near it is to its limit */
+    MID_WHY_WATCH,         /* the service manager, by MEMORY_PRESSURE_WATCH */
+    MID_WHY_SIGNAL,        /* SIGUSR1, SIGUSR2 */
+    MID_WHY_PROGRAM,       /* mid_pressure */
+    MID_WHY_LIMIT          /* the heap is above its soft limit, or near its hard one */
 } mid_trigger;
 
 /* One decision and what came of it: a run of slices with one action and trigger, with nothing else in between. Time, value,
@@ -59,6 +69,7 @@ typedef struct mid_decision {
     uint64_t slices;        /* stops, or refusals of one */
     uint64_t longest_micros; /* processor time of the longest of them */
     char late[32];          /* MID_EPOSTPONED: the thread that did not come, "3 (worker)": its number in the heap and its name */
+    char note[96];          /* MID_ACT_NOTE */
 } mid_decision;
 
 #ifdef __cplusplus
@@ -75,6 +86,22 @@ MID_API mid_status mid_daemon_start(mid_heap *heap, mid_daemon **out);
  * daemon. */
 MID_API mid_status mid_daemon_attach(mid_heap *heap, struct event_base *base, mid_thread *loop_thread,
                                      mid_daemon **out);
+
+/* Where the daemon hears of pressure, for programs that know better than what it finds by itself, and for tests. In each, null
+ * stands for what is found, "" for nowhere. Copied. */
+typedef struct mid_daemon_paths {
+    size_t struct_size;      /* sizeof(mid_daemon_paths) */
+    const char *cgroup;      /* directory of the process's cgroup, v2 or v1; found: through /proc/self */
+    const char *stalls;      /* PSI; found: the cgroup's memory.pressure, or else /proc/pressure/memory */
+    const char *meminfo;     /* found: /proc/meminfo */
+    const char *watch;       /* found: MEMORY_PRESSURE_WATCH in the environment */
+    const char *watch_write; /* base64; found: MEMORY_PRESSURE_WRITE there, if `watch` is null as well */
+} mid_daemon_paths;
+
+/* Both of the above, with paths (null: all are found). `base` null: a thread of its own. What cannot be opened, read or
+ * understood is no error: it is said once in the log, and the daemon does without. MID_EINVAL also: struct_size. */
+MID_API mid_status mid_daemon_start_with(mid_heap *heap, struct event_base *base, mid_thread *loop_thread,
+                                         const mid_daemon_paths *paths, mid_daemon **out);
 
 /* Stop it and free it; waits for the slice it is in. Before the heap closes. From any thread except the daemon's own; with
  * an attached base, from the thread that runs the base or while nothing runs it. MID_ENULL; MID_EBUSY: called from

@@ -8,6 +8,7 @@
 #include "heap.h"
 #include "object.h"
 #include "options.h"
+#include "pressure.h"
 #include "stats.h"
 #include "status.h"
 #include "type.h"

@@ -73,6 +73,19 @@ typedef enum mid_deep_order { MID_DEEP_OFF, MID_DEEP_TABLE, MID_DEEP_DEPTH, MID_
       "how long empty pools are kept while the program allocates")                                 \
     X(idle, "idle", MICROS, 300000, 1000, 3600000000u,                                             \
       "without allocation for this long the program counts as idle: memory goes back at once")     \
+    X(pressure, "pressure", SWITCH, 1, 0, 1,                                                       \
+      "the daemon listens to what the system says of memory: see docs/design/pressure.md")         \
+    X(user_signals, "user-signals", SWITCH, 0, 0, 1,                                               \
+      "SIGUSR1 asks the daemon to collect and compact, SIGUSR2 for everything, unless the program handles them")   \
+    X(soft_limit, "soft-limit", BYTES, 0, 0, UINT64_MAX,                                           \
+      "committed bytes above which the daemon acts as at the level `compact`, and short of which it collects sooner; 0: none") \
+    X(soft_share, "soft-share", PERCENT, 0, 0, 100,                                                \
+      "the same as a share of the tightest limit among the process's cgroups; 0: none")            \
+    X(hard_share, "hard-share", PERCENT, 0, 0, 100,                                                \
+      "share of that limit above which the daemon acts as at the level `everything`, as it does at 15/16 of heap-limit; 0: none") \
+    X(balance, "balance", BYTES, 0, 0, UINT64_C(1) << 40,                                          \
+      "memory worth a hundredth of a processor: the growth that asks for a collection then follows from how fast the program " \
+      "allocates and the heap is collected, instead of from `growth`; 0: off")                     \
     X(log_entries, "log-entries", COUNT, 256, 8, 1u << 20, "decisions the daemon's log remembers")
 
 typedef struct mid_options {

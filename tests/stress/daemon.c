@@ -41,7 +41,7 @@ struct mid_daemon *daemon_begin(mid_heap *heap)
 void daemon_end(struct mid_daemon *daemon)
 {
     mid_decision log[64];
-    size_t count = mid_daemon_log(daemon, log, 64), seen[MID_ACT_DEEP + 1] = {0};
+    size_t count = mid_daemon_log(daemon, log, 64), seen[MID_ACT_NOTE + 1] = {0};
     for (size_t n = 0; n < count; n++)
         seen[log[n].action]++;
     printf("  daemon: %llu wakeups; of its last %zu decisions %zu drain, %zu collect, %zu compact, %zu trim, %zu propose, "

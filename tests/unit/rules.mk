@@ -22,7 +22,7 @@ $(B)/unit/%: $(B)/obj/tests/unit/%.o $(UNIT_HOBJ) $(LIB) $(DLIB)
 	@mkdir -p $(@D)
 	$(call say,LD,$@)$(CC) $(LINK) -o $@ $(filter %.o,$^) -lcmocka $(DLIB) $(LIB) $(EVENT_LIBS) -lpthread
 
--include $(UNIT_OBJ:.o=.d) $(UNIT_HOBJ:.o=.d)
+-include $(UNIT_OBJ:.o=.d) $(UNIT_HOBJ:.o=.d) $(FUZZ_TARGET_OBJ:.o=.d)
 
 VALGRIND := valgrind -q --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite --fair-sched=yes
 

@@ -596,6 +596,52 @@ TEST(a_daemon_starts_again_in_the_child)
     unit_close(&u);
 }
 
+static bool heard_a_signal(void)
+{
+    mid_decision log[32];
+    for (size_t i = mid_daemon_log(daemon_of, log, 32); i > 0; i--)
+        if (log[i - 1].trigger == MID_WHY_SIGNAL)
+            return true;
+    return false;
+}
+
+/* Until it has started again here, signals are for nobody; then for itself. */
+static void hear_signals(struct unit *u)
+{
+    NEED(raise(SIGUSR1) == 0);
+    NEED(!heard_a_signal());
+    uint64_t before = mid_daemon_wakeups(daemon_of);
+    NEED(mid_pressure(u->heap, MID_PRESSURE_TRIM) == MID_OK);
+    while (mid_daemon_wakeups(daemon_of) == before)
+        sched_yield();
+    while (!heard_a_signal()) { /* it may still be about to listen */
+        NEED(raise(SIGUSR1) == 0);
+        sched_yield();
+    }
+    NEED(mid_daemon_stop(daemon_of) == MID_OK);
+    use_and_close(u);
+}
+
+TEST(a_childs_signals_are_its_own)
+{
+    struct unit u;
+    unit_open(&u, "fork-wait=20s,user-signals=on");
+    ok(mid_daemon_start(u.heap, &daemon_of));
+    for (unsigned i = 0; i < 6; i++) {
+        fork_and(i % 3 == 0 ? hear_signals : i % 3 == 1 ? stop_daemon_at_once : keep_to_the_heap, &u);
+        uint64_t before = mid_daemon_wakeups(daemon_of);
+        ok(mid_daemon_kick(daemon_of));
+        while (mid_daemon_wakeups(daemon_of) == before)
+            ok(mid_safepoint(u.thread));
+        assert_false(heard_a_signal());
+    }
+    ok(raise(SIGUSR2) == 0 ? MID_OK : MID_ESYSTEM);
+    while (!heard_a_signal())
+        ok(mid_safepoint(u.thread));
+    ok(mid_daemon_stop(daemon_of));
+    unit_close(&u);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -611,6 +657,7 @@ int main(void)
         cmocka_unit_test(others_allocate_and_do_not_come),
         cmocka_unit_test(several_fork_while_one_collects),
         cmocka_unit_test(a_daemon_starts_again_in_the_child),
+        cmocka_unit_test(a_childs_signals_are_its_own),
     };
     return UNIT_RUN(tests);
 }
