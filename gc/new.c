@@ -236,7 +236,7 @@ static mid_status try_large(mid_heap *heap, size_t size)
 
 mid_status mid_try(mid_impl *me, size_t size)
 {
-    if (size > MID_POOLED_MAX)
+    if (size > me->heap->alloc.pooled_max)
         return try_large(me->heap, size);
     unsigned size_class = mid_size_class(size);
     mid_part part = {0};
@@ -249,7 +249,7 @@ mid_status mid_try(mid_impl *me, size_t size)
 
 mid_status mid_slot_new(mid_impl *me, size_t size, unsigned align_shift, mid_handle *out)
 {
-    if (size > MID_POOLED_MAX)
+    if (size > me->heap->alloc.pooled_max)
         return large_new(me, size, out);
     return slot_new(me, mid_class_for(size, align_shift), out);
 }
@@ -277,8 +277,9 @@ static inline mid_status make(mid_impl *me, const mid_type_info *info, mid_type 
                               mid_handle *out)
 {
     mid_handle made;
-    mid_status status = size > MID_POOLED_MAX ? large_new(me, size, &made)
-                                              : slot_new(me, mid_class_for(size, info->align_shift), &made);
+    mid_status status = size > me->heap->alloc.pooled_max
+                            ? large_new(me, size, &made)
+                            : slot_new(me, mid_class_for(size, info->align_shift), &made);
     if (MID_UNLIKELY_(status != MID_OK))
         return status;
     mid_entry *entry = mid_entry_(&me->pub, made);
@@ -328,7 +329,8 @@ static __attribute__((noinline)) mid_status new_array(mid_thread *thread, mid_ty
     return make(mid_impl_of(thread), info, type, items, size + info->size, out);
 }
 
-/* The common case in a straight line, without a frame: a slot in the cache, of a type without peculiarities. */
+/* The common case in a straight line, without a frame: a slot in the cache, of a type without peculiarities. Of what is pooled
+ * only with larger pools the cache is empty. */
 mid_status mid_new_array(mid_thread *thread, mid_type type, size_t items, mid_handle *out)
 {
     if (MID_UNLIKELY_(thread == NULL || out == NULL || items > MID_POOLED_MAX || !mid_here(mid_impl_of(thread))))

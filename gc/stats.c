@@ -86,7 +86,7 @@ mid_status mid_stats_class(mid_heap *heap, unsigned size_class, mid_class_stats 
 {
     if (heap == NULL || stats == NULL)
         return MID_ENULL;
-    if (size_class >= MID_CLASSES)
+    if (size_class >= heap->alloc.class_count)
         return MID_EINVAL;
     mid_lock(heap);
     const mid_class *c = &heap->alloc.classes[size_class];
