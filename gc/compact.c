@@ -7,8 +7,6 @@
  *
  * A pass may be spread over many slices. Its plan (the pools of one class by live count) is checked against what the
  * program did in between, pool by pool; if that made it less than optimal, the next pass is due sooner. */
-#include <string.h>
-
 #include "gc/plan.h"
 
 #define TIMED_BYTES (256u << 10) /* of empty pools that go between two looks at the clock */

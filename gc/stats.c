@@ -65,6 +65,7 @@ void mid_stats_fill(const mid_heap *heap, mid_stats *into)
     s.weak_references = heap->weak_live;
     s.returned_bytes = a->returned;
     s.attached_threads = MID_READ_(heap->attached);
+    s.pool_size = a->pool_size;
     *into = s;
 }
 

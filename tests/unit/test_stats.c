@@ -18,6 +18,7 @@ static void adds_up(struct unit *u, uint64_t pool_size)
         assert_true(c.live_slots + c.free_slots <= c.pools * c.slots_per_pool);
         assert_int_equal(c.optimal_pools, (c.live_slots + c.slots_per_pool - 1) / c.slots_per_pool);
     }
+    assert_int_equal(s.pool_size, pool_size);
     assert_int_equal(pools * pool_size, s.pool_bytes);
     assert_int_equal(s.waiting_objects, 0);
     assert_true(slot_bytes <= s.live_slot_bytes); /* runs and mappings are no slots */
