@@ -3,25 +3,40 @@
 
 #include "alloc/alloc.h"
 
-void mid_alloc_init(mid_alloc *a, const mid_os *os, uint64_t limit, uint64_t reserve, uint64_t spare_percent)
+bool mid_pool_size_fits(uint64_t bytes)
+{
+    return bytes == MID_POOL_LEAST || bytes == MID_POOL_LEAST * 4 || bytes == MID_POOL_LEAST * 16;
+}
+
+/* How many slots, and where they begin. Of a class that is too large for pools there is one, in none. */
+static void shape_class(mid_class *c, uint32_t slot_size, uint32_t pool_size)
+{
+    c->slot_size = slot_size;
+    c->inverse = (uint32_t)((((uint64_t)1 << MID_INVERSE_SHIFT) + slot_size - 1) / slot_size);
+    c->slots = slot_size > pool_size ? 1 : pool_size / slot_size;
+    if (c->slots > MID_NAMES_INLINE) {
+        c->slots = pool_size / (slot_size + 4);
+        while (mid_round(c->slots * 4u, 64) + c->slots * slot_size > pool_size)
+            c->slots--;
+        c->first = (uint32_t)mid_round(c->slots * 4u, 64);
+    }
+}
+
+void mid_alloc_init(mid_alloc *a, const mid_os *os, uint32_t pool_size, uint64_t limit, uint64_t reserve, uint64_t spare_percent)
 {
     memset(a, 0, sizeof *a);
     a->os = *os;
     a->limit = limit;
     a->reserve = reserve;
     a->spare_percent = spare_percent;
-    for (unsigned i = 0; i < MID_CLASSES; i++) {
-        mid_class *c = &a->classes[i];
-        c->slot_size = mid_class_size(i);
-        c->inverse = (uint32_t)(((uint64_t)1 << 32) / c->slot_size + 1);
-        c->slots = MID_POOL_SIZE / c->slot_size;
-        if (c->slots > MID_NAMES_INLINE) {
-            c->slots = MID_POOL_SIZE / (c->slot_size + 4);
-            while (mid_round(c->slots * 4u, 64) + c->slots * c->slot_size > MID_POOL_SIZE)
-                c->slots--;
-            c->first = (uint32_t)mid_round(c->slots * 4u, 64);
-        }
-    }
+    a->pool_size = pool_size;
+    a->pool_shift = (uint32_t)__builtin_ctz(pool_size);
+    a->pooled_max = pool_size / 2 < MID_POOLED_MAX ? pool_size / 2 : MID_POOLED_MAX;
+    a->class_count = mid_size_class(a->pooled_max) + 1;
+    a->units = (uint32_t)(MID_ARENA_SIZE / pool_size);
+    a->first_unit = (uint32_t)((a->units * sizeof(mid_pool) + pool_size - 1) / pool_size);
+    for (unsigned i = 0; i < MID_CLASSES; i++)
+        shape_class(&a->classes[i], mid_class_size(i), pool_size);
 }
 
 void mid_alloc_finish(mid_alloc *a)
@@ -90,9 +105,9 @@ const char *mid_alloc_check(mid_alloc *a)
         sum += a->bytes[kind];
     if (sum != a->committed)
         return "committed bytes are not the sum of their kinds";
-    if (a->bytes[MID_IN_EMPTY] != a->empty_pools * MID_POOL_SIZE)
+    if (a->bytes[MID_IN_EMPTY] != a->empty_pools * a->pool_size)
         return "bytes of empty pools differ from their number";
-    if (a->bytes[MID_IN_POOLS] != a->used_pools * MID_POOL_SIZE)
+    if (a->bytes[MID_IN_POOLS] != a->used_pools * a->pool_size)
         return "bytes of used pools differ from their number";
     const char *wrong = mid_arenas_check(a);
     if (wrong == NULL)

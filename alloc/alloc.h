@@ -1,6 +1,6 @@
 /* alloc/alloc.h: memory for the layer above, in three shapes.
  *
- *   pools     64 KiB of equal slots, for sizes up to 32 KiB (pool.c, sizeclass.c)
+ *   pools     64 KiB (or 16, or 256) of equal slots, for sizes up to 32 KiB or half a pool (pool.c, sizeclass.c)
  *   large     page runs up to 1 MiB, mappings of their own above (run.c, mapping.c, large.c)
  *   metadata  growable arrays for the heap's own structures (account.c)
  *
@@ -22,13 +22,14 @@
 #include "alloc/sizeclass.h"
 
 #define MID_PAGE 4096u
-#define MID_POOL_SIZE 65536u
 #define MID_ARENA_SIZE ((size_t)16 << 20)
 #define MID_REGION_SIZE ((size_t)4 << 20)
-#define MID_UNITS_PER_ARENA (MID_ARENA_SIZE / MID_POOL_SIZE)
+#define MID_POOL_LEAST 16384u           /* 4 and 16 times that are the other sizes of pools */
+#define MID_UNITS_MOST (MID_ARENA_SIZE / MID_POOL_LEAST)
 #define MID_RUN_MAX ((size_t)1 << 20)   /* largest page run */
 #define MID_MAPPINGS_MAX 1000u          /* mappings of their own; the kernel's map count is finite */
 #define MID_NAMES_INLINE 6u
+#define MID_INVERSE_SHIFT 34u
 
 enum mid_kind { MID_IN_POOLS, MID_IN_EMPTY, MID_IN_RUNS, MID_IN_MAPPINGS, MID_IN_TABLE, MID_IN_META, MID_KINDS };
 
@@ -44,7 +45,8 @@ enum {
     MID_UNIT_SPAN = 13    /* part of a large block that found no mapping */
 };
 
-/* Descriptor of a 64 KiB unit of an arena; they stand in the arena's first unit, 64 bytes each. */
+/* Descriptor of a unit of an arena, which has the size of a pool. They stand at the arena's begin, 64 bytes each. The first is
+ * no unit's: there `live` counts the arena's empty pools, and `reached` is the shift that makes an address a unit. */
 typedef struct mid_pool {
     uint32_t chain;      /* names of free slots: head of a list that the layer above links */
     uint16_t live;       /* slots handed out */
@@ -61,12 +63,11 @@ typedef struct mid_pool {
     uint16_t reached;    /* behind this many pages of the pool nothing was written before it had its class */
 } mid_pool;
 _Static_assert(sizeof(mid_pool) == 64, "descriptors are found by a shift");
-_Static_assert(MID_UNITS_PER_ARENA * sizeof(mid_pool) <= MID_POOL_SIZE, "descriptors fit in one unit");
 
 typedef struct mid_class {
     uint32_t slot_size, slots;
     uint32_t first;      /* offset of slot 0 in a pool */
-    uint32_t inverse;    /* ceil(2^32 / slot_size): slot index without a division */
+    uint32_t inverse;    /* ceil(2^34 / slot_size): slot index without a division, exact to the end of the largest pool */
     uint64_t pools;      /* with at least one live slot, or owned */
     uint64_t handed, freed; /* slots, ever; live = handed - freed (- what a thread's cache still holds) */
     mid_pool *list[MID_POOL_LISTS];
@@ -82,7 +83,7 @@ typedef struct mid_arena {
     char *base;
     uint32_t free_units;
     uint32_t looked_at; /* a->gatherings when it was found that it cannot be emptied */
-    uint64_t free[MID_UNITS_PER_ARENA / 64];
+    uint64_t free[MID_UNITS_MOST / 64];
 } mid_arena;
 
 /* A growable array obtained from the system, zero beyond what was written. */
@@ -97,10 +98,14 @@ typedef struct mid_alloc {
     uint64_t bytes[MID_KINDS];
     uint64_t committed, peak, returned;
     uint64_t reserve, spare_percent;
+    uint32_t pool_size, pool_shift;
+    uint32_t pooled_max;           /* larger blocks are no slots */
+    uint32_t class_count;          /* classes up to that; of those behind it there never is a pool */
+    uint32_t units, first_unit;    /* of an arena; the first behind the descriptors */
     mid_class classes[MID_CLASSES];
     uint64_t empty_pools, used_pools;
     bool pools_held;               /* pools that empty keep their memory: many go at once later, and together */
-    uint64_t recent_pools;         /* 1024 times the most pools used lately: falls by 1/1024 with each pool that empties */
+    uint64_t recent_pools;         /* 1024 times the most pools used lately: falls by 1/1024 with each 64 KiB that empty */
     mid_array arenas;              /* mid_arena[] */
     uint32_t arena_count, arena_hint;
     uint32_t arenas_released;      /* changes when descriptors have gone */
@@ -124,7 +129,9 @@ typedef struct mid_alloc {
     void *owner;
 } mid_alloc;
 
-void mid_alloc_init(mid_alloc *a, const mid_os *os, uint64_t limit, uint64_t reserve, uint64_t spare_percent);
+/* Can pools be of this size? */
+bool mid_pool_size_fits(uint64_t bytes);
+void mid_alloc_init(mid_alloc *a, const mid_os *os, uint32_t pool_size, uint64_t limit, uint64_t reserve, uint64_t spare_percent);
 void mid_alloc_finish(mid_alloc *a); /* everything back to the system */
 /* Every structure consistent? Null, or what is wrong. */
 const char *mid_alloc_check(mid_alloc *a);
@@ -159,20 +166,26 @@ char *mid_arena_above(const mid_alloc *a, const char *base);
 void mid_arenas_hold(mid_alloc *a, bool hold);
 const char *mid_arenas_check(mid_alloc *a);
 /* A free unit of this very arena, as mid_units_take; null: it has none. */
-mid_pool *mid_unit_take_in(mid_arena *arena);
+mid_pool *mid_unit_take_in(mid_alloc *a, mid_arena *arena);
 
 static inline char *mid_arena_of(const void *at)
 {
     return (char *)((uintptr_t)at & ~(uintptr_t)(MID_ARENA_SIZE - 1));
 }
+/* With the allocator at hand: the arena's own descriptor is a line that all arenas have in the same set of the cache. */
+static inline mid_pool *mid_pool_in(const mid_alloc *a, const void *at)
+{
+    return (mid_pool *)mid_arena_of(at) + (((uintptr_t)at & (MID_ARENA_SIZE - 1)) >> a->pool_shift);
+}
 static inline mid_pool *mid_pool_of(const void *at)
 {
-    return (mid_pool *)mid_arena_of(at) + (((uintptr_t)at / MID_POOL_SIZE) & (MID_UNITS_PER_ARENA - 1));
+    mid_pool *first = (mid_pool *)mid_arena_of(at);
+    return first + (((uintptr_t)at & (MID_ARENA_SIZE - 1)) >> first->reached);
 }
 static inline char *mid_pool_base(const mid_pool *pool)
 {
-    char *arena = mid_arena_of(pool);
-    return arena + (size_t)(pool - (mid_pool *)arena) * MID_POOL_SIZE;
+    mid_pool *first = (mid_pool *)mid_arena_of(pool);
+    return (char *)first + ((size_t)(pool - first) << first->reached);
 }
 
 /* --- pool.c ------------------------------------------------------------------------------------------------------ */
@@ -235,15 +248,15 @@ static inline char *mid_slot_at(const mid_class *c, char *base, unsigned slot)
 }
 static inline unsigned mid_slot_of(const mid_class *c, const char *base, const char *at)
 {
-    return (unsigned)(((uint64_t)(uint32_t)(at - base - c->first) * c->inverse) >> 32);
+    return (unsigned)(((uint64_t)(uint32_t)(at - base - c->first) * c->inverse) >> MID_INVERSE_SHIFT);
 }
 
-/* --- large.c, run.c, mapping.c: blocks above MID_POOLED_MAX bytes --------------------------------------------------- */
+/* --- large.c, run.c, mapping.c: blocks above pooled_max bytes ------------------------------------------------------- */
 
 /* A block of `size` bytes, zero-filled, 4 KiB-aligned. Its size decides its shape, so it is given again later. */
 void *mid_large_new(mid_alloc *a, size_t size, uint32_t name, mid_status *status);
 void mid_large_free(mid_alloc *a, void *at, size_t size, uint32_t name);
-/* Another size, both above MID_POOLED_MAX; bytes beyond the old size are zero. May move unless `stay`.
+/* Another size, both above pooled_max; bytes beyond the old size are zero. May move unless `stay`.
  * Null: *status (MID_EPINNED: it would have to move), the block is unchanged. */
 void *mid_large_resize(mid_alloc *a, void *at, size_t old_size, size_t new_size, uint32_t name, bool stay,
                        mid_status *status);

@@ -1,6 +1,6 @@
-/* alloc/arena.c: 16 MiB of address space at a time, handed out in units of 64 KiB, lowest first.
+/* alloc/arena.c: 16 MiB of address space at a time, handed out in units of a pool's size, lowest first.
  *
- * An arena's first unit holds the descriptors of all its units. Memory behind units is charged and committed by who
+ * An arena begins with the descriptors of all its units, in the first, or the first four. Memory behind units is charged and committed by who
  * takes them. */
 #include <string.h>
 
@@ -21,7 +21,7 @@ static mid_arena *arena_new(mid_alloc *a, mid_status *status)
     *status = mid_array_grow(a, &a->arenas, (a->arena_count + 1) * sizeof(mid_arena));
     if (*status != MID_OK)
         return NULL;
-    const size_t header = MID_UNITS_PER_ARENA * sizeof(mid_pool);
+    const size_t header = a->units * sizeof(mid_pool);
     *status = mid_charge(a, MID_IN_META, header);
     if (*status != MID_OK)
         return NULL;
@@ -39,24 +39,26 @@ static mid_arena *arena_new(mid_alloc *a, mid_status *status)
     mid_arena *arena = arena_at(a, a->arena_count++);
     arena->base = base;
     arena->looked_at = 0;
-    arena->free_units = MID_UNITS_PER_ARENA - 1;
-    memset(arena->free, 0xff, sizeof arena->free);
-    arena->free[0] &= ~(uint64_t)1;
-    for (unsigned i = 0; i < MID_UNITS_PER_ARENA; i++)
+    arena->free_units = a->units - a->first_unit;
+    memset(arena->free, 0, sizeof arena->free);
+    memset(arena->free, 0xff, a->units / 8);
+    arena->free[0] &= UINT64_MAX << a->first_unit;
+    for (unsigned i = 0; i < a->units; i++)
         ((mid_pool *)base)[i].state = MID_UNIT_FREE;
+    ((mid_pool *)base)->reached = (uint16_t)a->pool_shift;
     return arena;
 }
 
 /* First unit of `count` free ones at a multiple of `align`; 0: none (unit 0 is never free). */
-static unsigned arena_find(const mid_arena *arena, unsigned count, unsigned align)
+static unsigned arena_find(const mid_alloc *a, const mid_arena *arena, unsigned count, unsigned align)
 {
     if (count == 1) {
-        for (unsigned w = 0; w < MID_UNITS_PER_ARENA / 64; w++)
+        for (unsigned w = 0; w < a->units / 64; w++)
             if (arena->free[w] != 0)
                 return w * 64 + (unsigned)__builtin_ctzll(arena->free[w]);
         return 0;
     }
-    for (unsigned at = align; at + count <= MID_UNITS_PER_ARENA; at += align) {
+    for (unsigned at = align; at + count <= a->units; at += align) {
         unsigned n = 0;
         while (n < count && unit_is_free(arena, at + n))
             n++;
@@ -74,9 +76,9 @@ static mid_pool *take(mid_arena *arena, unsigned at, unsigned count)
     return (mid_pool *)arena->base + at;
 }
 
-mid_pool *mid_unit_take_in(mid_arena *arena)
+mid_pool *mid_unit_take_in(mid_alloc *a, mid_arena *arena)
 {
-    return arena->free_units == 0 ? NULL : take(arena, arena_find(arena, 1, 1), 1);
+    return arena->free_units == 0 ? NULL : take(arena, arena_find(a, arena, 1, 1), 1);
 }
 
 mid_pool *mid_units_take(mid_alloc *a, unsigned count, unsigned align, mid_status *status)
@@ -89,13 +91,13 @@ mid_pool *mid_units_take(mid_alloc *a, unsigned count, unsigned align, mid_statu
     for (uint32_t i = a->arena_hint; i < a->arena_count && at == 0; i++) {
         arena = arena_at(a, i);
         if (arena->free_units >= count)
-            at = arena_find(arena, count, align);
+            at = arena_find(a, arena, count, align);
     }
     if (at == 0) {
         arena = arena_new(a, status);
         if (arena == NULL)
             return NULL;
-        at = arena_find(arena, count, align);
+        at = arena_find(a, arena, count, align);
         assert(at != 0);
     }
     *status = MID_OK;
@@ -104,10 +106,10 @@ mid_pool *mid_units_take(mid_alloc *a, unsigned count, unsigned align, mid_statu
 
 static void release_if_free(mid_alloc *a, mid_arena *arena)
 {
-    if (arena->free_units != MID_UNITS_PER_ARENA - 1 || a->arena_count == 1)
+    if (arena->free_units != a->units - a->first_unit || a->arena_count == 1)
         return;
     a->os.release(a->os.ctx, arena->base, MID_ARENA_SIZE);
-    mid_uncharge(a, MID_IN_META, MID_UNITS_PER_ARENA * sizeof(mid_pool));
+    mid_uncharge(a, MID_IN_META, a->units * sizeof(mid_pool));
     *arena = *arena_at(a, --a->arena_count);
     a->arena_hint = 0;
     a->arenas_released++;
@@ -155,7 +157,7 @@ const char *mid_arenas_check(mid_alloc *a)
     for (uint32_t i = 0; i < a->arena_count; i++) {
         mid_arena *arena = arena_at(a, i);
         uint32_t free_units = 0, empty = 0;
-        for (unsigned u = 1; u < MID_UNITS_PER_ARENA; u++) {
+        for (unsigned u = a->first_unit; u < a->units; u++) {
             bool is_free = unit_is_free(arena, u);
             free_units += is_free;
             empty += ((mid_pool *)arena->base)[u].state == MID_POOL_EMPTY;

@@ -1,4 +1,4 @@
-/* alloc/large.c: blocks above 32 KiB, whatever their shape. The size alone decides between a page run and a mapping. */
+/* alloc/large.c: blocks that are too large for pools, whatever their shape. The size alone decides between a page run and a mapping. */
 #include <string.h>
 
 #include "alloc/alloc.h"

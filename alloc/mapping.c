@@ -22,21 +22,21 @@ static mid_mapping *find(mid_alloc *a, const void *at)
 
 static void *span_new(mid_alloc *a, size_t size, uint32_t name, mid_status *status)
 {
-    size_t count = mid_round(size, MID_POOL_SIZE) / MID_POOL_SIZE;
+    size_t count = mid_round(size, a->pool_size) / a->pool_size;
     *status = MID_ELIMIT;
-    if (count > MID_UNITS_PER_ARENA - 1)
+    if (count > a->units - a->first_unit)
         return NULL;
-    *status = mid_charge(a, MID_IN_RUNS, count * MID_POOL_SIZE);
+    *status = mid_charge(a, MID_IN_RUNS, count * a->pool_size);
     if (*status != MID_OK)
         return NULL;
     mid_pool *unit = mid_units_take(a, (unsigned)count, 1, status);
-    if (unit != NULL && !a->os.commit(a->os.ctx, mid_pool_base(unit), count * MID_POOL_SIZE)) {
+    if (unit != NULL && !a->os.commit(a->os.ctx, mid_pool_base(unit), count * a->pool_size)) {
         mid_units_give(a, unit, (unsigned)count);
         unit = NULL;
         *status = MID_ENOMEM;
     }
     if (unit == NULL) {
-        mid_uncharge(a, MID_IN_RUNS, count * MID_POOL_SIZE);
+        mid_uncharge(a, MID_IN_RUNS, count * a->pool_size);
         return NULL;
     }
     for (size_t u = 0; u < count; u++)
@@ -50,9 +50,9 @@ static void span_free(mid_alloc *a, void *at)
 {
     mid_pool *unit = mid_pool_of(at);
     uint32_t count = unit->inline_names[1];
-    a->os.decommit(a->os.ctx, at, (size_t)count * MID_POOL_SIZE);
-    a->returned += (uint64_t)count * MID_POOL_SIZE;
-    mid_uncharge(a, MID_IN_RUNS, (size_t)count * MID_POOL_SIZE);
+    a->os.decommit(a->os.ctx, at, (size_t)count * a->pool_size);
+    a->returned += (uint64_t)count * a->pool_size;
+    mid_uncharge(a, MID_IN_RUNS, (size_t)count * a->pool_size);
     mid_units_give(a, unit, count);
 }
 
@@ -105,13 +105,13 @@ static void *span_resize(mid_alloc *a, char *at, size_t new_size)
 {
     mid_pool *unit = mid_pool_of(at);
     uint32_t have = unit->inline_names[1];
-    size_t want = mid_round(new_size, MID_POOL_SIZE) / MID_POOL_SIZE;
+    size_t want = mid_round(new_size, a->pool_size) / a->pool_size;
     if (want > have)
         return NULL;
-    memset(at + new_size, 0, want * MID_POOL_SIZE - new_size);
+    memset(at + new_size, 0, want * a->pool_size - new_size);
     if (want < have) {
-        size_t gone = (have - want) * MID_POOL_SIZE;
-        a->os.decommit(a->os.ctx, at + want * MID_POOL_SIZE, gone);
+        size_t gone = (have - want) * a->pool_size;
+        a->os.decommit(a->os.ctx, at + want * a->pool_size, gone);
         a->returned += gone;
         mid_uncharge(a, MID_IN_RUNS, gone);
         mid_units_give(a, unit + want, (unsigned)(have - want));

@@ -6,7 +6,7 @@
  * returned one for each that empties. */
 #include "alloc/alloc.h"
 
-#define UNITS_PER_HUGE (((size_t)2 << 20) / MID_POOL_SIZE)
+#define HUGE_PAGE ((size_t)2 << 20)
 
 static void list_add(mid_alloc *a, mid_pool *pool, unsigned list)
 {
@@ -56,8 +56,8 @@ static void count_empty(mid_alloc *a, mid_pool *pool, bool becomes_empty)
     enum mid_kind from = becomes_empty ? MID_IN_POOLS : MID_IN_EMPTY;
     enum mid_kind to = becomes_empty ? MID_IN_EMPTY : MID_IN_POOLS;
     int64_t one = becomes_empty ? 1 : -1;
-    a->bytes[from] -= MID_POOL_SIZE;
-    a->bytes[to] += MID_POOL_SIZE;
+    a->bytes[from] -= a->pool_size;
+    a->bytes[to] += a->pool_size;
     count_empty_in_arena(pool, (int)one);
     a->empty_pools += (uint64_t)one;
     a->used_pools -= (uint64_t)one;
@@ -67,7 +67,7 @@ static void count_empty(mid_alloc *a, mid_pool *pool, bool becomes_empty)
 /* Empty pools that stand side by side go in one call: 64 KiB at a time cost half as much again as 512 KiB or more. */
 static void return_pools(mid_alloc *a, mid_pool *first, unsigned count)
 {
-    const size_t bytes = count * (size_t)MID_POOL_SIZE;
+    const size_t bytes = count * (size_t)a->pool_size;
     for (unsigned i = 0; i < count; i++) {
         list_remove(a, &first[i]);
         a->unbind(a->owner, &first[i]);
@@ -83,13 +83,13 @@ static void return_pools(mid_alloc *a, mid_pool *first, unsigned count)
 }
 
 /* Bytes of empty pools worth keeping: a program that fills and empties its heap again and again should find its memory, one
- * that has dropped it for good should not hold it. At most 1024/e pools are kept on account of the past alone. */
+ * that has dropped it for good should not hold it. At most 64 MiB / e are kept on account of the past alone. */
 static uint64_t allowance(mid_alloc *a)
 {
-    a->recent_pools -= a->recent_pools / 1024;
+    a->recent_pools -= (a->recent_pools << a->pool_shift) >> 26;
     uint64_t recent = a->recent_pools / 1024;
     uint64_t pools = recent > a->used_pools ? recent : a->used_pools;
-    uint64_t spare = pools * MID_POOL_SIZE / 100 * a->spare_percent;
+    uint64_t spare = pools * a->pool_size / 100 * a->spare_percent;
     return spare + a->reserve;
 }
 
@@ -157,17 +157,17 @@ static mid_pool *take_empty(mid_alloc *a, unsigned size_class)
 
 static mid_pool *take_new(mid_alloc *a, unsigned size_class, mid_status *status)
 {
-    *status = mid_charge(a, MID_IN_POOLS, MID_POOL_SIZE);
+    *status = mid_charge(a, MID_IN_POOLS, a->pool_size);
     if (*status != MID_OK)
         return NULL;
     mid_pool *pool = mid_units_take(a, 1, 1, status);
-    if (pool != NULL && !a->os.commit(a->os.ctx, mid_pool_base(pool), MID_POOL_SIZE)) {
+    if (pool != NULL && !a->os.commit(a->os.ctx, mid_pool_base(pool), a->pool_size)) {
         mid_units_give(a, pool, 1);
         pool = NULL;
         *status = MID_ENOMEM;
     }
     if (pool == NULL) {
-        mid_uncharge(a, MID_IN_POOLS, MID_POOL_SIZE);
+        mid_uncharge(a, MID_IN_POOLS, a->pool_size);
         return NULL;
     }
     format(a, pool, size_class);
@@ -175,7 +175,7 @@ static mid_pool *take_new(mid_alloc *a, unsigned size_class, mid_status *status)
     a->used_pools++;
     a->classes[size_class].pools++;
     if (a->moved != NULL)
-        a->moved(a->owner, MID_POOL_SIZE);
+        a->moved(a->owner, a->pool_size);
     return pool;
 }
 
@@ -225,10 +225,10 @@ void mid_pool_rose(mid_alloc *a, mid_pool *pool)
 }
 
 /* An empty pool and the empty ones beside it, at most `most`, within 2 MiB: a huge page goes at once where it can. */
-static unsigned empty_around(mid_pool **first, unsigned most)
+static unsigned empty_around(const mid_alloc *a, mid_pool **first, unsigned most)
 {
-    const uintptr_t at = (uintptr_t)*first, group = UNITS_PER_HUGE * sizeof(mid_pool);
-    mid_pool *begin = (mid_pool *)(at & ~(group - 1)), *end = begin + UNITS_PER_HUGE, *last = *first + 1;
+    const size_t units = HUGE_PAGE >> a->pool_shift, group = units * sizeof(mid_pool);
+    mid_pool *begin = (mid_pool *)((uintptr_t)*first & ~(group - 1)), *end = begin + units, *last = *first + 1;
     while (*first > begin && (*first)[-1].state == MID_POOL_EMPTY && last - *first < most)
         --*first;
     while (last < end && last->state == MID_POOL_EMPTY && last - *first < most)
@@ -241,7 +241,7 @@ unsigned mid_pools_return(mid_alloc *a, unsigned most)
     for (unsigned c = 0; c < MID_CLASSES && a->empty_pools != 0; c++) {
         mid_pool *pool = a->classes[c].list[MID_POOL_EMPTY];
         if (pool != NULL) {
-            unsigned count = empty_around(&pool, most);
+            unsigned count = empty_around(a, &pool, most);
             return_pools(a, pool, count);
             return count;
         }
@@ -262,7 +262,7 @@ bool mid_pool_return_one(mid_alloc *a)
 /* An implied back index is not written, unless the pool had another class before. */
 static uint64_t untouched(const mid_alloc *a, const mid_pool *pool)
 {
-    uint64_t behind = MID_POOL_SIZE - mid_round(reach(a, pool), MID_PAGE);
+    uint64_t behind = a->pool_size - mid_round(reach(a, pool), MID_PAGE);
     return behind + (pool->reached == 0 && pool->first_name != 0 ? a->classes[pool->size_class].first / MID_PAGE * MID_PAGE : 0);
 }
 

@@ -5,7 +5,6 @@
 #include "alloc/alloc.h"
 
 #define MID_REGION_PAGES (MID_REGION_SIZE / MID_PAGE)
-#define REGION_UNITS (MID_REGION_SIZE / MID_POOL_SIZE)
 
 typedef struct mid_region {
     struct mid_region *next, *prev;

@@ -1,6 +1,6 @@
-/* alloc/run.c: page runs, for blocks above 32 KiB up to 1 MiB.
+/* alloc/run.c: page runs, for blocks above what pools serve up to 1 MiB.
  *
- * A region is 4 MiB of an arena (64 units) with its page maps in its first pages; runs are placed first-fit from the
+ * A region is 4 MiB of an arena with its page maps in its first pages; runs are placed first-fit from the
  * lowest page. A freed run keeps its memory (dirty pages) while less than the reserve, or half the spare, is held so; then it
  * gives it back. */
 #include <string.h>
@@ -12,10 +12,11 @@ static mid_region *region_new(mid_alloc *a, mid_status *status)
     *status = mid_charge(a, MID_IN_RUNS, MID_REGION_HEAD * MID_PAGE);
     if (*status != MID_OK)
         return NULL;
-    mid_pool *unit = mid_units_take(a, REGION_UNITS, REGION_UNITS, status);
+    const unsigned units = (unsigned)MID_REGION_SIZE >> a->pool_shift;
+    mid_pool *unit = mid_units_take(a, units, units, status);
     char *base = unit == NULL ? NULL : mid_pool_base(unit);
     if (base != NULL && !a->os.commit(a->os.ctx, base, MID_REGION_HEAD * (size_t)MID_PAGE)) {
-        mid_units_give(a, unit, REGION_UNITS);
+        mid_units_give(a, unit, units);
         *status = MID_ENOMEM;
         base = NULL;
     }
@@ -23,7 +24,7 @@ static mid_region *region_new(mid_alloc *a, mid_status *status)
         mid_uncharge(a, MID_IN_RUNS, MID_REGION_HEAD * MID_PAGE);
         return NULL;
     }
-    for (unsigned u = 0; u < REGION_UNITS; u++)
+    for (unsigned u = 0; u < units; u++)
         unit[u].state = MID_UNIT_REGION;
     mid_region *region = (mid_region *)base;
     mid_bits_set(region->used, 0, MID_REGION_HEAD, true);
@@ -51,7 +52,7 @@ static void region_give(mid_alloc *a, mid_region *region)
     a->dirty_pages -= dirty;
     a->returned += (MID_REGION_HEAD + dirty) * (uint64_t)MID_PAGE;
     mid_uncharge(a, MID_IN_RUNS, (MID_REGION_HEAD + dirty) * (size_t)MID_PAGE);
-    mid_units_give(a, mid_pool_of(region), REGION_UNITS);
+    mid_units_give(a, mid_pool_of(region), (unsigned)MID_REGION_SIZE >> a->pool_shift);
 }
 
 void mid_region_left(mid_alloc *a, mid_region *region)
@@ -236,11 +237,10 @@ const char *mid_runs_check(mid_alloc *a)
     uint64_t spans = 0;
     for (uint32_t i = 0; i < a->arena_count; i++) {
         mid_pool *units = (mid_pool *)((mid_arena *)a->arenas.data)[i].base;
-        for (unsigned u = 1; u < MID_UNITS_PER_ARENA; u++)
+        for (unsigned u = 1; u < a->units; u++)
             spans += units[u].state == MID_UNIT_SPAN;
     }
     if (dirty != a->dirty_pages)
         return "the number of dirty pages is wrong";
-    return (held + dirty) * MID_PAGE + spans * MID_POOL_SIZE == a->bytes[MID_IN_RUNS] ? NULL
-                                                                                      : "bytes of page runs are wrong";
+    return (held + dirty) * MID_PAGE + spans * a->pool_size == a->bytes[MID_IN_RUNS] ? NULL : "bytes of page runs are wrong";
 }

@@ -9,7 +9,7 @@
 #include <stdint.h>
 
 #define MID_CLASSES 80u
-#define MID_POOLED_MAX 32768u
+#define MID_POOLED_MAX 32768u /* at most: mid_alloc.pooled_max */
 
 /* The classes of small requests, by words: sizes come at random, and a branch between the two rules would be guessed. */
 #define MID_CLASS_TABLE_MAX 1024u

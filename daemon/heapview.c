@@ -31,7 +31,7 @@ static json_t *arena(const mid_units *units)
     char use[MID_UNITS], pools[MID_UNITS * POOL_LETTERS], *at = pools;
     json_t *all = json_object(), *pins = json_array();
     bool good = true;
-    for (unsigned i = 0; i < MID_UNITS; i++) {
+    for (unsigned i = 0; i < units->count; i++) {
         const mid_unit *u = &units->units[i];
         use[i] = uses[u->use];
         if (u->slots == 0)
@@ -44,7 +44,7 @@ static json_t *arena(const mid_units *units)
             good &= mid_append(pins, json_pack("[ii]", (int)i, (int)u->pins));
     }
     good &= mid_put(all, "at", mid_address_text(units->at));
-    good &= mid_put(all, "units", json_stringn_nocheck(use, sizeof use));
+    good &= mid_put(all, "units", json_stringn_nocheck(use, units->count));
     good &= mid_put(all, "pools", json_stringn_nocheck(pools, (size_t)(at - pools)));
     good &= mid_put(all, "pins", pins);
     if (good)
@@ -57,10 +57,10 @@ static json_t *map(mid_heap *heap, mid_ranges *ours)
 {
     mid_units units = {0};
     json_t *all = json_object(), *arenas = json_array();
-    bool good = mid_put(all, "unit", json_integer(65536));
-    good &= mid_put(all, "arenas", arenas);
+    bool good = mid_put(all, "arenas", arenas);
     while (good && mid_service_units(heap, &units))
-        good = mid_append(arenas, arena(&units)) && mid_ranges_add(ours, units.at, (uintptr_t)MID_UNITS * 65536, "arena");
+        good = mid_append(arenas, arena(&units)) && mid_ranges_add(ours, units.at, (uintptr_t)units.count * units.size, "arena");
+    good = good && mid_put(all, "unit", json_integer(units.size));
     good = good && mid_ranges_add(ours, units.table, units.table_size, "table");
     if (good)
         return all;

@@ -41,6 +41,7 @@
     X(merged_objects, "midden_merged_objects_total", "counter", 1, "Objects whose owner handed its count over.")                   \
     X(escapes_forced, "midden_forced_escapes_total", "counter", 1, "First loads that took a membarrier.")                          \
     X(postponed_stops, "midden_postponed_stops_total", "counter", 1, "Stops for which a thread did not come in time.")             \
-    X(condemned_objects, "midden_condemned_objects", "gauge", 1, "Garbage that waits for its finalizers.")
+    X(condemned_objects, "midden_condemned_objects", "gauge", 1, "Garbage that waits for its finalizers.")                       \
+    X(pool_size, "midden_pool_size_bytes", "gauge", 1, "Of one pool, an option.")
 
 #endif

@@ -75,11 +75,11 @@ static json_t *arenas(mid_heap *heap, map *m)
     json_t *list = json_array();
     int failed = 0;
     for (; mid_service_units(heap, &arena); m->arenas++) {
-        for (unsigned i = 0; i < MID_UNITS; i++) {
+        for (unsigned i = 0; i < arena.count; i++) {
             count(m, &arena.units[i]);
             line[i] = sign(&arena.units[i]);
         }
-        line[MID_UNITS] = 0;
+        line[arena.count] = 0;
         snprintf(at, sizeof at, "0x%llx", (unsigned long long)arena.at);
         if (m->arenas < ARENAS_MOST)
             failed |= json_array_append_new(list, json_pack("{s:s, s:s}", "at", at, "units", line));

@@ -7,7 +7,7 @@
 
 typedef struct mid_batch {
     mid_pool *pool;
-    uintptr_t unit; /* address / MID_POOL_SIZE */
+    uintptr_t unit; /* address / size of a pool */
     mid_handle chain;
     uint32_t count;
 } mid_batch;
@@ -28,10 +28,10 @@ static inline __attribute__((always_inline)) void mid_batch_add(mid_impl *me, mi
                                                                 mid_entry *entry)
 {
     const void *object = mid_address(entry);
-    uintptr_t unit = (uintptr_t)object / MID_POOL_SIZE;
+    uintptr_t unit = (uintptr_t)object >> me->heap->alloc.pool_shift;
     if (unit != batch->unit) {
         mid_batch_flush(me, batch);
-        mid_pool *pool = mid_pool_of(object);
+        mid_pool *pool = mid_pool_in(&me->heap->alloc, object);
         *batch = (mid_batch){pool, unit, pool->chain, 0};
     }
     MID_WRITE_(entry->count, 0);

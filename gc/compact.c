@@ -7,48 +7,9 @@
  *
  * A pass may be spread over many slices. Its plan (the pools of one class by live count) is checked against what the
  * program did in between, pool by pool; if that made it less than optimal, the next pass is due sooner. */
-#include <string.h>
-
 #include "gc/plan.h"
 
-static size_t sums_bytes(const mid_class *c)
-{
-    return ((size_t)c->slots + 3) * sizeof(uint32_t);
-}
-
-static size_t plan_bytes(const mid_class *c)
-{
-    return c->pools * sizeof(mid_pool *) + sums_bytes(c);
-}
-
-/* Its place in the order: pools that must stay come before full ones. */
-static unsigned place(const mid_pool *pool)
-{
-    return pool->pins != 0 ? 0 : pool->slots + 1u - pool->live;
-}
-
-/* The class's pools, those with a pinned object first, the others by falling live count, in time linear in them. Not those
- * that a lost thread owns (fork.c). Returns how many have something pinned. */
-static uint32_t sort_pools(const mid_class *c, mid_plan *plan, mid_pool **pools)
-{
-    uint32_t *before = (uint32_t *)(pools + c->pools); /* before[n]: pools with a place below n */
-    uint64_t live = 0;
-    memset(before, 0, sums_bytes(c));
-    for (unsigned list = 0; list <= MID_POOL_FULL; list++)
-        for (mid_pool *pool = c->list[list]; pool != NULL; pool = pool->next) {
-            before[place(pool) + 1]++;
-            live += pool->live;
-        }
-    uint32_t pinned = before[1];
-    for (unsigned n = 1; n <= c->slots + 2; n++)
-        before[n] += before[n - 1];
-    for (unsigned list = 0; list <= MID_POOL_FULL; list++)
-        for (mid_pool *pool = c->list[list]; pool != NULL; pool = pool->next)
-            pools[before[place(pool)]++] = pool;
-    plan->hi = before[c->slots + 1];
-    plan->need = (uint32_t)((live + c->slots - 1) / c->slots);
-    return pinned;
-}
+#define TIMED_BYTES (256u << 10) /* of empty pools that go between two looks at the clock */
 
 static mid_status plan_class(mid_heap *heap, mid_plan *plan)
 {
@@ -61,15 +22,11 @@ static mid_status plan_class(mid_heap *heap, mid_plan *plan)
     plan->refused = false;
     plan->need = plan->keep = (uint32_t)mid_pools_needed(heap, plan->size_class);
     if (c->pools > plan->need)
-        status = mid_array_grow(&heap->alloc, &heap->plan_memory, plan_bytes(c));
+        status = mid_array_grow(&heap->alloc, &heap->plan_memory, mid_choice_bytes(c));
     plan->refused = status != MID_OK;
     plan->arenas_released = heap->alloc.arenas_released;
-    if (c->pools > plan->need && status == MID_OK) {
-        uint32_t pinned = sort_pools(c, plan, mid_plan_pools(heap));
-        plan->keep = pinned > plan->need ? pinned : plan->need;
-        for (uint32_t i = plan->keep; i < plan->hi; i++)
-            least += (uint64_t)mid_plan_pools(heap)[i]->live * c->slot_size;
-    }
+    if (c->pools > plan->need && status == MID_OK)
+        least = mid_choose(heap, plan);
     mid_passed_least(heap, plan, least);
     return status;
 }
@@ -144,8 +101,8 @@ mid_status mid_compact_ready(mid_heap *heap)
 {
     size_t most = 0;
     for (unsigned i = 0; i < MID_CLASSES; i++)
-        if (plan_bytes(&heap->alloc.classes[i]) > most)
-            most = plan_bytes(&heap->alloc.classes[i]);
+        if (mid_choice_bytes(&heap->alloc.classes[i]) > most)
+            most = mid_choice_bytes(&heap->alloc.classes[i]);
     mid_status status = open_plan(heap, true);
     return status == MID_OK ? mid_array_grow(&heap->alloc, &heap->plan_memory, most) : status;
 }
@@ -203,8 +160,8 @@ mid_status mid_compact_run(mid_impl *me, uint64_t budget_micros, mid_compact_res
 /* Empty pools beyond `keep`: without a deadline up to 2 MiB at a time, else what goes in some tens of microseconds. */
 static bool return_some(mid_alloc *a, uint64_t keep, bool timed)
 {
-    uint64_t beyond = (a->bytes[MID_IN_EMPTY] - keep + MID_POOL_SIZE - 1) / MID_POOL_SIZE;
-    unsigned most = timed ? 4 : MID_UNITS_PER_ARENA;
+    uint64_t beyond = (a->bytes[MID_IN_EMPTY] - keep + a->pool_size - 1) >> a->pool_shift;
+    unsigned most = timed ? TIMED_BYTES >> a->pool_shift : a->units;
     return mid_pools_return(a, beyond < most ? (unsigned)beyond : most) != 0;
 }
 

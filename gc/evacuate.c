@@ -143,7 +143,7 @@ static inline void move(const struct way *way, const struct pair *pair)
 {
     mid_entry *entry = mid_entry_in(way->table, pair->object), *free_entry = mid_entry_in(way->table, pair->vacant);
     memcpy(pair->target, pair->source, way->size);
-    way->to_names[((uint64_t)(uint32_t)(pair->target - way->to_slots) * way->inverse) >> 32] = pair->object;
+    way->to_names[((uint64_t)(uint32_t)(pair->target - way->to_slots) * way->inverse) >> MID_INVERSE_SHIFT] = pair->object;
     MID_WRITE_(entry->word, (entry->word & ~MID_ADDRESS_MASK_) | (uint64_t)(uintptr_t)pair->target);
     MID_WRITE_(free_entry->word, (uint64_t)(uintptr_t)pair->source);
     MID_WRITE_(free_entry->shared, way->from->chain);

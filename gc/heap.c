@@ -26,7 +26,7 @@ static mid_status take_options(mid_options *into, const mid_options *from)
             return MID_EINVAL;
     }
     bool contradicts = into->frag_stop > into->frag_start || into->waiting_stop > into->waiting_start ||
-                       (into->heap_limit != 0 && into->reserve > into->heap_limit);
+                       (into->heap_limit != 0 && into->reserve > into->heap_limit) || !mid_pool_size_fits(into->pool_size);
     return contradicts ? MID_EINVAL : MID_OK;
 }
 
@@ -93,7 +93,7 @@ mid_status mid_heap_open_abi(mid_heap **out, const mid_options *options, uint32_
     heap->os = *os;
     heap->debug = debug != 0;
     heap->growth_least = UINT64_MAX;
-    mid_alloc_init(&heap->alloc, os, chosen.heap_limit, chosen.reserve, chosen.spare);
+    mid_alloc_init(&heap->alloc, os, (uint32_t)chosen.pool_size, chosen.heap_limit, chosen.reserve, chosen.spare);
     heap->alloc.unbind = mid_unbind;
     heap->alloc.moved = pool_moved;
     heap->alloc.run_size = mid_run_size;

@@ -17,7 +17,7 @@ static void take_object(const mid_heap *heap, const mid_entry *entry, struct cen
     if (entry->word & MID_F_LARGE)
         live->large_bytes += mid_large_bytes(size);
     else
-        live->slots[mid_pool_of(mid_address(entry))->size_class]++;
+        live->slots[mid_pool_in(&heap->alloc, mid_address(entry))->size_class]++;
 }
 
 static void walk_table(const mid_heap *heap, struct census *live, mid_memory *m)
@@ -43,7 +43,7 @@ static void add_classes(const mid_heap *heap, const struct census *live, mid_mem
         m->dead_bytes += (used - live->slots[i]) * c->slot_size;
         m->free_slot_bytes += (c->pools * c->slots - used) * c->slot_size;
         m->index_bytes += c->pools * index;
-        m->tail_bytes += c->pools * (MID_POOL_SIZE - index - c->slots * c->slot_size);
+        m->tail_bytes += c->pools * (heap->alloc.pool_size - index - c->slots * c->slot_size);
     }
 }
 
@@ -58,7 +58,7 @@ static void fill(const mid_heap *heap, mid_memory *m)
     const uint64_t maps = mid_runs_maps(a), blocks = a->bytes[MID_IN_RUNS] + a->bytes[MID_IN_MAPPINGS] - m->free_page_bytes - maps;
     m->dead_bytes += a->large_live - live.large_bytes;
     m->rounding_bytes += blocks - (a->large_live - live.large_bytes) - m->live_bytes;
-    const uint64_t descriptors = a->arena_count * (uint64_t)MID_UNITS_PER_ARENA * sizeof(mid_pool);
+    const uint64_t descriptors = a->arena_count * (uint64_t)a->units * sizeof(mid_pool);
     m->descriptor_bytes = descriptors + maps;
     m->metadata_bytes = a->bytes[MID_IN_META] - descriptors;
     m->committed_bytes = a->committed;

@@ -117,7 +117,9 @@ static mid_status refill(mid_impl *me, unsigned size_class, mid_part *part)
 /* Short of memory: what waits to be freed is freed (invariant 9), then a last try. */
 bool mid_drain_all(mid_impl *me)
 {
+    mid_lock(me->heap);
     bool any = me->pending_count != 0 || me->heap->quarantine_count != 0;
+    mid_unlock(me->heap);
     while (mid_drain(me, 4096, 0) != 0)
         ;
     mid_quarantine_flush(me);
@@ -236,7 +238,7 @@ static mid_status try_large(mid_heap *heap, size_t size)
 
 mid_status mid_try(mid_impl *me, size_t size)
 {
-    if (size > MID_POOLED_MAX)
+    if (size > me->heap->alloc.pooled_max)
         return try_large(me->heap, size);
     unsigned size_class = mid_size_class(size);
     mid_part part = {0};
@@ -249,7 +251,7 @@ mid_status mid_try(mid_impl *me, size_t size)
 
 mid_status mid_slot_new(mid_impl *me, size_t size, unsigned align_shift, mid_handle *out)
 {
-    if (size > MID_POOLED_MAX)
+    if (size > me->heap->alloc.pooled_max)
         return large_new(me, size, out);
     return slot_new(me, mid_class_for(size, align_shift), out);
 }
@@ -277,8 +279,9 @@ static inline mid_status make(mid_impl *me, const mid_type_info *info, mid_type 
                               mid_handle *out)
 {
     mid_handle made;
-    mid_status status = size > MID_POOLED_MAX ? large_new(me, size, &made)
-                                              : slot_new(me, mid_class_for(size, info->align_shift), &made);
+    mid_status status = size > me->heap->alloc.pooled_max
+                            ? large_new(me, size, &made)
+                            : slot_new(me, mid_class_for(size, info->align_shift), &made);
     if (MID_UNLIKELY_(status != MID_OK))
         return status;
     mid_entry *entry = mid_entry_(&me->pub, made);
@@ -328,7 +331,8 @@ static __attribute__((noinline)) mid_status new_array(mid_thread *thread, mid_ty
     return make(mid_impl_of(thread), info, type, items, size + info->size, out);
 }
 
-/* The common case in a straight line, without a frame: a slot in the cache, of a type without peculiarities. */
+/* The common case in a straight line, without a frame: a slot in the cache, of a type without peculiarities. Of what is pooled
+ * only with larger pools the cache is empty. */
 mid_status mid_new_array(mid_thread *thread, mid_type type, size_t items, mid_handle *out)
 {
     if (MID_UNLIKELY_(thread == NULL || out == NULL || items > MID_POOLED_MAX || !mid_here(mid_impl_of(thread))))

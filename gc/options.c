@@ -4,7 +4,7 @@
 
 #include "midden/options.h"
 
-enum unit { BYTES, COUNT, MICROS, PERCENT, SWITCH, ORDER };
+enum unit { BYTES, COUNT, MICROS, PERCENT, SWITCH, ORDER, EVACUATE };
 
 typedef struct row {
     const char *name;
@@ -22,7 +22,7 @@ static const row rows[] = {
 };
 #define ROWS (sizeof rows / sizeof rows[0])
 
-static const char *const unit_names[] = {"bytes", "count", "microseconds", "percent", "switch", "order"};
+static const char *const unit_names[] = {"bytes", "count", "microseconds", "percent", "switch", "order", "evacuate"};
 
 typedef struct suffix {
     enum unit unit;
@@ -58,11 +58,11 @@ static bool parse_switch(const char *text, size_t length, uint64_t *value)
     return *value != 0 || text_is(text, length, "off") || text_is(text, length, "0");
 }
 
-static bool parse_order(const char *text, size_t length, uint64_t *value)
+static bool parse_word(const row *r, const char *text, size_t length, uint64_t *value)
 {
-    static const char *const orders[] = {"off", "table", "depth", "breadth"};
-    for (*value = 0; *value < sizeof orders / sizeof orders[0]; ++*value)
-        if (text_is(text, length, orders[*value]))
+    static const char *const words[][4] = {{"off", "table", "depth", "breadth"}, {"fullest", "address", "first"}};
+    for (*value = 0; *value <= r->most; ++*value)
+        if (text_is(text, length, words[r->unit - ORDER][*value]))
             return true;
     return false;
 }
@@ -71,8 +71,8 @@ static bool parse_value(const row *r, const char *text, size_t length, uint64_t 
 {
     if (r->unit == SWITCH)
         return parse_switch(text, length, value);
-    if (r->unit == ORDER)
-        return parse_order(text, length, value);
+    if (r->unit >= ORDER)
+        return parse_word(r, text, length, value);
     size_t digits = 0;
     uint64_t number = 0;
     while (digits < length && text[digits] >= '0' && text[digits] <= '9') {

@@ -88,7 +88,7 @@ mid_status mid_stats_pass(mid_heap *heap, unsigned size_class, mid_class_pass *p
 {
     if (heap == NULL || pass == NULL)
         return MID_ENULL;
-    if (size_class >= MID_CLASSES)
+    if (size_class >= heap->alloc.class_count)
         return MID_EINVAL;
     *pass = (mid_class_pass){0};
     mid_lock(heap);

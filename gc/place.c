@@ -81,7 +81,7 @@ static mid_pool *next_slot(mid_deep *d, unsigned size_class)
     mid_alloc *a = &d->heap->alloc;
     struct mid_deep_cursor *c = &d->cursors[size_class];
     for (; c->arena < a->arena_count; c->arena++, c->unit = 0)
-        for (; c->unit < MID_UNITS_PER_ARENA; c->unit++, c->slot = 0) {
+        for (; c->unit < a->units; c->unit++, c->slot = 0) {
             mid_pool *pool = (mid_pool *)((mid_arena *)a->arenas.data)[c->arena].base + c->unit;
             if (c->unit == 0 || pool->state > MID_POOL_FULL || pool->size_class != size_class || pool->pins != 0)
                 continue;
@@ -208,7 +208,7 @@ bool mid_place_free(mid_deep *d, uint64_t deadline)
     const mid_alloc *a = &d->heap->alloc;
     struct mid_deep_cursor *c = &d->cursors[0];
     while (c->arena < a->arena_count) { /* to take an entry may give one back */
-        if (++c->unit == MID_UNITS_PER_ARENA) {
+        if (++c->unit == d->heap->alloc.units) {
             *c = (struct mid_deep_cursor){.arena = c->arena + 1};
             continue;
         }

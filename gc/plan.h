@@ -28,6 +28,11 @@ static inline bool mid_is_source(const mid_plan *plan, const mid_pool *pool)
     return pool->size_class == plan->size_class && pool->state <= MID_POOL_FULL && pool->pins == 0;
 }
 
+/* --- choose.c: the pools of the class in the order in which they stay, with memory for it; `need`, `keep` and `hi` of the plan.
+ * Returns the bytes that have to be moved at least. */
+size_t mid_choice_bytes(const mid_class *c);
+uint64_t mid_choose(mid_heap *heap, mid_plan *plan);
+
 /* --- evacuate.c */
 void mid_pool_refile(mid_heap *heap, mid_pool *pool); /* its live count has changed */
 mid_pool *mid_destination(mid_heap *heap, mid_plan *plan); /* the next with a free slot that has an entry; null: none is left */

@@ -40,10 +40,10 @@ static inline const mid_type_info *mid_racing_type(const mid_heap *heap, uint64_
 }
 
 /* How many items there may be: no more than fit between the object and the end of its pool. */
-static inline uint32_t mid_racing_items(const mid_type_info *type, const char *object, bool large)
+static inline uint32_t mid_racing_items(const mid_heap *heap, const mid_type_info *type, const char *object, bool large)
 {
     uint32_t items = mid_racing_read(object + type->length_offset);
-    size_t room = MID_POOL_SIZE - (uintptr_t)object % MID_POOL_SIZE;
+    size_t room = heap->alloc.pool_size - (uintptr_t)object % heap->alloc.pool_size;
     size_t most = room < type->size ? 0 : (room - type->size) / sizeof(mid_slot);
     return large || items <= most ? items : (uint32_t)most;
 }
@@ -121,7 +121,7 @@ static inline __attribute__((always_inline)) mid_racing mid_racing_piece(mid_hea
     }
     if (*item == 0)
         go_on = mid_racing_fixed(heap, type, object, fn, context);
-    uint32_t items = type->items_are_refs ? mid_racing_items(type, object, large) : 0, i = *item;
+    uint32_t items = type->items_are_refs ? mid_racing_items(heap, type, object, large) : 0, i = *item;
     for (; go_on && i < items && i - *item < MID_RACING_PIECE; i++)
         go_on = mid_racing_slot(object, object + type->size + (size_t)i * sizeof(mid_slot), fn, context);
     if (large)

@@ -37,7 +37,7 @@ static void evacuate(mid_impl *me)
     mid_heap *heap = me->heap;
     mid_compact_result result;
     uint64_t pools = heap->alloc.used_pools + heap->alloc.empty_pools;
-    uint64_t limit = overdraw(heap, (pools + 1) * sizeof(mid_pool *) + MID_POOL_SIZE);
+    uint64_t limit = overdraw(heap, (pools + 1) * sizeof(mid_pool *) + mid_round(heap->alloc.pool_size / 2, 64u << 10));
     mid_status status = mid_compact_ready(heap);
     heap->alloc.limit = limit;
     if (status == MID_OK)

@@ -86,14 +86,14 @@ static inline __attribute__((always_inline)) bool cache_put(mid_impl *me, unsign
 void mid_slots_fell(mid_impl *me, mid_pool *pool)
 {
     uint64_t returned = me->heap->alloc.returned;
-    mid_spend(me, MID_POOL_SIZE / 8);
+    mid_spend(me, me->heap->alloc.pool_size / 8);
     mid_pool_fell(&me->heap->alloc, pool);
     me->given += me->heap->alloc.returned - returned;
 }
 
 void mid_slot_return(mid_impl *me, mid_handle handle, mid_entry *entry)
 {
-    mid_pool *pool = mid_pool_of(mid_address(entry));
+    mid_pool *pool = mid_pool_in(&me->heap->alloc, mid_address(entry));
     MID_WRITE_(entry->count, 0);
     MID_WRITE_(entry->shared, pool->chain);
     pool->chain = handle;
@@ -146,7 +146,7 @@ static inline bool caches(const mid_impl *me)
 
 static inline __attribute__((always_inline)) void slot_free(mid_impl *me, mid_handle handle, mid_entry *entry)
 {
-    unsigned size_class = mid_pool_of(mid_address(entry))->size_class;
+    unsigned size_class = mid_pool_in(&me->heap->alloc, mid_address(entry))->size_class;
     if (MID_LIKELY_(caches(me))) {
         if (MID_UNLIKELY_(me->pub.left[size_class] >= me->heap->cache_room[size_class]))
             cache_spill(me, size_class);
@@ -442,7 +442,7 @@ static uint64_t drain_plain(mid_impl *me, uint64_t limit)
                 pending = value;
             }
         }
-        unsigned size_class = shape.size_class != MID_CLASSES ? shape.size_class : mid_pool_of(mid_address(entry))->size_class;
+        unsigned size_class = shape.size_class != MID_CLASSES ? shape.size_class : mid_pool_in(&heap->alloc, mid_address(entry))->size_class;
         if (MID_UNLIKELY_(size_class != cache.size_class)) {
             run_end(me, &cache);
             cache = run_begin(me, size_class);
@@ -600,7 +600,7 @@ void mid_release_slow_(mid_thread *thread, mid_handle value)
         release_last(me, value);
         return;
     }
-    unsigned size_class = mid_pool_of((void *)(uintptr_t)(word & MID_ADDRESS_MASK_))->size_class;
+    unsigned size_class = mid_pool_in(&me->heap->alloc, (void *)(uintptr_t)(word & MID_ADDRESS_MASK_))->size_class;
     if (MID_LIKELY_(mid_is_last(me, value, entry, mine) && cache_put(me, size_class, value, entry)))
         mid_decided(me);
     else

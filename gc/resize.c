@@ -112,7 +112,7 @@ static mid_status grow(mid_impl *me, mid_handle handle, const mid_type_info *typ
     if (size > mid_class_size(mid_pool_of(mid_address(entry))->size_class)) {
         if (pinned)
             return MID_EPINNED;
-        status = size > MID_POOLED_MAX ? pooled_to_large(me, handle, old_size, size)
+        status = size > me->heap->alloc.pooled_max ? pooled_to_large(me, handle, old_size, size)
                                        : pooled_to_pooled(me, handle, old_size, size, type->align_shift);
     }
     if (status == MID_OK && !(entry->word & MID_F_LARGE) && !type->uncleared)
@@ -153,7 +153,7 @@ static mid_status shrink(mid_impl *me, mid_handle handle, const mid_type_info *t
     void *run = NULL;
     size_t old_size = mid_object_size(type, at);
     bool large = (entry->word & MID_F_LARGE) != 0, pinned = (entry->word & MID_F_PINNED) != 0;
-    bool to_slot = large && size <= MID_POOLED_MAX;
+    bool to_slot = large && size <= heap->alloc.pooled_max;
     bool to_run = large && !to_slot && old_size > MID_RUN_MAX && size <= MID_RUN_MAX;
     mid_handle other = 0;
     mid_status status = MID_OK;
@@ -223,12 +223,12 @@ mid_status mid_resize(mid_thread *thread, mid_handle object, size_t items)
         return MID_ESIZE;
     size_t size = type->size + items * type->item_size;
     mid_part part = {0};
-    if (size > MID_POOLED_MAX || MID_READ_(entry->word) & MID_F_LARGE)
+    if (size > me->heap->alloc.pooled_max || MID_READ_(entry->word) & MID_F_LARGE)
         part = mid_pause_begin(me, MID_PAUSE_LARGE);
     status = locked(me, object, type, items, size);
     while (short_of_memory(me, status))
         status = locked(me, object, type, items, size);
-    if (size > MID_POOLED_MAX)
+    if (size > me->heap->alloc.pooled_max)
         me->refused = 0; /* it might grow where it is: that cannot be tried */
     if (me->pending != 0 || me->credit < 0)
         mid_drain_timed(me, me->heap->options.free_batch, MID_DRAIN_FINALIZE);

@@ -228,7 +228,7 @@ static void fill_snapshot(mid_heap *heap, mid_snapshot *into)
         uint64_t gain = c->pools - (live + c->slots - 1) / c->slots;
         uint64_t owned = owned_pools(heap, i); /* the mutators would take them again */
         gain -= owned < gain ? owned : gain;
-        into->gain_bytes += gain * MID_POOL_SIZE;
+        into->gain_bytes += gain * a->pool_size;
     }
     into->allocated_bytes += heap->large_allocated;
     into->large_bytes = a->large_live;

@@ -127,9 +127,10 @@ typedef struct mid_unit {
     uint32_t age;
 } mid_unit;
 
-#define MID_UNITS 256u /* of an arena; the first holds its descriptors and is unused */
+#define MID_UNITS 1024u /* of an arena, at most; the first hold its descriptors and are unused */
 typedef struct mid_units {
     uintptr_t at;                /* of the arena: 16 MiB */
+    uint32_t count, size;        /* units, bytes of one: those of a pool; known before the first arena too */
     uintptr_t table, table_size; /* the handle table: its address, bytes of address space */
     mid_unit units[MID_UNITS];
 } mid_units;

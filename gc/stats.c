@@ -65,6 +65,7 @@ void mid_stats_fill(const mid_heap *heap, mid_stats *into)
     s.weak_references = heap->weak_live;
     s.returned_bytes = a->returned;
     s.attached_threads = MID_READ_(heap->attached);
+    s.pool_size = a->pool_size;
     *into = s;
 }
 
@@ -86,7 +87,7 @@ mid_status mid_stats_class(mid_heap *heap, unsigned size_class, mid_class_stats 
 {
     if (heap == NULL || stats == NULL)
         return MID_ENULL;
-    if (size_class >= MID_CLASSES)
+    if (size_class >= heap->alloc.class_count)
         return MID_EINVAL;
     mid_lock(heap);
     const mid_class *c = &heap->alloc.classes[size_class];

@@ -6,7 +6,8 @@
 
 #define SIZE_LIMIT ((size_t)1 << 40)
 
-#define TYPES_BYTES mid_round((MID_TYPES_MAX + 1) * sizeof(mid_type_info), MID_POOL_SIZE)
+#define RESERVED_BY ((size_t)64 << 10) /* midden/os.h */
+#define TYPES_BYTES mid_round((MID_TYPES_MAX + 1) * sizeof(mid_type_info), RESERVED_BY)
 
 static mid_status types_commit(mid_heap *heap, size_t need)
 {
@@ -32,7 +33,7 @@ mid_status mid_types_open(mid_heap *heap)
     mid_fast_type *fast = heap->fast_types.data;
     for (unsigned i = 0; i <= MID_TYPES_MAX; i++)
         fast[i].size_class = MID_CLASSES; /* whose cache is always empty */
-    heap->types = heap->os.reserve(heap->os.ctx, TYPES_BYTES, MID_POOL_SIZE);
+    heap->types = heap->os.reserve(heap->os.ctx, TYPES_BYTES, RESERVED_BY);
     return heap->types == NULL ? MID_ENOMEM : MID_OK;
 }
 
@@ -143,7 +144,7 @@ static void serve_fast(mid_heap *heap, const mid_type_info *info, mid_type type)
 {
     mid_fast_type *fast = (mid_fast_type *)heap->fast_types.data + type;
     size_t words = (info->size + 7) / 8;
-    if (info->item_size != 0 || info->size > MID_POOLED_MAX)
+    if (info->item_size != 0 || info->size > heap->alloc.pooled_max)
         return;
     fast->words = (uint16_t)(info->uncleared ? 0 : words);
     fast->born = (uint8_t)mid_born(info);

@@ -1,9 +1,11 @@
-/* gc/units.c: what each 64 KiB of the heap's arenas are used for, to be looked at from outside (service.h).
+/* gc/units.c: what each unit of the heap's arenas are used for, to be looked at from outside (service.h).
  *
- * Descriptors are copied with `memory` held, one arena at a time: 255 lines of a cache, some microseconds. */
+ * Descriptors are copied with `memory` held, one arena at a time: 255 lines of a cache, or four times that, some microseconds. */
+#include <string.h>
+
 #include "gc/heap.h"
 
-_Static_assert(MID_UNITS == MID_UNITS_PER_ARENA, "service.h says how many, for those who do not see alloc.h");
+_Static_assert(MID_UNITS == MID_UNITS_MOST, "service.h says how many, for those who do not see alloc.h");
 
 static mid_unit_use use_of(const mid_pool *pool)
 {
@@ -44,10 +46,12 @@ bool mid_service_units(mid_heap *heap, mid_units *into)
     mid_pool *pools = (mid_pool *)at;
     into->table = (uintptr_t)heap->table;
     into->table_size = heap->table_reserved;
+    into->count = heap->alloc.units;
+    into->size = heap->alloc.pool_size;
     if (at != NULL) {
         into->at = (uintptr_t)at;
-        into->units[0] = (mid_unit){.use = MID_UNIT_UNUSED};
-        for (unsigned i = 1; i < MID_UNITS; i++)
+        memset(into->units, 0, heap->alloc.first_unit * sizeof(mid_unit)); /* MID_UNIT_UNUSED */
+        for (unsigned i = heap->alloc.first_unit; i < into->count; i++)
             into->units[i] = unit_of(&heap->alloc, pools + i);
     }
     mid_unlock(heap);

@@ -162,10 +162,10 @@ typedef enum mid_compact_kind {
 } mid_compact_kind;
 
 /* PLAIN: evacuate the sparsest pools of every class into the others: with L live slots and k slots a pool, those with a
- * pinned object and the fullest stay, ceil(L/k) in all, or as many as are pinned if that is more. That is optimal in bytes
+ * pinned object and the fullest stay (option `evacuate`: or others, as many), ceil(L/k) in all, or as many as are pinned if that is more. That is optimal in bytes
  * moved for slots of equal size (a handle heap
  * needs no other order: the exchange argument is in docs/design/compaction.md). Then give empty pools
- * beyond the reserve back. Objects above 32 KiB up to 1 MiB are moved together where a region of 4 MiB comes free by it (heuristically:
+ * beyond the reserve back. Objects above 32 KiB (with pools of 16 KiB: above 8) up to 1 MiB are moved together where a region of 4 MiB comes free by it (heuristically:
  * regions may be more than their pages would fill); larger ones stay. Pools are moved whole where an arena of 16 MiB, a quarter
  * of it in use at most, comes free. A class in which no pool would come free is
  * left alone. budget_micros 0: no budget, the pass runs to its end. `result` may be null. A safepoint.
@@ -214,7 +214,7 @@ MID_API mid_status mid_trim(mid_thread *thread, uint64_t budget_micros, uint64_t
  * MID_EBUSY (from a callback or a finalizer).
  *
  * It works at the hard limit: while the world stands `heap-limit` may be passed by 8 bytes an entry of the table, for what a
- * collection must remember, and by 8 bytes a pool and 64 KiB for the plan of a compaction. That is charged (peak_committed_bytes
+ * collection must remember, and by 8 bytes a pool and 64 KiB (with pools of 256 KiB: 128) for the plan of a compaction. That is charged (peak_committed_bytes
  * shows it) and given back; of garbage with finalizers 4 bytes an object when they have run, in another thread perhaps. Finalizers
  * that need memory may be refused it. */
 MID_API mid_status mid_reclaim(mid_thread *thread);

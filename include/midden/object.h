@@ -103,13 +103,13 @@ MID_API mid_status mid_transfer(mid_thread *thread, mid_thread *to, mid_handle r
 static inline void *mid_get(mid_thread *thread, mid_handle object);
 
 /* Keep the object where it is, across safepoints, until unpinned as often as pinned. *address (may be null)
- * is good for as long. A pin does not keep the object alive. A pinned object keeps its whole 64 KiB pool
+ * is good for as long. A pin does not keep the object alive. A pinned object keeps its whole pool (`pool-size`)
  * from being evacuated: pin briefly. MID_EHANDLE, MID_ENULL, MID_ENOMEM, MID_ELIMIT; unpin: MID_EPINNED. */
 MID_API mid_status mid_pin(mid_thread *thread, mid_handle object, void **address);
 MID_API mid_status mid_unpin(mid_thread *thread, mid_handle object);
 
 /* The same for long: the object, unless it is pinned already, is first moved to where others of its class are that were pinned so,
- * in exchange for another object if need be. So n of them hold about n / (slots a pool) pools, not n. Blocks above 32 KiB hold no
+ * in exchange for another object if need be. So n of them hold about n / (slots a pool) pools, not n. Blocks above 32 KiB, or half a pool, hold no
  * pool and stay where they are. Unlike mid_pin a safepoint, which stops the world while it moves: every address from mid_get ends,
  * this object's too. Undone by mid_unpin. As mid_pin, and MID_ETHREAD, MID_EBUSY (from a callback or a finalizer), MID_EPOSTPONED:
  * another thread did not come within 100 ms, the object is not pinned. */

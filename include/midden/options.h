@@ -15,14 +15,17 @@
 
 /* X(field, name, unit, default, least, most, meaning)
  * unit: BYTES (suffixes K M G), COUNT (K M G: thousands), MICROS (us ms s), PERCENT (%), SWITCH (on off),
- * ORDER (off table depth breadth: mid_deep_order) */
+ * ORDER (off table depth breadth: mid_deep_order), EVACUATE (fullest address first: mid_evacuate_order) */
 typedef enum mid_deep_order { MID_DEEP_OFF, MID_DEEP_TABLE, MID_DEEP_DEPTH, MID_DEEP_BREADTH } mid_deep_order;
+typedef enum mid_evacuate_order { MID_EVACUATE_FULLEST, MID_EVACUATE_ADDRESS, MID_EVACUATE_FIRST } mid_evacuate_order;
 
 #define MID_OPTIONS(X)                                                                             \
     X(heap_limit, "heap-limit", BYTES, 0, 0, UINT64_MAX,                                           \
       "hard limit on committed bytes, table and side arrays included (mid_reclaim: see there); 0: none")                    \
     X(max_objects, "max-objects", COUNT, 1u << 28, 1u << 13, 2147483647u,                          \
       "handles that can exist at once, those of free slots included; 16 bytes of address space each")               \
+    X(pool_size, "pool-size", BYTES, 64u << 10, 16u << 10, 256u << 10,                             \
+      "size of a pool, 16K, 64K or 256K (mid_heap_open: MID_EINVAL if it is none of them); objects up to half of it, and to 32K, live in pools") \
     X(reserve, "reserve", BYTES, 512u << 10, 0, UINT64_MAX,                                          \
       "empty pools kept for reuse, so that evacuation never waits for the system")                 \
     X(spare, "spare", PERCENT, 100, 0, 1000,                                                       \
@@ -67,6 +70,9 @@ typedef enum mid_deep_order { MID_DEEP_OFF, MID_DEEP_TABLE, MID_DEEP_DEPTH, MID_
       "whether the daemon, while the program is idle, gives handles anew that only the heap itself holds, so that the table "  \
       "shrinks: in the order of the table, or that of a walk, depth or breadth first, with objects laid out in it; MID_COMPACT_DEEP does so too, " \
       "depth first if off") \
+    X(evacuate, "evacuate", EVACUATE, 0, 0, 2,                                                     \
+      "which pools compaction keeps: the fullest, so that the least is moved; those of the lowest addresses; or the first that " \
+      "it comes across. As many remain in each case, beside pinned ones") \
     X(waste_min, "waste-min", BYTES, 1u << 20, 0, UINT64_MAX,                                      \
       "free bytes in pools below which compaction does not start (or 2 % of live, if more)")       \
     X(decay, "decay", MICROS, 10000000, 0, 3600000000u,                                            \

@@ -34,6 +34,7 @@ typedef struct mid_stats {
     uint64_t escapes_forced;   /* first loads that took a membarrier, see mid_load */
     uint64_t postponed_stops;  /* a thread did not reach a safepoint in time */
     uint64_t condemned_objects; /* garbage with finalizers and what it reaches: set aside until those have run and it is counted again */
+    uint64_t pool_size;        /* bytes of a pool: the option, as the heap was opened */
 } mid_stats;
 
 /* One size class. */

@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { LEAST = 16, MOST = 512, POOL_SHIFT = 16, ENTRY_WORDS = 2, AHEAD = 24, AHEAD_LONG = 6, LINE = 64, LINES_AHEAD = 4, COLD = 128 << 20 };
+enum { LEAST = 16, MOST = 512, ENTRY_WORDS = 2, AHEAD = 24, AHEAD_LONG = 6, LINE = 64, LINES_AHEAD = 4, COLD = 128 << 20 };
 
 struct move {
     const char *from;
@@ -24,6 +24,7 @@ static const char **before;
 static struct move *moves;
 static uint64_t *table;
 static size_t count;
+static uint64_t pool_size;
 static uint64_t *cold;
 
 static size_t size_of(const struct run *run, struct random *random)
@@ -63,6 +64,9 @@ static mid_thread *open_thinned(struct run *run, const char *options_text)
     must(mid_options_parse(&options, options_text, NULL), "mid_options_parse");
     must(mid_heap_open(&heap, &options), "mid_heap_open");
     must(mid_thread_attach(heap, &thread), "mid_thread_attach");
+    mid_stats stats;
+    mid_stats_get(heap, &stats, sizeof stats);
+    pool_size = stats.pool_size;
     const mid_type_desc bytes = {.struct_size = sizeof bytes, .name = "bytes", .flags = MID_UNCLEARED, .size = BLOB_HEAD,
                                  .item_size = 1, .length_offset = 0};
     must(mid_type_register(heap, &bytes, &type), "mid_type_register");
@@ -139,7 +143,7 @@ static size_t find_moves(mid_thread *thread, const mid_compact_result *result)
         be_die("evacuate", "more was said to have moved than did");
     qsort(moves, n, sizeof *moves, by_address);
     for (size_t i = 0, end; i < n; i = end) {
-        for (end = i; end < n && (uintptr_t)moves[end].from >> POOL_SHIFT == (uintptr_t)moves[i].from >> POOL_SHIFT; end++)
+        for (end = i; end < n && (uintptr_t)moves[end].from / pool_size == (uintptr_t)moves[i].from / pool_size; end++)
             ;
         for (size_t k = i; k < end; k++)
             moves[k].neighbours = (uint32_t)(end - i);

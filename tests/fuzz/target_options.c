@@ -17,14 +17,14 @@
 /* "name=number,...", without units, but for those that need a word. */
 static void say(const mid_options *options, char *into, size_t room)
 {
-    static const char *const orders[] = {"off", "table", "depth", "breadth"};
+    static const char *const orders[] = {"off", "table", "depth", "breadth"}, *const evacuations[] = {"fullest", "address", "first"};
     mid_option_info info;
     size_t at = 0;
     for (unsigned row = 0; mid_options_describe(row, &info); row++) {
         uint64_t value = mid_options_value(options, row);
         NEED(value >= info.least && value <= info.most);
-        int wrote = strcmp(info.unit, "order") == 0 ? snprintf(into + at, room - at, "%s=%s,", info.name, orders[value])
-                                                    : snprintf(into + at, room - at, "%s=%" PRIu64 ",", info.name, value);
+        const char *word = strcmp(info.unit, "order") == 0 ? orders[value] : strcmp(info.unit, "evacuate") == 0 ? evacuations[value] : NULL;
+        int wrote = word != NULL ? snprintf(into + at, room - at, "%s=%s,", info.name, word) : snprintf(into + at, room - at, "%s=%" PRIu64 ",", info.name, value);
         NEED(wrote > 0 && (size_t)wrote < room - at);
         at += (size_t)wrote;
     }

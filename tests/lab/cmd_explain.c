@@ -11,7 +11,6 @@
 #include "lab.h"
 
 #define PAGE 4096u
-#define POOL_PAGES 16u
 
 typedef struct request {
     const char *trace, *until;
@@ -97,15 +96,16 @@ static void print_total(const mid_compact_result *r)
 {
     mid_stats stats;
     mid_stats_get(heap, &stats, sizeof stats);
+    const uint64_t pool_pages = stats.pool_size / PAGE;
     printf("%7s %10s %8" PRIu64 " %8" PRIu64 " %8" PRIu64 " %12" PRIu64 " %12" PRIu64, "all", "", r->pools_before,
            r->pools_optimal, r->pools_after, r->moved_bytes, r->least_bytes);
     print_left(r->left);
-    printf("%7s %10s %8" PRIu64 " %8" PRIu64 " %8" PRIu64 " %12" PRIu64 "\n", "pages", "", r->pools_before * POOL_PAGES,
-           r->pools_optimal * POOL_PAGES, r->pools_after * POOL_PAGES, r->moved_bytes / PAGE);
+    printf("%7s %10s %8" PRIu64 " %8" PRIu64 " %8" PRIu64 " %12" PRIu64 "\n", "pages", "", r->pools_before * pool_pages,
+           r->pools_optimal * pool_pages, r->pools_after * pool_pages, r->moved_bytes / PAGE);
     printf("%7s %10s %8" PRIu64 " %8" PRIu64 " %8" PRIu64 " %12" PRIu64 "\n", "regions", "", r->regions_before,
            r->regions_optimal, r->regions_after, r->moved_run_bytes);
     printf("%7s %10s %8" PRIu64 " %8s %8" PRIu64 " %12" PRIu64 "\n", "arenas", "", r->arenas_before, "", r->arenas_after,
-           r->moved_pools * POOL_PAGES * PAGE);
+           r->moved_pools * stats.pool_size);
     printf("%" PRIu64 " us; given back %" PRIu64 " bytes; the heap has %" PRIu64 " bytes, of them live %" PRIu64 "\n", r->micros,
            r->returned_bytes, stats.committed_bytes, stats.live_slot_bytes);
 }

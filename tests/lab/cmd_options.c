@@ -19,7 +19,12 @@ static void print_scaled(uint64_t value, uint64_t base, const char *suffixes)
         putchar(suffixes[power - 1]);
 }
 
-static const char *const orders[] = {"off", "table", "depth", "breadth"};
+/* The words that a unit of words takes; null: it is none. */
+static const char *const *words_of(const char *unit)
+{
+    static const char *const orders[] = {"off", "table", "depth", "breadth"}, *const kept[] = {"fullest", "address", "first"};
+    return strcmp(unit, "order") == 0 ? orders : strcmp(unit, "evacuate") == 0 ? kept : NULL;
+}
 
 /* As the parser reads it. */
 static void print_value(const char *unit, uint64_t value)
@@ -34,8 +39,8 @@ static void print_value(const char *unit, uint64_t value)
         printf("%" PRIu64 "%%", value);
     else if (strcmp(unit, "switch") == 0)
         fputs(value != 0 ? "on" : "off", stdout);
-    else if (strcmp(unit, "order") == 0)
-        fputs(orders[value], stdout);
+    else if (words_of(unit) != NULL)
+        fputs(words_of(unit)[value], stdout);
     else if (value % 1000000 == 0 && value != 0)
         printf("%" PRIu64 "s", value / 1000000);
     else if (value % 1000 == 0 && value != 0)
@@ -46,10 +51,11 @@ static void print_value(const char *unit, uint64_t value)
 
 static void print_range(const mid_option_info *info)
 {
-    if (strcmp(info->unit, "order") == 0) {
-        fputs("off, table, depth or breadth", stdout);
+    const char *const *words = words_of(info->unit);
+    for (uint64_t i = 0; words != NULL && i <= info->most; i++)
+        printf("%s%s", i == 0 ? "" : i == info->most ? " or " : ", ", words[i]);
+    if (words != NULL)
         return;
-    }
     print_value(info->unit, info->least);
     fputs(strcmp(info->unit, "switch") == 0 ? " or " : " to ", stdout);
     print_value(info->unit, info->most);

@@ -90,7 +90,7 @@ static void audit_classes(void)
     uint64_t small = 0, slots = 0;
     mid_class_stats stats;
     for (size_t n = 0; n < model.live.count; n++)
-        small += kind_bytes(model.live.at[n]->kind, model.live.at[n]->items) <= 32768 && !model.live.at[n]->resized;
+        small += !is_large(kind_bytes(model.live.at[n]->kind, model.live.at[n]->items)) && !model.live.at[n]->resized;
     for (unsigned n = 0; mid_stats_class(run.heap, n, &stats) == MID_OK; n++) {
         uint64_t k = stats.slots_per_pool;
         slots += stats.live_slots;

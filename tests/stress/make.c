@@ -82,7 +82,7 @@ static void commit_resize(void)
         memcpy(gone, o->slots + after, (before - after) * sizeof *gone);
     }
     model.bytes += kind_bytes(o->kind, resized_to) - kind_bytes(o->kind, o->items);
-    model.big += (kind_bytes(o->kind, resized_to) > 32768) - (size_t)(kind_bytes(o->kind, o->items) > 32768);
+    model.big += is_large(kind_bytes(o->kind, resized_to)) - (size_t)is_large(kind_bytes(o->kind, o->items));
     model_set_slots(o, after);
     o->items = resized_to;
     o->resized = true;

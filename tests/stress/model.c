@@ -77,7 +77,7 @@ struct obj *model_add(mid_handle handle, const struct kind *kind, uint32_t items
     pointers_add(&model.live, o);
     model_set_slots(o, kind_slots(kind, items));
     model.bytes += kind_bytes(kind, items);
-    model.big += kind_bytes(kind, items) > 32768;
+    model.big += is_large(kind_bytes(kind, items));
     model.made++;
     return o;
 }
@@ -113,7 +113,7 @@ static void forget(struct obj *o)
         model_unmap(o);
     model_clear_weaks(o);
     model.bytes -= kind_bytes(o->kind, o->items);
-    model.big -= kind_bytes(o->kind, o->items) > 32768;
+    model.big -= is_large(kind_bytes(o->kind, o->items));
     model.pinned -= o->pins != 0;
     model.tomb[model.tomb_at++ % 64] = o->handle;
     if (o->payload != NULL) {
@@ -127,7 +127,7 @@ static void forget(struct obj *o)
 static uint64_t steps(const struct obj *o)
 {
     size_t bytes = kind_bytes(o->kind, o->items);
-    return 1 + o->slot_count / 8 + (bytes > 32768 ? bytes / 4096 + bytes / (32 * 4096) : 0);
+    return 1 + o->slot_count / 8 + (is_large(bytes) ? bytes / 4096 + bytes / (32 * 4096) : 0);
 }
 
 /* The object has no references left: dead, or pending when its finalizer has not run. */

@@ -86,7 +86,7 @@ struct model {
     struct payload *payloads;
     uint64_t next_id;
     size_t bytes; /* asked for, of live objects */
-    size_t big;   /* live objects above 32 KiB */
+    size_t big;   /* live objects that no pool holds */
     uint64_t made;
     uint64_t killed; /* steps of the work list: an object, 8 slots of an array, a page of a large block */
     size_t pending, pinned;

@@ -212,7 +212,7 @@ static uint64_t pinned_pools(void)
     for (size_t n = 0; n < model.live.count && count < 64; n++) {
         if (model.live.at[n]->pins == 0)
             continue;
-        uint64_t pool = (uintptr_t)model.live.at[n]->address >> 16;
+        uint64_t pool = (uintptr_t)model.live.at[n]->address / run.pool_size;
         unsigned i = 0;
         while (i < count && seen[i] != pool)
             i++;
@@ -284,7 +284,7 @@ static void check_runs(const mid_stats *stats)
     uint64_t most = 65536;
     for (size_t n = 0; n < model.live.count; n++) {
         size_t bytes = kind_bytes(model.live.at[n]->kind, model.live.at[n]->items);
-        if (bytes > 32768 && bytes <= 1u << 20)
+        if (is_large(bytes) && bytes <= 1u << 20)
             most += (bytes + 4095) / 4096 * 4096 + 16384;
     }
     if (stats->run_bytes > most)
@@ -299,7 +299,7 @@ void op_trim(void)
     mid_stats stats = stats_now();
     if (status != MID_OK)
         fail("mid_trim returned %s", mid_status_name(status));
-    if (stats.empty_bytes > run.reserve + 65536)
+    if (stats.empty_bytes > run.reserve + run.pool_size)
         fail("mid_trim left %llu bytes of empty pools, reserve %llu", (unsigned long long)stats.empty_bytes,
              (unsigned long long)run.reserve);
     if (quiet(&stats) && !run.loose)

@@ -20,7 +20,7 @@ struct scope {
 
 struct run {
     /* as asked for */
-    uint64_t seed, ops, check_every, heap_limit, max_objects, free_batch, reserve, spare, trace_from;
+    uint64_t seed, ops, check_every, heap_limit, max_objects, free_batch, reserve, spare, pool_size, trace_from;
     enum mode mode;
     size_t live_target;
     bool destroy; /* end with mid_heap_destroy */
@@ -52,6 +52,12 @@ struct run {
 };
 
 extern struct run run;
+
+/* Is a block of so many bytes a page run or a mapping, and no slot of a pool? */
+static inline bool is_large(size_t bytes)
+{
+    return bytes > 32768 || bytes > run.pool_size / 2;
+}
 
 /* A mismatch: prints seed, operation and the difference, and ends the program with 1. */
 void fail(const char *format, ...) __attribute__((noreturn, format(printf, 1, 2)));

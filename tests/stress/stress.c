@@ -139,6 +139,7 @@ static void open_heap(void)
 {
     static const uint64_t batches[] = {32, 64, 512}, reserves[] = {0, 256 << 10, 1 << 20};
     mid_options options;
+    run.pool_size = (uint64_t)(16 << 10) << run.seed % 3 * 2;
     run.free_batch = batches[pick(3)];
     run.reserve = reserves[pick(3)];
     run.spare = one_in(2) ? 0 : 100;
@@ -151,6 +152,8 @@ static void open_heap(void)
     options.max_objects = run.max_objects;
     options.heap_limit = run.heap_limit;
     options.deep = pick(4);
+    options.pool_size = run.pool_size;
+    options.evacuate = run.seed / 3 % 3;
     if (run.mode == MODE_DAEMON) {
         daemon_options(&options);
         run.reserve = options.reserve;

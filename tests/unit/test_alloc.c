@@ -20,11 +20,13 @@ static void on_unbind(void *owner, mid_pool *pool)
     pool->chain = 0;
 }
 
+static uint32_t pool_size; /* every test runs with each of the three */
+
 static void bed_open(struct bed *bed, uint64_t limit, uint64_t reserve, uint64_t spare)
 {
     memset(bed, 0, sizeof *bed);
     fault_os_init(&bed->fault);
-    mid_alloc_init(&bed->a, &bed->fault.os, limit, reserve, spare);
+    mid_alloc_init(&bed->a, &bed->fault.os, pool_size, limit, reserve, spare);
     bed->a.unbind = on_unbind;
     bed->a.owner = bed;
 }
@@ -81,17 +83,19 @@ TEST(slots_lie_in_their_pool_and_are_found_again)
 {
     struct bed bed;
     bed_open(&bed, 0, 0, 0);
-    for (unsigned i = 0; i < MID_CLASSES; i++) {
+    assert_int_equal(bed.a.pooled_max, pool_size == 16384 ? 8192 : 32768);
+    assert_int_equal(mid_class_size(bed.a.class_count - 1), bed.a.pooled_max);
+    for (unsigned i = 0; i < bed.a.class_count; i++) {
         const mid_class *c = &bed.a.classes[i];
         assert_int_equal(c->slot_size, mid_class_size(i));
         size_t names = c->slots <= MID_NAMES_INLINE ? 0 : 4u * c->slots;
         assert_true(c->first >= names);
-        assert_true(c->first + (size_t)c->slots * c->slot_size <= MID_POOL_SIZE);
-        assert_true(c->first + ((size_t)c->slots + 1) * (c->slot_size + 4) + 64 > MID_POOL_SIZE); /* no room wasted */
+        assert_true(c->first + (size_t)c->slots * c->slot_size <= pool_size);
+        assert_true(c->first + ((size_t)c->slots + 1) * (c->slot_size + 4) + 64 > pool_size); /* no room wasted */
         for (unsigned slot = 0; slot < c->slots; slot++) {
             char *at = mid_slot_at(c, NULL, slot);
             assert_int_equal(mid_slot_of(c, NULL, at), slot);
-            assert_int_equal(mid_slot_of(c, NULL, at + c->slot_size - 1), slot);
+            assert_int_equal(mid_slot_of(c, NULL, at + c->slot_size - 1), slot); /* rounding grows with the offset: so all between */
         }
     }
     bed_close(&bed);
@@ -108,7 +112,9 @@ static mid_pool *take(struct bed *bed, unsigned size_class)
     assert_int_equal(pool->state, MID_POOL_OWNED);
     assert_int_equal(pool->size_class, size_class);
     assert_ptr_equal(mid_pool_of(mid_pool_base(pool)), pool);
-    assert_ptr_equal(mid_pool_of(mid_pool_base(pool) + MID_POOL_SIZE - 1), pool);
+    assert_ptr_equal(mid_pool_of(mid_pool_base(pool) + pool_size - 1), pool);
+    assert_ptr_equal(mid_pool_in(&bed->a, mid_pool_base(pool)), pool);
+    assert_ptr_equal(mid_pool_in(&bed->a, mid_pool_base(pool) + pool_size - 1), pool);
     return pool;
 }
 
@@ -171,7 +177,7 @@ TEST(a_pool_wanders_down_the_lists_as_it_empties)
 {
     struct bed bed;
     bed_open(&bed, 0, 1u << 20, 100);
-    for (unsigned c = 0; c < MID_CLASSES; c += 3) {
+    for (unsigned c = 0; c < bed.a.class_count; c += 3) {
         mid_pool *pool = take(&bed, c);
         put_with(&bed, pool, pool->slots);
         assert_int_equal(pool->state, MID_POOL_FULL);
@@ -209,7 +215,7 @@ TEST(the_reserve_bounds_what_is_kept)
     struct bed bed;
     enum { COUNT = 40 };
     mid_pool *pool[COUNT];
-    bed_open(&bed, 0, 5 * MID_POOL_SIZE, 0);
+    bed_open(&bed, 0, 5 * pool_size, 0);
     for (int i = 0; i < COUNT; i++)
         pool[i] = take(&bed, 10);
     for (int i = 0; i < COUNT; i++)
@@ -218,9 +224,9 @@ TEST(the_reserve_bounds_what_is_kept)
     for (int i = 0; i < COUNT; i++)
         fall_to(&bed, pool[i], 0);
     assert_int_equal(bed.a.empty_pools, 5);
-    assert_int_equal(bed.a.bytes[MID_IN_EMPTY], 5 * MID_POOL_SIZE);
-    assert_int_equal(bed.fault.committed, full - (COUNT - 5) * MID_POOL_SIZE);
-    assert_int_equal(bed.a.returned, (COUNT - 5) * MID_POOL_SIZE);
+    assert_int_equal(bed.a.bytes[MID_IN_EMPTY], 5 * pool_size);
+    assert_int_equal(bed.fault.committed, full - (COUNT - 5) * (size_t)pool_size);
+    assert_int_equal(bed.a.returned, (COUNT - 5) * (size_t)pool_size);
     while (mid_pool_return_one(&bed.a))
         bed_check(&bed);
     assert_int_equal(bed.a.empty_pools, 0);
@@ -230,7 +236,7 @@ TEST(the_reserve_bounds_what_is_kept)
 TEST(spare_pools_are_kept_for_a_while_and_then_a_share_of_those_in_use)
 {
     struct bed bed;
-    enum { COUNT = 64, LEFT_IN_USE = 10 };
+    enum { COUNT = 60, LEFT_IN_USE = 10 }; /* in one arena, whatever the size */
     mid_pool *pool[COUNT];
     bed_open(&bed, 0, 0, 50);
     for (int i = 0; i < COUNT; i++)
@@ -242,7 +248,7 @@ TEST(spare_pools_are_kept_for_a_while_and_then_a_share_of_those_in_use)
         bed_check(&bed);
     }
     assert_true(bed.a.empty_pools >= LEFT_IN_USE / 2); /* some are kept */
-    for (int i = 0; i < 4096; i++) { /* a program that stays small forgets that it was large */
+    for (uint32_t i = 0; i < (256u << 20) / pool_size; i++) { /* a program that stays small forgets that it was large */
         mid_pool *again = take(&bed, 20);
         put_with(&bed, again, 1);
         fall_to(&bed, again, 0);
@@ -256,27 +262,28 @@ TEST(decommitted_pools_are_really_gone_and_come_back_zero)
 {
     mid_alloc a;
     struct bed unused = {0};
-    mid_alloc_init(&a, &mid_os_default, 0, 0, 0);
+    mid_alloc_init(&a, &mid_os_default, pool_size, 0, 0, 0);
     a.unbind = on_unbind;
     a.owner = &unused;
     mid_status status;
     mid_pool *pool = mid_pool_take(&a, 20, &status);
     assert_non_null(pool);
     char *base = mid_pool_base(pool);
-    memset(base, 0x66, MID_POOL_SIZE);
-    unsigned char resident[16];
-    assert_int_equal(mincore(base, MID_POOL_SIZE, resident), 0);
-    assert_true(resident[0] & 1 && resident[15] & 1);
+    memset(base, 0x66, pool_size);
+    unsigned char resident[64];
+    const size_t pages = pool_size / MID_PAGE;
+    assert_int_equal(mincore(base, pool_size, resident), 0);
+    assert_true(resident[0] & 1 && resident[pages - 1] & 1);
     mid_pool_put(&a, pool); /* empty, no reserve: returned */
     assert_int_equal(a.empty_pools, 0);
     if (!RUNNING_ON_VALGRIND) {
-        assert_int_equal(mincore(base, MID_POOL_SIZE, resident), 0);
-        for (int i = 0; i < 16; i++)
+        assert_int_equal(mincore(base, pool_size, resident), 0);
+        for (size_t i = 0; i < pages; i++)
             assert_int_equal(resident[i] & 1, 0);
     }
     mid_pool *again = mid_pool_take(&a, 20, &status);
     assert_ptr_equal(again, pool);
-    for (size_t i = 0; i < MID_POOL_SIZE; i++)
+    for (size_t i = 0; i < pool_size; i++)
         assert_int_equal(base[i], 0);
     mid_pool_put(&a, again);
     mid_alloc_finish(&a);
@@ -287,28 +294,28 @@ TEST(decommitted_pools_are_really_gone_and_come_back_zero)
 TEST(units_are_handed_out_lowest_first_and_apart)
 {
     struct bed bed;
-    enum { COUNT = 700 }; /* three arenas */
-    static mid_pool *unit[COUNT];
+    static mid_pool *unit[3 * MID_UNITS_MOST];
     mid_status status;
     bed_open(&bed, 0, 0, 0);
-    for (int i = 0; i < COUNT; i++) {
+    const unsigned count = bed.a.units * 11 / 4, in_first = 5, in_second = bed.a.units + 5; /* three arenas */
+    for (unsigned i = 0; i < count; i++) {
         unit[i] = mid_units_take(&bed.a, 1, 1, &status);
         assert_non_null(unit[i]);
         unit[i]->state = MID_UNIT_REGION; /* anything but free */
-        assert_int_equal((uintptr_t)mid_pool_base(unit[i]) % MID_POOL_SIZE, 0);
-        assert_ptr_not_equal(mid_pool_base(unit[i]), mid_arena_of(unit[i])); /* unit 0 is the descriptors' */
+        assert_int_equal((uintptr_t)mid_pool_base(unit[i]) % pool_size, 0);
+        assert_true(mid_pool_base(unit[i]) >= mid_arena_of(unit[i]) + bed.a.units * sizeof(mid_pool)); /* which are the descriptors' */
         if (i > 0 && mid_arena_of(unit[i]) == mid_arena_of(unit[i - 1]))
             assert_ptr_equal(unit[i], unit[i - 1] + 1);
     }
     assert_int_equal(bed.a.arena_count, 3);
     assert_null(mid_arenas_check(&bed.a));
-    mid_pool *low = unit[5];
-    mid_units_give(&bed.a, unit[300], 1);
+    mid_pool *low = unit[in_first];
+    mid_units_give(&bed.a, unit[in_second], 1);
     mid_units_give(&bed.a, low, 1);
     assert_ptr_equal(mid_units_take(&bed.a, 1, 1, &status), low);
     mid_units_give(&bed.a, low, 1);
-    for (int i = 0; i < COUNT; i++)
-        if (i != 5 && i != 300)
+    for (unsigned i = 0; i < count; i++)
+        if (i != in_first && i != in_second)
             mid_units_give(&bed.a, unit[i], 1);
     assert_null(mid_arenas_check(&bed.a));
     assert_int_equal(bed.a.arena_count, 1); /* wholly free ones go, the last stays */
@@ -322,18 +329,19 @@ TEST(adjacent_units_are_aligned_and_adjacent)
     bed_open(&bed, 0, 0, 0);
     mid_pool *single = mid_units_take(&bed.a, 1, 1, &status);
     mid_pool *many[6];
+    const unsigned some = bed.a.units / 4, whole_units = bed.a.units - bed.a.first_unit;
     for (int i = 0; i < 6; i++) {
-        many[i] = mid_units_take(&bed.a, 64, 64, &status);
+        many[i] = mid_units_take(&bed.a, some, some, &status);
         assert_non_null(many[i]);
-        assert_int_equal((uintptr_t)mid_pool_base(many[i]) % (64u * MID_POOL_SIZE), 0);
+        assert_int_equal((uintptr_t)mid_pool_base(many[i]) % ((size_t)some * pool_size), 0);
         for (int k = 0; k < i; k++)
-            assert_true(many[i] >= many[k] + 64 || many[k] >= many[i] + 64);
+            assert_true(many[i] >= many[k] + some || many[k] >= many[i] + some);
     }
-    mid_pool *whole = mid_units_take(&bed.a, MID_UNITS_PER_ARENA - 1, 1, &status);
+    mid_pool *whole = mid_units_take(&bed.a, whole_units, 1, &status);
     assert_non_null(whole);
     for (int i = 0; i < 6; i++)
-        mid_units_give(&bed.a, many[i], 64);
-    mid_units_give(&bed.a, whole, MID_UNITS_PER_ARENA - 1);
+        mid_units_give(&bed.a, many[i], some);
+    mid_units_give(&bed.a, whole, whole_units);
     mid_units_give(&bed.a, single, 1);
     bed_close(&bed);
 }
@@ -437,7 +445,7 @@ TEST(a_block_that_must_stay_stays)
 TEST(locked_memory_comes_back_zero_too)
 {
     const mid_os *os = &mid_os_default;
-    const size_t size = MID_POOL_SIZE;
+    const size_t size = 64u << 10;
     char *at = os->reserve(os->ctx, size, size);
     assert_non_null(at);
     assert_true(os->commit(os->ctx, at, size));
@@ -496,14 +504,14 @@ TEST(held_arenas_stay_mapped)
     struct bed bed;
     mid_status status;
     bed_open(&bed, 0, 0, 0);
-    enum { COUNT = 2 * MID_UNITS_PER_ARENA };
-    mid_pool *units[COUNT];
-    for (unsigned i = 0; i < COUNT; i++)
+    static mid_pool *units[2 * MID_UNITS_MOST];
+    const unsigned count = 2 * bed.a.units;
+    for (unsigned i = 0; i < count; i++)
         assert_non_null(units[i] = mid_units_take(&bed.a, 1, 1, &status));
     assert_true(bed.a.arena_count > 2);
     uint32_t arenas = bed.a.arena_count;
     mid_arenas_hold(&bed.a, true);
-    for (unsigned i = 0; i < COUNT; i++)
+    for (unsigned i = 0; i < count; i++)
         mid_units_give(&bed.a, units[i], 1);
     assert_int_equal(bed.a.arena_count, arenas);
     assert_int_equal(bed.a.arenas_released, 0);
@@ -550,16 +558,16 @@ TEST(the_limit_is_never_passed)
     mid_status status = MID_OK;
     const uint64_t limit = 4u << 20;
     bed_open(&bed, limit, 1u << 20, 100);
-    mid_pool *pool[100];
+    mid_pool *pool[256];
     size_t pools = 0;
-    while (pools < 100 && (pool[pools] = mid_pool_take(&bed.a, 5, &status)) != NULL) {
+    while (pools < 256 && (pool[pools] = mid_pool_take(&bed.a, 5, &status)) != NULL) {
         put_with(&bed, pool[pools], pool[pools]->slots);
         pools++;
     }
     expect(MID_ELIMIT, status);
-    assert_true(pools >= 60);
+    assert_true(pools * pool_size >= 60u << 16);
     assert_true(bed.a.committed <= limit && bed.a.peak <= limit);
-    assert_null(mid_large_new(&bed.a, 100000, 1, &status));
+    assert_null(mid_large_new(&bed.a, 300000, 1, &status));
     expect(MID_ELIMIT, status);
     assert_null(mid_large_new(&bed.a, 2u << 20, 1, &status));
     expect(MID_ELIMIT, status);
@@ -648,6 +656,27 @@ TEST(refusals_leave_the_allocator_whole)
     }
 }
 
+static int pools_of_64K(void **state)
+{
+    (void)state;
+    pool_size = 64u << 10;
+    return 0;
+}
+
+static int pools_of_16K(void **state)
+{
+    (void)state;
+    pool_size = 16u << 10;
+    return 0;
+}
+
+static int pools_of_256K(void **state)
+{
+    (void)state;
+    pool_size = 256u << 10;
+    return 0;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -674,5 +703,12 @@ int main(void)
         cmocka_unit_test(locked_memory_comes_back_zero_too),
         cmocka_unit_test(a_mapping_that_must_stay_stays_whatever_remap_does),
     };
-    return UNIT_RUN(tests);
+    static int (*const sizes[])(void **) = {pools_of_64K, pools_of_16K, pools_of_256K};
+    enum { TESTS = sizeof tests / sizeof tests[0], SIZES = sizeof sizes / sizeof sizes[0] };
+    struct CMUnitTest all[SIZES * TESTS];
+    for (size_t i = 0; i < SIZES * TESTS; i++) {
+        all[i] = tests[i % TESTS];
+        all[i].setup_func = sizes[i / TESTS];
+    }
+    return UNIT_RUN(all);
 }

@@ -191,7 +191,7 @@ TEST(areas_are_few_whatever_goes_back)
             unit_compacted(&u, 0);
         }
         ok(mid_trim(u.thread, 0, NULL));
-        holes += (unit_stats(&u).returned_bytes - returned) / MID_POOL_SIZE;
+        holes += (unit_stats(&u).returned_bytes - returned) / (64 << 10);
         struct kernel_figures kernels = kernel_os_figures(&kernel);
         assert_int_equal(kernels.foreign, 0);
         assert_true(kernels.areas <= areas_at_most());

@@ -1,13 +1,18 @@
 /* What evacuation reaches, against a search of all that it could have done: the fewest pools, and of all ways to get there
- * the one that moves least. Small heaps of one class, random in what lives and what is pinned. */
+ * the one that moves least, or, in another order, what that order comes to. Small heaps of one class, random in what lives and
+ * what is pinned, with pools of each size. */
 #include <stdbool.h>
 
 #include "unit.h"
 
 enum { POOLS = 8, OBJECTS = POOLS * 32 };
 
+static const unsigned pool_shifts[] = {16, 14, 18};
+
 struct small {
     struct unit u;
+    unsigned pool_shift;
+    mid_evacuate_order order;
     mid_handle object[OBJECTS];
     uint64_t at[OBJECTS];      /* the address, of those that are pinned */
     unsigned class_index, slots;
@@ -23,11 +28,16 @@ struct best {
     unsigned pools, moved;
 };
 
-static void small_open(struct small *s, size_t size)
+static void small_open(struct small *s, unsigned pool_shift, mid_evacuate_order order, size_t size)
 {
+    static const char *const orders[] = {"fullest", "address", "first"};
     mid_class_stats stats;
+    char options[96];
     memset(s, 0, sizeof *s);
-    unit_open(&s->u, "");
+    s->pool_shift = pool_shift;
+    s->order = order;
+    snprintf(options, sizeof options, "pool-size=%u,evacuate=%s,reserve=%u", 1u << pool_shift, orders[order], POOLS << pool_shift); /* so that no slice has to trim */
+    unit_open(&s->u, options);
     while (mid_stats_class(s->u.heap, s->class_index, &stats) == MID_OK && stats.slot_size < size)
         s->class_index++;
     s->slots = stats.slots_per_pool;
@@ -79,7 +89,7 @@ static struct pools look(struct small *s)
     for (size_t i = 0; i < s->count; i++) {
         if (s->object[i] == 0)
             continue;
-        uint64_t at = (uintptr_t)mid_get(s->u.thread, s->object[i]) >> 16;
+        uint64_t at = (uintptr_t)mid_get(s->u.thread, s->object[i]) >> s->pool_shift;
         unsigned n = 0;
         while (n < p.count && p.at[n] != at)
             n++;
@@ -112,6 +122,30 @@ static struct best search(const struct pools *p, unsigned slots)
             best = now;
     }
     return best;
+}
+
+/* What stays in front. Of pools in the same eighth it may be either: the dearer way round. */
+static bool before(const struct small *s, const struct pools *p, unsigned a, unsigned b)
+{
+    if ((p->pinned[a] != 0) != (p->pinned[b] != 0))
+        return p->pinned[a] != 0;
+    if (s->order == MID_EVACUATE_ADDRESS)
+        return p->at[a] < p->at[b];
+    unsigned of_a = p->live[a] * 8 / s->slots, of_b = p->live[b] * 8 / s->slots;
+    return of_a != of_b ? of_a > of_b : p->live[a] != p->live[b] ? p->live[a] < p->live[b] : a < b;
+}
+
+/* How many objects the order moves, at most, where so many pools stay. */
+static unsigned moved_by(const struct small *s, const struct pools *p, unsigned stay)
+{
+    unsigned moved = 0;
+    for (unsigned a = 0; a < p->count; a++) {
+        unsigned rank = 0;
+        for (unsigned b = 0; b < p->count; b++)
+            rank += b != a && before(s, p, b, a);
+        moved += rank >= stay ? p->live[a] : 0;
+    }
+    return moved;
 }
 
 /* Pools with free slots, by the objects in them. */
@@ -147,16 +181,21 @@ static mid_compact_result pass(struct small *s, uint64_t budget)
 
 static void compare(struct small *s, uint64_t budget)
 {
-    struct pools before = look(s);
-    struct best best = search(&before, s->slots);
+    struct pools was = look(s);
+    struct best best = search(&was, s->slots);
     mid_compact_result result = pass(s, budget);
     struct pools after = look(s);
-    uint64_t needed = (before.all + s->slots - 1) / s->slots;
+    uint64_t needed = (was.all + s->slots - 1) / s->slots, most = moved_by(s, &was, best.pools);
     assert_int_equal(after.count, best.pools);
     assert_int_equal(result.pools_after, best.pools);
     assert_int_equal(result.pools_optimal, needed);
-    assert_int_equal(result.moved_objects, best.moved);
-    assert_int_equal(result.moved_bytes, best.moved * s->slot_size);
+    if (s->order == MID_EVACUATE_FULLEST)
+        assert_int_equal(result.moved_objects, best.moved);
+    else if (s->order == MID_EVACUATE_ADDRESS)
+        assert_int_equal(result.moved_objects, most);
+    else
+        assert_in_range(result.moved_objects, best.moved, most);
+    assert_int_equal(result.moved_bytes, result.moved_objects * s->slot_size);
     assert_int_equal(result.least_bytes, best.moved * s->slot_size);
     uint64_t left = best.pools > needed ? result.left[MID_LEFT_PINNED] : result.left[MID_LEFT_GAIN];
     assert_int_equal(left, sparse(&after, s->slots));
@@ -164,7 +203,7 @@ static void compare(struct small *s, uint64_t budget)
     assert_int_equal(result.pools_pinned, result.left[MID_LEFT_PINNED]);
     mid_class_pass of;
     ok(mid_stats_pass(s->u.heap, s->class_index, &of));
-    assert_int_equal(of.pools_before, before.count);
+    assert_int_equal(of.pools_before, was.count);
     assert_int_equal(of.pools_optimal, needed);
     assert_int_equal(of.pools_after, after.count);
     assert_int_equal(of.moved_bytes, result.moved_bytes);
@@ -173,14 +212,15 @@ static void compare(struct small *s, uint64_t budget)
     unit_check(&s->u);
 }
 
-static void many(unsigned pin_percent, uint64_t budget, uint64_t seed)
+static void many(mid_evacuate_order order, unsigned pin_percent, uint64_t budget, uint64_t seed)
 {
-    static const size_t sizes[] = {2048, 8192, 16384, 32768};
+    static const size_t parts[] = {32, 8, 4, 2}; /* of a pool; above half of one, or 32 KiB, there are none */
     size_t rounds = unit_scale(200) + 4;
     for (size_t round = 0; round < rounds; round++) {
         struct small s;
-        size_t size = sizes[round % 4];
-        small_open(&s, size);
+        unsigned shift = pool_shifts[round / 4 % 3];
+        size_t size = ((size_t)1 << shift) / parts[round % 4 % (shift == 18 ? 2 : 4)];
+        small_open(&s, shift, order, size);
         small_fill(&s, unit_plain_type(s.u.heap, "slot", size), pin_percent, &seed);
         compare(&s, budget);
         small_close(&s);
@@ -189,19 +229,33 @@ static void many(unsigned pin_percent, uint64_t budget, uint64_t seed)
 
 TEST(the_fewest_pools_with_the_fewest_bytes)
 {
-    many(0, 0, 1);
+    many(MID_EVACUATE_FULLEST, 0, 0, 1);
 }
 
 TEST(pinned_pools_stay_and_are_filled_first)
 {
-    many(5, 0, 2);
-    many(25, 0, 3);
+    many(MID_EVACUATE_FULLEST, 5, 0, 2);
+    many(MID_EVACUATE_FULLEST, 25, 0, 3);
 }
 
 TEST(in_slices_the_same)
 {
-    many(0, 1, 4);
-    many(10, 1, 5);
+    many(MID_EVACUATE_FULLEST, 0, 1, 4);
+    many(MID_EVACUATE_FULLEST, 10, 1, 5);
+}
+
+TEST(by_address_as_few_pools_remain)
+{
+    many(MID_EVACUATE_ADDRESS, 0, 0, 6);
+    many(MID_EVACUATE_ADDRESS, 10, 0, 7);
+    many(MID_EVACUATE_ADDRESS, 10, 1, 8);
+}
+
+TEST(as_allocation_takes_them_as_few_pools_remain)
+{
+    many(MID_EVACUATE_FIRST, 0, 0, 9);
+    many(MID_EVACUATE_FIRST, 10, 0, 10);
+    many(MID_EVACUATE_FIRST, 10, 1, 11);
 }
 
 TEST(questions_about_a_pass)
@@ -230,6 +284,8 @@ int main(void)
         cmocka_unit_test(the_fewest_pools_with_the_fewest_bytes),
         cmocka_unit_test(pinned_pools_stay_and_are_filled_first),
         cmocka_unit_test(in_slices_the_same),
+        cmocka_unit_test(by_address_as_few_pools_remain),
+        cmocka_unit_test(as_allocation_takes_them_as_few_pools_remain),
         cmocka_unit_test(questions_about_a_pass),
     };
     return UNIT_RUN(tests);

@@ -3,7 +3,7 @@
 
 #include "fault_os.h"
 
-static void adds_up(struct unit *u)
+static void adds_up(struct unit *u, uint64_t pool_size)
 {
     mid_stats s = unit_stats(u);
     assert_int_equal(s.committed_bytes,
@@ -18,19 +18,21 @@ static void adds_up(struct unit *u)
         assert_true(c.live_slots + c.free_slots <= c.pools * c.slots_per_pool);
         assert_int_equal(c.optimal_pools, (c.live_slots + c.slots_per_pool - 1) / c.slots_per_pool);
     }
-    assert_int_equal(pools * 65536, s.pool_bytes);
+    assert_int_equal(s.pool_size, pool_size);
+    assert_int_equal(pools * pool_size, s.pool_bytes);
     assert_int_equal(s.waiting_objects, 0);
     assert_true(slot_bytes <= s.live_slot_bytes); /* runs and mappings are no slots */
 }
 
-TEST(figures_add_up_through_a_life)
+static void a_life(const char *options, uint64_t pool_size)
 {
     struct unit u;
     enum { COUNT = 3000 };
     static mid_handle objects[COUNT];
     uint64_t seed = 3, live = 0;
-    unit_open(&u, "");
-    adds_up(&u);
+    memset(objects, 0, sizeof objects);
+    unit_open(&u, options);
+    adds_up(&u, pool_size);
     for (int step = 0; step < 20000; step++) {
         size_t at = unit_random(&seed) % COUNT;
         live -= objects[at] != 0;
@@ -39,7 +41,7 @@ TEST(figures_add_up_through_a_life)
         objects[at] = unit_array(&u, u.bytes, size % 50 == 0 ? (size >> 8) % 70000 : size % 500 == 1 ? (size >> 8) % 3000000 : (size >> 8) % 300);
         live++;
         if (step % 500 == 0) {
-            adds_up(&u);
+            adds_up(&u, pool_size);
             assert_int_equal(unit_live(&u), live);
         }
         if (step % 4000 == 3999) {
@@ -47,10 +49,10 @@ TEST(figures_add_up_through_a_life)
             unit_compacted(&u, 0);
         }
     }
-    adds_up(&u);
+    adds_up(&u, pool_size);
     for (int i = 0; i < COUNT; i++)
         mid_release(u.thread, objects[i]);
-    adds_up(&u);
+    adds_up(&u, pool_size);
     mid_stats s = unit_stats(&u);
     assert_int_equal(s.live_objects, 0);
     assert_int_equal(s.live_slot_bytes, 0);
@@ -58,6 +60,53 @@ TEST(figures_add_up_through_a_life)
     assert_int_equal(s.allocated_objects, 20000);
     assert_int_equal(s.freed_objects, 20000);
     unit_close(&u);
+}
+
+TEST(figures_add_up_through_a_life)
+{
+    a_life("", 64u << 10);
+}
+
+TEST(figures_add_up_with_pools_of_other_sizes)
+{
+    a_life("pool-size=16K,evacuate=address", 16u << 10);
+    a_life("pool-size=256K,evacuate=first", 256u << 10);
+}
+
+/* Half a pool, or 32 KiB, is the largest slot; a resize crosses that both ways. */
+static void largest_slot(const char *options, uint32_t largest)
+{
+    struct unit u;
+    mid_class_stats c;
+    mid_class_pass pass;
+    uint32_t last = 0;
+    unsigned classes = 0;
+    unit_open(&u, options);
+    for (; mid_stats_class(u.heap, classes, &c) == MID_OK; classes++)
+        last = c.slot_size;
+    assert_int_equal(last, largest);
+    expect(MID_EINVAL, mid_stats_pass(u.heap, classes, &pass));
+    mid_handle object = unit_array(&u, u.bytes, largest - 16);
+    assert_true(unit_stats(&u).run_bytes == 0);
+    for (int i = 0; i < 3; i++) {
+        ok(mid_resize(u.thread, object, largest + 1));
+        assert_true(unit_stats(&u).run_bytes != 0);
+        ok(mid_stats_class(u.heap, classes - 1, &c));
+        assert_int_equal(c.live_slots, 0);
+        ok(mid_resize(u.thread, object, largest - 16));
+        ok(mid_stats_class(u.heap, classes - 1, &c));
+        assert_int_equal(c.live_slots, 1);
+        unit_check(&u);
+    }
+    mid_release(u.thread, object);
+    unit_close(&u);
+}
+
+TEST(what_pools_serve_depends_on_their_size)
+{
+    largest_slot("pool-size=16K", 8192);
+    largest_slot("", 32768);
+    largest_slot("pool-size=256K", 32768);
 }
 
 TEST(bytes_are_those_the_system_gave)
@@ -219,6 +268,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(figures_add_up_through_a_life),
+        cmocka_unit_test(figures_add_up_with_pools_of_other_sizes),
+        cmocka_unit_test(what_pools_serve_depends_on_their_size),
         cmocka_unit_test(bytes_are_those_the_system_gave),
         cmocka_unit_test(live_figures_are_exact_at_every_step),
         cmocka_unit_test(an_older_program_gets_what_it_knows),

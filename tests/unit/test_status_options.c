@@ -130,10 +130,10 @@ TEST(each_row_takes_its_bounds_and_nothing_beyond)
             refused(text);
             continue;
         }
-        if (strcmp(info->unit, "ORDER") == 0) {
-            static const char *const orders[] = {"off", "table", "depth", "breadth"};
+        if (strcmp(info->unit, "ORDER") == 0 || strcmp(info->unit, "EVACUATE") == 0) {
+            static const char *const orders[] = {"off", "table", "depth", "breadth"}, *const kept[] = {"fullest", "address", "first"};
             for (uint64_t i = info->least; i <= info->most; i++) {
-                snprintf(text, sizeof text, "%s=%s", info->name, orders[i]);
+                snprintf(text, sizeof text, "%s=%s", info->name, (strcmp(info->unit, "ORDER") == 0 ? orders : kept)[i]);
                 accepted(text, info->name, i);
             }
             snprintf(text, sizeof text, "%s=1", info->name);
@@ -342,6 +342,14 @@ TEST(options_set_by_hand_are_checked)
     options.waiting_start = 10;
     options.waiting_stop = 20;
     expect(MID_EINVAL, mid_heap_open(&heap, &options));
+    for (uint64_t size = 8u << 10; size <= 512u << 10; size += 8u << 10) {
+        options = defaults();
+        options.pool_size = size;
+        bool fits = size == 16u << 10 || size == 64u << 10 || size == 256u << 10;
+        expect(fits ? MID_OK : MID_EINVAL, mid_heap_open(&heap, &options));
+        if (fits)
+            ok(mid_heap_close(heap));
+    }
     options = defaults();
     options.max_objects = 1;
     assert_int_not_equal(mid_heap_open(&heap, &options), MID_OK);

@@ -21,6 +21,8 @@ static mid_options options_for(struct world *world)
     options.reserve = reserves[pick(3)];
     options.spare = one_in(2) ? 0 : 100;
     options.deep = pick(4);
+    options.pool_size = (uint64_t)(16 << 10) << (many.seed + world->number) % 3 * 2;
+    options.evacuate = many.seed / 3 % 3;
     options.heap_limit = world->number == 0 ? many.heap_limit : one_in(2) ? 0 : 12 << 20;
     if (many.mode == MODE_DAEMON) {
         daemon_options(&options);
