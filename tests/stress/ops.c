@@ -315,8 +315,7 @@ static void follow_up(void)
         perform_named("safepoint");
         if (one_in(2))
             perform_named("collect");
-        if (one_in(2))
-            perform_named("compact");
+        perform_named("compact"); /* deeply, each time */
     }
     if (run.mode == MODE_STEPS)
         perform_named("step");

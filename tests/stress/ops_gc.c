@@ -117,7 +117,7 @@ static mid_status compact(uint64_t budget)
 {
     mid_compact_result result;
     struct guard guard = safepoint_begin();
-    run.may_rename = one_in(2);
+    run.may_rename = run.mode == MODE_GC || one_in(2);
     mid_status status = mid_compact(run.thread, run.may_rename ? MID_COMPACT_DEEP : MID_COMPACT_PLAIN, budget, &result);
     run.may_rename = false;
     safepoint_end(guard);
