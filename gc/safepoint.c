@@ -1,5 +1,4 @@
 /* gc/safepoint.c: what every safepoint does, asked for or not: collecting by itself, standing still, helping, news, finalizers. */
-
 #include "gc/heap.h"
 
 #define SUSPECT_FACTOR_MOST 8u

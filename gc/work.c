@@ -1,5 +1,4 @@
 /* gc/work.c: what programs ask for: mid_collect, mid_compact, mid_trim, mid_reclaim. Each begins as a safepoint does. */
-
 #include "gc/heap.h"
 
 /* --- the world, and all that waits ---------------------------------------------------------------------------------- */
