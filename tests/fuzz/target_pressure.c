@@ -33,7 +33,8 @@ typedef struct teller {
         uint64_t since;
     } heard[MID_SOURCES];
     mid_pressure_level usage, limit;
-    uint64_t clock;
+    bool open; /* a window, since ... */
+    uint64_t at, some, full;
 } teller;
 
 static bool ample(const mid_reading *r)
@@ -80,19 +81,39 @@ static mid_pressure_level limits(mid_pressure_level was, uint64_t committed, con
     return beyond(committed, s->soft, was != MID_PRESSURE_CALM) ? MID_PRESSURE_COMPACT : MID_PRESSURE_CALM;
 }
 
-/* What the totals came to is not told twice: it is seen from what the gauge holds, which must be a level that the page has. */
-static mid_pressure_level level_of(teller *t, const mid_gauge *g, const mid_reading *r, const mid_strain *s, uint64_t committed,
-                                   uint64_t now)
+/* At least so much in two seconds of those that have passed: no fewer than two. */
+static bool stalled(uint64_t total, uint64_t least, uint64_t passed)
+{
+    return total >= least && (passed <= MID_WINDOW_MICROS || (unsigned __int128)total * MID_WINDOW_MICROS >= (unsigned __int128)least * passed);
+}
+
+static mid_pressure_level totals(teller *t, const mid_reading *r, uint64_t now)
+{
+    if (!r->stalls_known)
+        return MID_PRESSURE_CALM;
+    uint64_t passed = now > t->at ? now - t->at : 0;
+    bool known = t->open && r->some_total >= t->some && r->full_total >= t->full;
+    uint64_t some = known ? r->some_total - t->some : 0, full = known ? r->full_total - t->full : 0;
+    if (!known || passed >= MID_WINDOW_MICROS) {
+        t->open = true;
+        t->at = now;
+        t->some = r->some_total;
+        t->full = r->full_total;
+    }
+    if (stalled(full, MID_EVERYTHING_STALLS, passed))
+        return MID_PRESSURE_EVERYTHING;
+    return stalled(some, MID_COMPACT_STALLS, passed) ? MID_PRESSURE_COMPACT :
+           stalled(some, MID_TRIM_STALLS, passed)    ? MID_PRESSURE_TRIM :
+                                                       MID_PRESSURE_CALM;
+}
+
+static mid_pressure_level level_of(teller *t, const mid_reading *r, const mid_strain *s, uint64_t committed, uint64_t now)
 {
     mid_pressure_level level = MID_PRESSURE_CALM;
     for (int i = MID_STALLS; i <= MID_SIGNALS; i++) {
         hears(t, i, r->came[i], r->measured[i], r, now);
-        if (i == MID_STALLS && r->stalls_known) {
-            NEED(g->held[i].level >= t->heard[i].level && g->held[i].level <= MID_PRESSURE_EVERYTHING);
-            t->heard[i].since = g->held[i].until - MID_HOLD_MICROS;
-            t->heard[i].level = g->held[i].level;
-            NEED(t->heard[i].level == MID_PRESSURE_CALM || (t->heard[i].since <= now && now < g->held[i].until));
-        }
+        if (i == MID_STALLS)
+            hears(t, i, totals(t, r, now), true, r, now);
         level = t->heard[i].level > level ? t->heard[i].level : level;
     }
     t->usage = usage(t->usage, r);
@@ -149,7 +170,7 @@ static void again(mid_gauge *g, mid_reading *r, const mid_options *o, uint64_t c
 
 void fuzz_pressure(const uint8_t *data, size_t size)
 {
-    bytes b = {data, data + size};
+    bytes b = {data, size == 0 ? data : data + size};
     mid_options options;
     mid_gauge gauge = {0};
     mid_reading reading = {0};
@@ -165,7 +186,7 @@ void fuzz_pressure(const uint8_t *data, size_t size)
         read_some(&b, &reading);
         committed = step & 1 ? amount(&b) : committed;
         mid_strain s = mid_gauge_read(&gauge, &reading, &options, committed, now);
-        NEED(s.level == level_of(&t, &gauge, &reading, &s, committed, now));
+        NEED(s.level == level_of(&t, &reading, &s, committed, now));
         NEED((s.level == MID_PRESSURE_CALM) == (s.why == MID_WHY_NOTHING) && s.why <= MID_WHY_LIMIT);
         NEED(s.why != MID_WHY_LIMIT || committed > (s.soft == 0 || (s.hard != 0 && s.hard < s.soft) ? s.hard - s.hard / 16 : s.soft - s.soft / 16));
         bool told = reading.said != said || reading.came[MID_WATCH] != 0 || reading.came[MID_SIGNALS] != 0;
