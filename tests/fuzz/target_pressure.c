@@ -137,7 +137,7 @@ static void read_some(bytes *b, mid_reading *r)
     if (what >> 6 & 1) {
         r->stalls_known = what >> 7 & 1;
         r->some_total = what >> 8 & 1 ? amount(b) : r->some_total + take(b, 3);
-        r->full_total += take(b, 3);
+        r->full_total = what >> 14 & 1 ? amount(b) : r->full_total + take(b, 3);
     }
     if (what >> 9 & 1) {
         r->usage_known = what >> 10 & 1;
