@@ -1,81 +1,23 @@
-/* daemon/bind.c: sockets to listen on: of the loopback interface, or Unix sockets of mode 0600. */
+/* daemon/bind.c: sockets to listen on: of the loopback interface; or at a path, where endpoint.c makes them. */
 #include <ctype.h>
 #include <errno.h>
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "daemon/http.h"
 
 #define BACKLOG 16
 
-static int stream(int family)
-{
-    return socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-}
-
 static mid_status refused(mid_bound *into)
 {
     int error = errno;
-    if (into->fd >= 0)
-        close(into->fd);
-    into->fd = -1;
+    mid_endpoint_close(&into->at, false);
     errno = error;
     return error == EADDRINUSE ? MID_EBUSY : MID_ESYSTEM;
 }
-
-/* --- a path -------------------------------------------------------------------------------------------------------- */
-
-/* A socket whose owner is gone refuses connections. */
-static bool abandoned(const struct sockaddr_un *name)
-{
-    struct stat there;
-    if (lstat(name->sun_path, &there) != 0 || !S_ISSOCK(there.st_mode))
-        return false;
-    int fd = stream(AF_UNIX);
-    bool nobody = fd >= 0 && connect(fd, (const struct sockaddr *)name, sizeof *name) != 0 && errno == ECONNREFUSED;
-    if (fd >= 0)
-        close(fd);
-    return nobody;
-}
-
-static int bind_and_listen(int fd, const void *name, socklen_t size)
-{
-    return bind(fd, name, size) == 0 ? listen(fd, BACKLOG) : -1;
-}
-
-/* The mode that the socket itself has is that of what appears at the path: there is no moment at which others could connect. */
-static mid_status bind_path(const char *path, mid_bound *into)
-{
-    struct sockaddr_un name = {.sun_family = AF_UNIX};
-    struct stat made;
-    if (strlen(path) >= sizeof name.sun_path)
-        return MID_EINVAL;
-    strcpy(name.sun_path, path);
-    into->fd = stream(AF_UNIX);
-    if (into->fd < 0 || fchmod(into->fd, S_IRUSR | S_IWUSR) != 0)
-        return refused(into);
-    if (bind_and_listen(into->fd, &name, sizeof name) != 0) {
-        if (errno != EADDRINUSE || !abandoned(&name)) {
-            errno = errno == ECONNREFUSED || errno == ENOTSOCK ? EADDRINUSE : errno;
-            return refused(into);
-        }
-        if (unlink(path) != 0 || bind_and_listen(into->fd, &name, sizeof name) != 0)
-            return refused(into);
-    }
-    strcpy(into->path, path);
-    if (stat(path, &made) == 0) {
-        into->device = made.st_dev;
-        into->inode = made.st_ino;
-    }
-    return MID_OK;
-}
-
-/* --- a port of the loopback interface -------------------------------------------------------------------------------- */
 
 /* "HOST:PORT": past the colon; null: it does not begin so. */
 static const char *after_host(const char *address, const char *host)
@@ -98,19 +40,25 @@ static mid_status bind_port(int family, const void *name, socklen_t size, mid_bo
 {
     struct sockaddr_storage got;
     socklen_t room = sizeof got;
-    int on = 1;
-    into->fd = stream(family);
-    if (into->fd < 0 || setsockopt(into->fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) != 0 ||
-        bind_and_listen(into->fd, name, size) != 0 || getsockname(into->fd, (struct sockaddr *)&got, &room) != 0)
+    int on = 1, fd = into->at.fd = socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) != 0 || bind(fd, name, size) != 0 ||
+        listen(fd, BACKLOG) != 0 || getsockname(fd, (struct sockaddr *)&got, &room) != 0)
         return refused(into);
     into->port = ntohs(family == AF_INET ? ((struct sockaddr_in *)&got)->sin_port : ((struct sockaddr_in6 *)&got)->sin6_port);
     return MID_OK;
 }
 
+/* An address that cannot be is one thing here, and what is in the way another. */
+static mid_status bind_path(const char *path, mid_bound *into)
+{
+    mid_status status = mid_endpoint_open(&into->at, path);
+    return status == MID_ESIZE ? MID_EINVAL : status == MID_EINVAL ? MID_EBUSY : status;
+}
+
 mid_status mid_http_bind(const char *address, mid_bound *into)
 {
     uint16_t port;
-    *into = (mid_bound){.fd = -1};
+    *into = (mid_bound){.at.fd = -1};
     if (address[0] == '/')
         return bind_path(address, into);
     if (read_port(after_host(address, "[::1]"), &port)) {
@@ -122,15 +70,4 @@ mid_status mid_http_bind(const char *address, mid_bound *into)
         return bind_port(AF_INET, &name, sizeof name, into);
     }
     return MID_EINVAL;
-}
-
-void mid_http_unbind(mid_bound *bound, bool remove)
-{
-    struct stat there;
-    if (bound->fd >= 0)
-        close(bound->fd);
-    bound->fd = -1;
-    if (remove && bound->path[0] != 0 && stat(bound->path, &there) == 0 && there.st_dev == bound->device &&
-        there.st_ino == bound->inode)
-        unlink(bound->path);
 }

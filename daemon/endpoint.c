@@ -79,7 +79,7 @@ mid_status mid_endpoint_open(mid_endpoint *e, const char *path)
     return status == MID_OK ? MID_ESYSTEM : status;
 }
 
-void mid_endpoint_close(mid_endpoint *e, int remove)
+void mid_endpoint_close(mid_endpoint *e, bool remove)
 {
     struct stat there;
     if (remove && lstat(e->address.sun_path, &there) == 0 && S_ISSOCK(there.st_mode) && there.st_dev == e->device &&
@@ -88,6 +88,7 @@ void mid_endpoint_close(mid_endpoint *e, int remove)
     if (e->fd >= 0)
         close(e->fd);
     e->fd = -1;
+    e->address.sun_path[0] = 0;
 }
 
 int mid_endpoint_accept(const mid_endpoint *e)

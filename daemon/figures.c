@@ -172,43 +172,67 @@ static bool mount_of(piece text, bool v1, piece *root, piece *at)
     return false;
 }
 
-/* \040 and the like. */
-static bool put_unescaped(piece text, char *into, size_t room, size_t *used)
+static bool octal(char c)
 {
-    for (size_t i = 0; i < text.length; i++) {
-        unsigned c = (unsigned char)text.at[i];
-        if (c == '\\' && text.length - i > 3) {
-            c = ((unsigned)(text.at[i + 1] - '0') & 7) << 6 | ((unsigned)(text.at[i + 2] - '0') & 7) << 3 |
-                ((unsigned)(text.at[i + 3] - '0') & 7);
-            i += 3;
-        }
-        if (*used + 1 >= room || c == 0 || c > 255)
-            return false;
-        into[(*used)++] = (char)c;
-    }
+    return c >= '0' && c <= '7';
+}
+
+/* One character of a mount's field, in which blanks and backslashes are written as \040 and \134. */
+static unsigned unescaped(piece *text)
+{
+    const char *at = text->at;
+    bool escape = text->length > 3 && *at == '\\' && octal(at[1]) && octal(at[2]) && octal(at[3]);
+    size_t used = escape ? 4 : 1;
+    text->at += used;
+    text->length -= used;
+    return escape ? (unsigned)(at[1] - '0') << 6 | (unsigned)(at[2] - '0') << 3 | (unsigned)(at[3] - '0') : (unsigned char)*at;
+}
+
+static bool put(unsigned c, char *into, size_t room, size_t *used)
+{
+    if (*used + 1 >= room || c == 0 || c > 255)
+        return false;
+    into[(*used)++] = (char)c;
     into[*used] = 0;
     return true;
 }
 
 /* The mount shows `root` of the hierarchy and what is below it. A path that is not below is outside the own namespace: then the
- * mount itself is as near as one gets. */
+ * mount itself is as near as one gets. Names in /proc/self/cgroup are not escaped, and those of systemd are full of backslashes. */
 static piece below_root(piece path, piece root)
 {
+    piece rest = path;
     if (is(root, "/"))
-        return is(path, "/") ? (piece){path.at, 0} : path;
-    bool under = path.length >= root.length && memcmp(path.at, root.at, root.length) == 0 &&
-                 (path.length == root.length || path.at[root.length] == '/');
-    return under ? (piece){path.at + root.length, path.length - root.length} : (piece){path.at, 0};
+        root.length = 0;
+    while (root.length != 0) {
+        unsigned c = unescaped(&root);
+        if (rest.length == 0 || (unsigned char)*rest.at != c)
+            return (piece){path.at, 0};
+        rest.at++, rest.length--;
+    }
+    bool under = rest.length != 0 && rest.at[0] == '/' && rest.length != 1;
+    return under ? rest : (piece){path.at, 0};
+}
+
+static bool put_path(piece mount, piece below, char *into, size_t room)
+{
+    size_t used = 0;
+    while (mount.length != 0)
+        if (!put(unescaped(&mount), into, room, &used))
+            return false;
+    for (size_t i = 0; i < below.length; i++)
+        if (!put((unsigned char)below.at[i], into, room, &used))
+            return false;
+    return true;
 }
 
 bool mid_figure_cgroup(const char *cgroup, size_t length, const char *mounts, size_t mounts_length, char *into, size_t room)
 {
     for (int v1 = 1; v1 >= 0; v1--) {
         piece path, root, at;
-        size_t used = 0;
         if (room != 0 && own_path((piece){cgroup, length}, v1, &path) &&
             mount_of((piece){mounts, mounts_length}, v1, &root, &at))
-            return put_unescaped(at, into, room, &used) && put_unescaped(below_root(path, root), into, room, &used);
+            return put_path(at, below_root(path, root), into, room);
     }
     return false;
 }

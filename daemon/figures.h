@@ -1,5 +1,5 @@
 /* daemon/figures.h: figures out of the kernel's texts, as pure functions over bytes. Anything may be in them: what is not
- * understood is refused, and nothing is written then. No text needs to end with a zero. */
+ * understood is refused, and no figure is written then; what is in `into` means nothing. No text needs to end with a zero. */
 #ifndef MIDDEN_DAEMON_FIGURES_H
 #define MIDDEN_DAEMON_FIGURES_H
 

@@ -179,7 +179,7 @@ static bool open_server(mid_http *http, struct event_base *base)
                                                  EVHTTP_REQ_OPTIONS | EVHTTP_REQ_TRACE | EVHTTP_REQ_CONNECT | EVHTTP_REQ_PATCH);
     evhttp_set_bevcb(http->server, on_guest, http);
     evhttp_set_gencb(http->server, on_request, http);
-    struct evhttp_bound_socket *socket = evhttp_accept_socket_with_handle(http->server, http->bound.fd);
+    struct evhttp_bound_socket *socket = evhttp_accept_socket_with_handle(http->server, http->bound.at.fd);
     if (socket == NULL)
         return false;
     http->listener = evhttp_bound_socket_get_listener(socket);
@@ -209,7 +209,7 @@ static void close_server(mid_http *http)
     if (http->server != NULL)
         evhttp_free(http->server);
     if (http->listener != NULL)
-        http->bound.fd = -1; /* closed with it */
+        http->bound.at.fd = -1; /* closed with it */
     sweep(http);
     if (http->tick != NULL)
         event_free(http->tick);
@@ -221,7 +221,7 @@ static void close_server(mid_http *http)
 void mid_http_close(mid_http *http)
 {
     close_server(http);
-    mid_http_unbind(&http->bound, http->pid == getpid());
+    mid_endpoint_close(&http->bound.at, http->pid == getpid());
     free(http);
 }
 

@@ -4,6 +4,7 @@
 
 #include <event2/buffer.h>
 
+#include "daemon/endpoint.h"
 #include "daemon/history.h"
 #include "daemon/loop.h"
 
@@ -17,16 +18,12 @@ void mid_http_look(mid_http *http, const mid_snapshot *now, uint64_t clock);
 /* --- bind.c: addresses; any thread */
 
 typedef struct mid_bound {
-    int fd;
+    mid_endpoint at; /* of a port, the descriptor alone */
     uint16_t port;
-    char path[108];      /* of a Unix socket, and what is there; else "" */
-    uint64_t device, inode;
 } mid_bound;
 
-/* MID_EINVAL, MID_EBUSY, MID_ESYSTEM: as mid_http_listen. */
+/* MID_EINVAL, MID_EBUSY, MID_ESYSTEM: as mid_http_listen. mid_endpoint_close ends it. */
 mid_status mid_http_bind(const char *address, mid_bound *into);
-/* Close it and remove what is at the path, if it is still that. */
-void mid_http_unbind(mid_bound *bound, bool remove);
 
 /* --- what there is to see */
 

@@ -16,56 +16,16 @@
  *
  * ONE SLICE A TURN. A turn is one callback. It does at most one slice, so that an attached base stays responsive. */
 #include <errno.h>
-#include <event2/event.h>
-#include <limits.h>
-#include <signal.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/eventfd.h>
 #include <unistd.h>
 
 #include "daemon/act.h"
-#include "daemon/control.h"
-#include "daemon/http.h"
-#include "daemon/log.h"
-#include "daemon/loop.h"
-#include "daemon/sources.h"
+#include "daemon/state.h"
 
 #define REST_MICROS 1000u
-#define STACK_BYTES (256u << 10)
-
-enum { LISTENING, RESTING, KICKED };
-
-struct mid_daemon {
-    mid_heap *heap;
-    mid_options own; /* the heap's when it started, and what was changed since */
-    const mid_options *options;
-    mid_thread *loop_thread; /* attached to a base that the mutator runs: the mutator; else null */
-    struct event_base *base;
-    struct event *kicked, *due;
-    int eventfd;
-    bool own_thread, running;
-    pthread_t thread;
-    int ears;      /* atomic */
-    bool stopping; /* atomic */
-    bool stranded; /* atomic; in the child of a fork: its thread is not there */
-    pid_t in_turn; /* atomic; the thread that is in a turn, or 0 */
-    bool owed;     /* the heap owes a stop: it was asked for one and has not come yet */
-    bool rests;    /* the timer was set for the end of a rest, ... */
-    uint64_t left; /* ... and so long after it a look is due */
-    mid_pacer pacer;
-    mid_log log;
-    mid_http *http; /* null: nobody may watch */
-    mid_sources sources;
-    uint64_t cpu, wakeups; /* atomic; cpu: inside the callbacks */
-    mid_goal goal;
-    mid_control *control; /* null: nobody listens */
-    mid_errand errand;
-};
 
 /* --- kicks: any thread --------------------------------------------------------------------------------------------- */
 
-static void wake(const mid_daemon *d)
+void mid_loop_wake(const mid_daemon *d)
 {
     const uint64_t one = 1;
     /* It can only fail when the counter is full, and then the loop has been woken. */
@@ -73,16 +33,14 @@ static void wake(const mid_daemon *d)
     }
 }
 
-static void restart(mid_daemon *d);
-
 /* In the child of a fork the first kick is what the thread is started for. */
-static void on_kick(void *context)
+void mid_loop_kick(void *context)
 {
     mid_daemon *d = context;
     if (__atomic_exchange_n(&d->stranded, false, __ATOMIC_ACQ_REL))
-        restart(d);
+        mid_daemon_restart(d);
     if (__atomic_exchange_n(&d->ears, KICKED, __ATOMIC_ACQ_REL) == LISTENING)
-        wake(d);
+        mid_loop_wake(d);
 }
 
 /* --- a turn of the loop -------------------------------------------------------------------------------------------- */
@@ -104,7 +62,7 @@ static bool listen_again(mid_daemon *d)
     return __atomic_compare_exchange_n(&d->ears, &resting, LISTENING, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
 }
 
-static void set_growth(mid_daemon *d)
+void mid_loop_set_growth(mid_daemon *d)
 {
     mid_growth growth = mid_collect_growth(&d->pacer, d->options);
     mid_service_set_growth(d->heap, growth.least, growth.percent);
@@ -131,7 +89,7 @@ static void note_own_collections(mid_daemon *d)
         .longest_micros = own.longest,
     };
     mid_log_add(&d->log, &decision);
-    set_growth(d);
+    mid_loop_set_growth(d);
 }
 
 /* Whoever asked is told, and the next begins. */
@@ -162,7 +120,7 @@ static uint64_t look(mid_daemon *d)
     uint64_t asked = mid_goal_plan(&d->goal, &now, d->options, mid_proposes(&d->pacer), mid_daemon_clock(), &plan);
     if (goal_over(d))
         return 0;
-    set_growth(d);
+    mid_loop_set_growth(d);
     mid_thread *self = now.mutator == MID_MUTATOR_RUNNING ? d->loop_thread : NULL;
     if (plan.action == MID_ACT_NONE) {
         d->owed = d->owed && !mid_act_release(d->heap, self);
@@ -182,7 +140,7 @@ static uint64_t look(mid_daemon *d)
     if (goal_over(d))
         return 0;
     if (outcome.stopped) {
-        set_growth(d);
+        mid_loop_set_growth(d);
         look_in = mid_decide(&d->pacer, &outcome.after, d->options, mid_daemon_clock()).look_in;
     }
     return sooner(look_in, mid_goal_wait(&d->goal, mid_daemon_clock()));
@@ -234,8 +192,8 @@ static void on_turn(mid_daemon *d, bool because_kicked)
 }
 
 /* Both may be due in one iteration of the loop. libevent runs this one first, and setting the timer anew takes the turn
- * of on_timer away. */
-static void on_eventfd(evutil_socket_t fd, short what, void *context)
+ * of mid_loop_on_timer away. */
+void mid_loop_on_eventfd(evutil_socket_t fd, short what, void *context)
 {
     uint64_t count;
     (void)what;
@@ -243,13 +201,13 @@ static void on_eventfd(evutil_socket_t fd, short what, void *context)
         on_turn(context, true);
 }
 
-static void on_timer(evutil_socket_t fd, short what, void *context)
+void mid_loop_on_timer(evutil_socket_t fd, short what, void *context)
 {
     (void)fd, (void)what;
     on_turn(context, false);
 }
 
-static void *thread_main(void *context)
+void *mid_loop_thread(void *context)
 {
     mid_daemon *d = context;
     pthread_setname_np(pthread_self(), "midden");
@@ -257,228 +215,11 @@ static void *thread_main(void *context)
     return NULL;
 }
 
-/* --- start and stop ------------------------------------------------------------------------------------------------ */
-
-/* No locks, because only its own thread touches it; a timerfd, because slices are shorter than epoll's millisecond; no
- * cached time, because a collection in one callback must not make the timers after it fire early. */
-static struct event_base *own_base(void)
-{
-    struct event_base *base = NULL;
-    struct event_config *config = event_config_new();
-    if (config != NULL &&
-        event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK | EVENT_BASE_FLAG_IGNORE_ENV | EVENT_BASE_FLAG_PRECISE_TIMER |
-                                          EVENT_BASE_FLAG_NO_CACHE_TIME) == 0)
-        base = event_base_new_with_config(config);
-    if (config != NULL)
-        event_config_free(config);
-    return base;
-}
-
-static mid_status run_thread(mid_daemon *d)
-{
-    pthread_attr_t attr;
-    sigset_t all, before;
-    size_t stack = (size_t)sysconf(_SC_THREAD_STACK_MIN) > STACK_BYTES ? (size_t)sysconf(_SC_THREAD_STACK_MIN) : STACK_BYTES;
-    if (pthread_attr_init(&attr) != 0)
-        return MID_ESYSTEM;
-    pthread_attr_setstacksize(&attr, stack);
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    int error = pthread_create(&d->thread, &attr, thread_main, d);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    pthread_attr_destroy(&attr);
-    return error == 0 ? MID_OK : MID_ESYSTEM;
-}
-
-/* Undo whatever of open_events, mid_sources_init and mid_log_open was done. */
-static void discard(mid_daemon *d)
-{
-    if (d->http != NULL)
-        mid_http_close(d->http);
-    mid_control_discard(d->control);
-    mid_sources_close(&d->sources);
-    mid_sources_free(&d->sources);
-    if (d->due != NULL)
-        event_free(d->due);
-    if (d->kicked != NULL)
-        event_free(d->kicked);
-    if (d->own_thread && d->base != NULL)
-        event_base_free(d->base);
-    if (d->eventfd >= 0)
-        close(d->eventfd);
-    mid_log_close(&d->log);
-    mid_errand_close(&d->errand);
-    free(d);
-}
-
-static mid_status open_events(mid_daemon *d)
-{
-    const struct timeval at_once = {0, 0};
-    if (d->own_thread)
-        d->base = own_base();
-    d->eventfd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-    if (d->base == NULL || d->eventfd < 0)
-        return MID_ESYSTEM;
-    d->kicked = event_new(d->base, d->eventfd, EV_READ | EV_PERSIST, on_eventfd, d);
-    d->due = evtimer_new(d->base, on_timer, d);
-    if (d->kicked != NULL && d->due != NULL)
-        mid_sources_open(&d->sources, d->base, on_kick, d);
-    if (d->kicked == NULL || d->due == NULL || event_add(d->kicked, NULL) != 0 || event_add(d->due, &at_once) != 0)
-        return MID_ESYSTEM;
-    return MID_OK;
-}
-
-/* What is shared with the parent (the epoll set and the eventfd) is let go of first: event_reinit closes the one and makes
- * another. A base that the program runs is the program's to reinitialise: until it starts a daemon anew there is none. */
-static void let_go_of_parents(mid_daemon *d)
-{
-    event_reinit(d->base);
-    if (d->http != NULL)
-        mid_http_close(d->http);
-    d->http = NULL;
-    mid_control_discard(d->control);
-    d->control = NULL;
-    d->goal = (mid_goal){.action = MID_ACT_NONE};
-    mid_sources_close(&d->sources);
-    event_free(d->due);
-    event_free(d->kicked);
-    event_base_free(d->base);
-    close(d->eventfd);
-    d->due = d->kicked = NULL;
-    d->base = NULL;
-    d->eventfd = -1;
-}
-
-/* If it cannot be, the heap is as without a daemon: kicks are taken for noted. */
-static void restart(mid_daemon *d)
-{
-    mid_snapshot now;
-    let_go_of_parents(d);
-    mid_service_snapshot(d->heap, &now);
-    mid_pacer_init(&d->pacer, &now, mid_daemon_clock());
-    d->owed = d->rests = false;
-    d->in_turn = 0;
-    __atomic_store_n(&d->ears, LISTENING, __ATOMIC_RELEASE);
-    d->running = open_events(d) == MID_OK && run_thread(d) == MID_OK;
-    if (!d->running)
-        __atomic_store_n(&d->ears, KICKED, __ATOMIC_RELEASE);
-}
-
-/* In the child: nobody is in a turn, whatever the memory says. */
-static void on_fork(void *context)
-{
-    mid_daemon *d = context;
-    mid_log_forked(&d->log);
-    mid_control_forked(d->control);
-    mid_errand_forked(&d->errand);
-    mid_sources_forked(&d->sources);
-    d->running = false;
-    d->stranded = d->own_thread;
-    d->ears = d->own_thread ? LISTENING : KICKED;
-}
-
-static mid_status start(mid_heap *heap, struct event_base *base, mid_thread *loop_thread, const mid_daemon_paths *paths,
-                        mid_daemon **out)
-{
-    const mid_options *options = mid_service_options(heap);
-    if (!options->daemon)
-        return MID_EINVAL;
-    mid_daemon *d = calloc(1, sizeof *d);
-    if (d == NULL)
-        return MID_ESYSTEM;
-    *d = (mid_daemon){.heap = heap, .own = *options, .options = &d->own, .loop_thread = loop_thread, .base = base,
-                      .own_thread = base == NULL, .eventfd = -1};
-    if (mid_errand_open(&d->errand) != MID_OK) {
-        free(d);
-        return MID_ESYSTEM;
-    }
-    if (mid_log_open(&d->log, options->log_entries) != MID_OK) {
-        mid_errand_close(&d->errand);
-        free(d);
-        return MID_ESYSTEM;
-    }
-    mid_snapshot now;
-    mid_service_snapshot(heap, &now);
-    mid_pacer_init(&d->pacer, &now, mid_daemon_clock());
-    mid_status status = mid_sources_init(&d->sources, heap, &d->log, paths);
-    if (status == MID_OK)
-        status = mid_service_bind(heap, on_kick, d);
-    if (status != MID_OK) {
-        discard(d);
-        return status;
-    }
-    mid_service_collected(heap); /* what was collected for a daemon before this one */
-    set_growth(d);
-    status = open_events(d);
-    if (status == MID_OK && d->own_thread)
-        status = run_thread(d);
-    d->running = status == MID_OK;
-    mid_service_on_fork(heap, on_fork);
-    if (status != MID_OK) {
-        mid_service_unbind(heap);
-        discard(d);
-        return status;
-    }
-    *out = d;
-    return MID_OK;
-}
-
-mid_status mid_daemon_start(mid_heap *heap, mid_daemon **out)
-{
-    if (heap == NULL || out == NULL)
-        return MID_ENULL;
-    *out = NULL;
-    return start(heap, NULL, NULL, NULL, out);
-}
-
-mid_status mid_daemon_attach(mid_heap *heap, struct event_base *base, mid_thread *loop_thread, mid_daemon **out)
-{
-    if (heap == NULL || base == NULL || out == NULL)
-        return MID_ENULL;
-    *out = NULL;
-    if (loop_thread != NULL && mid_thread_heap(loop_thread) != heap)
-        return MID_EINVAL;
-    return start(heap, base, loop_thread, NULL, out);
-}
-
-mid_status mid_daemon_start_with(mid_heap *heap, struct event_base *base, mid_thread *loop_thread, const mid_daemon_paths *paths,
-                                 mid_daemon **out)
-{
-    if (heap == NULL || out == NULL)
-        return MID_ENULL;
-    *out = NULL;
-    if (loop_thread != NULL && (base == NULL || mid_thread_heap(loop_thread) != heap))
-        return MID_EINVAL;
-    return start(heap, base, loop_thread, paths, out);
-}
-
-mid_status mid_daemon_stop(mid_daemon *d)
-{
-    if (d == NULL)
-        return MID_ENULL;
-    if (__atomic_load_n(&d->in_turn, __ATOMIC_RELAXED) == gettid())
-        return MID_EBUSY; /* from a listener or finalizer inside its own turn */
-    if (d->own_thread && __atomic_load_n(&d->stranded, __ATOMIC_ACQUIRE)) {
-        mid_service_unbind(d->heap);
-        let_go_of_parents(d);
-        discard(d);
-        return MID_OK;
-    }
-    if (d->own_thread && d->running) {
-        __atomic_store_n(&d->stopping, true, __ATOMIC_RELEASE);
-        wake(d);
-        pthread_join(d->thread, NULL);
-    }
-    mid_service_unbind(d->heap);
-    discard(d);
-    return MID_OK;
-}
-
 mid_status mid_daemon_kick(mid_daemon *d)
 {
     if (d == NULL)
         return MID_ENULL;
-    on_kick(d);
+    mid_loop_kick(d);
     return MID_OK;
 }
 
@@ -486,7 +227,7 @@ mid_status mid_daemon_kick(mid_daemon *d)
 
 static void wake_for_errand(void *context)
 {
-    wake(context);
+    mid_loop_wake(context);
 }
 
 mid_status mid_daemon_on_loop(mid_daemon *d, mid_errand_fn *run, void *context)
@@ -496,7 +237,7 @@ mid_status mid_daemon_on_loop(mid_daemon *d, mid_errand_fn *run, void *context)
     if (!d->own_thread)
         return run(context);
     if (__atomic_load_n(&d->stranded, __ATOMIC_ACQUIRE))
-        on_kick(d); /* starts the thread */
+        mid_loop_kick(d); /* starts the thread */
     if (!d->running)
         return MID_ESYSTEM;
     return mid_errand_send(&d->errand, run, context, wake_for_errand, d);

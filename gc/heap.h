@@ -7,7 +7,8 @@
  *   suspect.c, walk.c, propose.c, proof.c, sweep.c, trial.c: the same while mutators run (propose.h)    step.c  on request
  *   finalize.c queue of finalizers, recount after them      weak.c     weak cells
  *   pin.c      pins                                         scope.c    temporaries
- *   thread.c   attach, safepoints, blocked regions          stop.c     stop and resume the world
+ *   thread.c   attach, blocked regions, who may call        stop.c     stop and resume the world
+ *   safepoint.c: what threads do when asked                 work.c     what programs ask for
  *   fork.c     fork                                         service.c  what the daemon asks
  *   links.c, order.c, place.c, renumber.c, rename.c, deep.c: deep compaction (deep.h)
  *   reclaim.c  all that can be done for memory
@@ -226,7 +227,7 @@ struct mid_heap {
     struct mid_deep *deep; /* with `proposing` */
     uint32_t deepening;    /* atomic: mid_deepening */
 
-    /* thread.c, stop.c, fork.c */
+    /* thread.c, safepoint.c, stop.c, fork.c */
     pthread_mutex_t memory;  /* recursive: see the head of this file */
     pthread_mutex_t lock;    /* attach, detach, claims, and the whole of a stop; signalled through `changed` */
     pthread_cond_t changed;
@@ -560,12 +561,19 @@ void mid_unask(mid_impl *impl, uint32_t what);
 void mid_ask_all(mid_heap *heap, uint32_t what); /* under lock, or while nobody can attach */
 bool mid_is_mutator(mid_heap *heap);             /* the caller may work on this heap: attached, or nobody is */
 mid_status mid_thread_check(mid_thread *thread); /* MID_OK, or why a call cannot be served */
-mid_status mid_work_begin(mid_thread *thread);   /* as a safepoint; MID_OK, or why the caller may not work on the heap now */
 mid_status mid_place_new(mid_heap *heap);        /* with `memory` held, or while nobody can attach */
-void mid_propose_lock(mid_heap *heap);           /* `proposing`; the caller, if attached, is at a safepoint */
 void mid_mine_block(void);                       /* the calling thread waits: it is parked in all its heaps */
 void mid_mine_unblock(void);
 void mid_threads_forget(mid_heap *heap);         /* it closes */
+
+/* --- safepoint.c */
+mid_status mid_work_begin(mid_thread *thread);       /* as a safepoint; MID_OK, or why the caller may not work on the heap now */
+void mid_serve(mid_impl *me);                        /* what every safepoint does */
+void mid_exchange_news(mid_impl *me);                /* what others have told it, and what it has for them */
+uint64_t mid_judge(mid_impl *me, uint64_t patience); /* condemned garbage whose finalizers have run; objects freed */
+
+/* --- work.c */
+void mid_propose_lock(mid_heap *heap); /* `proposing`; the caller, if attached, is at a safepoint */
 
 /* --- stop.c */
 /* Stop the world: every attached thread but `self` (which is the caller's, or null). MID_EPOSTPONED. Until resume the

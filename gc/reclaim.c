@@ -1,4 +1,4 @@
-/* gc/reclaim.c: all that can be done for memory, while the world stands. mid_reclaim, which calls this, is in thread.c.
+/* gc/reclaim.c: all that can be done for memory, while the world stands. mid_reclaim, which calls this, is in work.c.
  *
  * A heap that is full to its hard limit has no room to find out what of it is garbage: marks take 4 bytes an entry, the list of
  * garbage that waits for its finalizers as much, the plan of a compaction 8 bytes a pool. Nothing that could be given up first

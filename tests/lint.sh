@@ -120,6 +120,7 @@ check 'malloc in the libraries' bash -c \
 check 'a file above 800 lines' file_lengths
 check 'an entry of the top level that is not in the design' top_level
 check 'a folder without introduction' folders_introduced
+check 'a seeded bug whose text has moved or changed' tests/stress/bugs.sh --apply
 check 'words left open' bash -c "! grep -rnwE '$open_words' --include='*.[ch]' --include='*.sh' --include='*.mk' --include='*.py' --include='*.md' Makefile alloc gc daemon include tests docs"
 check 'paths of one machine' bash -c "! grep -rnE '$machine_paths' --include='*.[ch]' --include='*.sh' --include='*.mk' Makefile alloc gc daemon include tests | grep -v '^tests/lint.sh:'"
 check 'white space at line ends, or tabs in C' bash -c "! grep -nE '[[:space:]]+\$|^ *'\$'\\t' \$(find alloc gc daemon include tests -name '*.[ch]')"

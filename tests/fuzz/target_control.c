@@ -7,12 +7,6 @@
 #include "daemon/reply.h"
 #include "daemon/request.h"
 
-#define NEED(condition)     \
-    do {                    \
-        if (!(condition))   \
-            abort();        \
-    } while (0)
-
 /* What was understood, as a number that depends on all of it and its order. */
 typedef struct heard {
     uint64_t hash, count;

@@ -8,12 +8,6 @@
 
 #include "midden/options.h"
 
-#define NEED(condition)     \
-    do {                    \
-        if (!(condition))   \
-            abort();        \
-    } while (0)
-
 /* "name=number,...", without units, but for those that need a word. */
 static void say(const mid_options *options, char *into, size_t room)
 {

@@ -1,6 +1,6 @@
 /* inbox.pml: a message to an owner that may run, sleep, be claimed, or stop the world itself.
  *
- * Models deliver, mid_inboxes_visit (gc/share.c), mid_blocked_enter, mid_blocked_leave, serve (gc/thread.c), mid_block,
+ * Models deliver, mid_inboxes_visit (gc/share.c), mid_blocked_enter, mid_blocked_leave (gc/thread.c), mid_serve (gc/safepoint.c), mid_block,
  * mid_unblock, run_on, become_stopper, let_go (gc/stop.c). Messages are counted; that one is merged twice does no harm (merge.pml).
  *
  *   X   the owner: enters a region: state := BLOCKED, then looks at its inbox; leaves it: BLOCKED -> RUNNING by compare-and-swap,

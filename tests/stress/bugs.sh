@@ -1,6 +1,7 @@
 #!/bin/sh
 # bugs.sh [NAME...]: each bug of bugs/ alone, in a copy of the core: is it found? (All, or those whose file names contain a
-# NAME.) Ends with `N passed, N failed`; a bug that survives, or no longer applies, is a failure.
+# NAME.) Ends with `N passed, N failed`; a bug that survives, or no longer applies, is a failure. bugs.sh --apply [NAME...] only
+# says which no longer do.
 #
 # A bug is a file: the source it is for, what it is, then the exact text that it replaces, which must occur once. A third line
 # `by: SUITE` says who finds it:
@@ -110,6 +111,9 @@ suite_of() {
     echo "${suite:-stress}"
 }
 
+apply_only=
+[ "${1:-}" = --apply ] && apply_only=1 && shift
+
 wanted=
 for bug in "$here"/bugs/*.bug; do
     [ $# -eq 0 ] && wanted="$wanted $bug"
@@ -117,6 +121,17 @@ for bug in "$here"/bugs/*.bug; do
         case $(basename "$bug" .bug) in *"$part"*) wanted="$wanted $bug" ;; esac
     done
 done
+
+if [ -n "$apply_only" ]; then
+    stale=0
+    for bug in $wanted; do
+        file=$(head -n 1 "$bug")
+        [ -f "$root/$file" ] && apply "$bug" && cp "$root/$file" "$copy/$file" && continue
+        echo "$(basename "$bug" .bug): its text is not in $file, once"
+        stale=1
+    done
+    exit $stale
+fi
 
 for suite in $(for bug in $wanted; do suite_of "$bug"; done | sort -u); do
     if ! build "$suite"; then

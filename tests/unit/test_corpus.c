@@ -43,8 +43,24 @@ TEST(options)
     replay("tests/fuzz/corpus/options", fuzz_options);
 }
 
+TEST(figures)
+{
+    replay("tests/fuzz/corpus/figures", fuzz_figures);
+}
+
+TEST(pressure)
+{
+    replay("tests/fuzz/corpus/pressure", fuzz_pressure);
+}
+
+TEST(http)
+{
+    replay("tests/fuzz/corpus/http", fuzz_http);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(control), cmocka_unit_test(options)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(control), cmocka_unit_test(options), cmocka_unit_test(figures),
+                                       cmocka_unit_test(pressure), cmocka_unit_test(http)};
     return UNIT_RUN(tests);
 }

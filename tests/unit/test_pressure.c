@@ -94,6 +94,10 @@ TEST(own_cgroup_of_text)
         {"5:cpu,memory:/docker/ab/c\n", hybrid, "/sys/fs/cgroup/memory/c"},
         {"4:cpu:/x\n0::/y\n", hybrid, "/sys/fs/cgroup/unified/y"},
         {"0::/a\n", "30 20 0:26 / /with\\040space rw - cgroup2 cgroup2 rw\n", "/with space/a"},
+        {"0::/system.slice/a\\x2db.service\n", v2, "/sys/fs/cgroup/system.slice/a\\x2db.service"}, /* a name as it is, ... */
+        {"0::/a\\040b\n", v2, "/sys/fs/cgroup/a\\040b"},
+        {"0::/a\\x2db/c\n", "30 20 0:26 /a\\134x2db /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n", "/sys/fs/cgroup/c"}, /* ... and escaped */
+        {"0::/a\n", "30 20 0:26 / /s\\x2d rw - cgroup2 cgroup2 rw\n", "/s\\x2d/a"},
         {"0::/a\n", "30 20 0:26 / /no/end rw\n", NULL},
         {"0::/a\n", "", NULL},
         {"", v2, NULL},
