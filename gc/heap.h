@@ -534,6 +534,7 @@ bool mid_moving_begin(mid_heap *heap);
 void mid_moving_end(mid_heap *heap, bool unread);
 /* The object in a slot of `from`, whose names these are, to the first free slot with an entry of `to`. */
 void mid_slot_move(mid_heap *heap, mid_pool *from, uint32_t *names, unsigned slot, mid_pool *to);
+void mid_passed_nothing(mid_heap *heap, mid_compact_result *result); /* passed.c: of a slice without evacuation */
 mid_status mid_compact_run(mid_impl *me, uint64_t budget_micros, mid_compact_result *result);
 size_t mid_run_size(void *heap, uint32_t name, const void *at, bool *stays); /* pack.c: for mid_alloc */
 void mid_run_moved(void *heap, uint32_t name, void *to);

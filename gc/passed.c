@@ -16,6 +16,15 @@ static void add_up(mid_heap *heap, uint64_t *pools, uint64_t *best)
     }
 }
 
+void mid_passed_nothing(mid_heap *heap, mid_compact_result *result)
+{
+    *result = (mid_compact_result){.arenas_before = heap->alloc.arena_count};
+    add_up(heap, &result->pools_before, &result->pools_optimal);
+    mid_runs_count(&heap->alloc, &result->regions_before, &result->regions_optimal);
+    result->pools_after = result->pools_before;
+    result->regions_after = result->regions_before;
+}
+
 void mid_passed_begin(mid_heap *heap, mid_plan *plan)
 {
     plan->result = (mid_compact_result){0};

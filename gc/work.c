@@ -144,7 +144,11 @@ mid_status mid_compact(mid_thread *thread, mid_compact_kind kind, uint64_t budge
         mid_pause_end(&part);
         return status;
     }
-    status = mid_compact_run(me, budget_micros, &local);
+    bool goes_on = deep && budget_micros != 0 && MID_READ_(me->heap->deepening) != MID_DEEPENS_NOT;
+    if (goes_on) /* the pools were packed when it began */
+        mid_passed_nothing(me->heap, &local);
+    else
+        status = mid_compact_run(me, budget_micros, &local);
     if (status == MID_OK && deep)
         status = rename_some(me, deadline, &local.renamed_objects);
     if (status == MID_OK)
