@@ -229,6 +229,8 @@ static uint64_t growth_enough(const mid_pacer *p, uint64_t left, const mid_optio
 {
     uint64_t balanced = mid_balance_growth(&p->rates, left, o->balance);
     uint64_t enough = most(o->growth_min, balanced != 0 ? balanced : scaled(left, o->growth, 100));
+    if (p->strain.told) /* what it does not use, no other heap has either */
+        enough = UINT64_MAX;
     uint64_t limit = p->strain.soft == 0 || (p->strain.hard != 0 && p->strain.hard < p->strain.soft) ? p->strain.hard : p->strain.soft;
     return limit == 0 ? enough : least(enough, most(minus(limit, p->settled) / 8 * 7, growth_pressed(left)));
 }
@@ -426,6 +428,18 @@ static bool wants_deep(const mid_pacer *p, const mid_snapshot *s, const mid_opti
 }
 
 /* --- a look ---------------------------------------------------------------------------------------------------- */
+
+mid_need mid_decide_need(const mid_pacer *p, const mid_options *o, bool *idle)
+{
+    *idle = p->time - p->active_at >= o->idle;
+    bool allocates = !*idle && p->rates.allocated_micros != 0, collected = p->rates.traced_micros != 0;
+    return (mid_need){
+        .live = p->left,
+        .held = p->settled,
+        .rate = allocates ? scaled(p->rates.allocated_bytes, 1000000, p->rates.allocated_micros) : 0,
+        .speed = collected ? scaled(p->rates.traced_bytes, 1000000, p->rates.traced_micros) : 0,
+    };
+}
 
 void mid_pacer_init(mid_pacer *p, const mid_snapshot *s, uint64_t now)
 {

@@ -29,6 +29,7 @@
 #include "daemon/http.h"
 #include "daemon/log.h"
 #include "daemon/loop.h"
+#include "daemon/member.h"
 #include "daemon/sources.h"
 
 #define REST_MICROS 1000u
@@ -60,6 +61,8 @@ struct mid_daemon {
     uint64_t cpu, wakeups; /* atomic; cpu: inside the callbacks */
     mid_goal goal;
     mid_control *control; /* null: nobody listens */
+    mid_member *member; /* null: it shares no budget */
+    uint64_t told;      /* atomic; the limit that it was told */
     mid_errand errand;
 };
 
@@ -148,6 +151,21 @@ static uint64_t sooner(uint64_t a, uint64_t b)
     return a < b ? a : b;
 }
 
+/* The budget that it shares with other heaps. */
+static void take_limit(mid_daemon *d)
+{
+    bool idle;
+    mid_need need = mid_decide_need(&d->pacer, d->options, &idle);
+    d->sources.heard.told = mid_member_limit(d->member, &need);
+}
+
+static void say_need(mid_daemon *d)
+{
+    bool idle;
+    mid_need need = mid_decide_need(&d->pacer, d->options, &idle);
+    mid_member_say(d->member, &need, idle, mid_daemon_clock());
+}
+
 /* One look, and one slice if something is to be done. Returns when to look again. */
 static uint64_t look(mid_daemon *d)
 {
@@ -156,6 +174,7 @@ static uint64_t look(mid_daemon *d)
     mid_service_snapshot(d->heap, &now);
     if (d->http != NULL)
         mid_http_look(d->http, &now, mid_daemon_clock());
+    take_limit(d);
     mid_strain strain = mid_sources_look(&d->sources, &now, mid_daemon_clock());
     mid_decide_strain(&d->pacer, &strain);
     mid_work_plan plan = mid_decide(&d->pacer, &now, d->options, mid_daemon_clock());
@@ -192,6 +211,7 @@ static void look_and_rest(mid_daemon *d, bool because_kicked)
 {
     __atomic_store_n(&d->ears, RESTING, __ATOMIC_RELEASE);
     uint64_t wait = look(d);
+    say_need(d);
     if (because_kicked && wait > REST_MICROS && !d->owed) {
         d->rests = true;
         d->left = wait == MID_NEVER ? MID_NEVER : wait - REST_MICROS;
@@ -296,6 +316,7 @@ static void discard(mid_daemon *d)
     if (d->http != NULL)
         mid_http_close(d->http);
     mid_control_discard(d->control);
+    mid_member_free(d->member);
     mid_sources_close(&d->sources);
     mid_sources_free(&d->sources);
     if (d->due != NULL)
@@ -338,6 +359,7 @@ static void let_go_of_parents(mid_daemon *d)
     d->http = NULL;
     mid_control_discard(d->control);
     d->control = NULL;
+    mid_member_close(d->member);
     d->goal = (mid_goal){.action = MID_ACT_NONE};
     mid_sources_close(&d->sources);
     event_free(d->due);
@@ -359,7 +381,10 @@ static void restart(mid_daemon *d)
     d->owed = d->rests = false;
     d->in_turn = 0;
     __atomic_store_n(&d->ears, LISTENING, __ATOMIC_RELEASE);
-    d->running = open_events(d) == MID_OK && run_thread(d) == MID_OK;
+    d->running = open_events(d) == MID_OK;
+    if (d->running)
+        mid_member_open(d->member, d->base);
+    d->running = d->running && run_thread(d) == MID_OK;
     if (!d->running)
         __atomic_store_n(&d->ears, KICKED, __ATOMIC_RELEASE);
 }
@@ -370,6 +395,7 @@ static void on_fork(void *context)
     mid_daemon *d = context;
     mid_log_forked(&d->log);
     mid_control_forked(d->control);
+    mid_member_forked(d->member);
     mid_errand_forked(&d->errand);
     mid_sources_forked(&d->sources);
     d->running = false;
@@ -510,7 +536,10 @@ mid_inside mid_daemon_inside(mid_daemon *d)
                         .options = &d->own,
                         .goal = &d->goal,
                         .control = &d->control,
-                        .http = &d->http};
+                        .http = &d->http,
+                        .member = &d->member,
+                        .told = &d->told,
+                        .log = &d->log};
 }
 
 /* --- questions ----------------------------------------------------------------------------------------------------- */
@@ -536,4 +565,9 @@ uint64_t mid_daemon_cpu_micros(mid_daemon *d)
 uint64_t mid_daemon_wakeups(mid_daemon *d)
 {
     return d == NULL ? 0 : __atomic_load_n(&d->wakeups, __ATOMIC_RELAXED);
+}
+
+uint64_t mid_balance_limit(mid_daemon *d)
+{
+    return d == NULL ? 0 : __atomic_load_n(&d->told, __ATOMIC_RELAXED);
 }
