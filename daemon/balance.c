@@ -14,8 +14,7 @@ static uint64_t least(uint64_t a, uint64_t b)
     return a < b ? a : b;
 }
 
-/* Floor. */
-static uint64_t root(unsigned __int128 x)
+uint64_t mid_root(unsigned __int128 x)
 {
     uint64_t r = 0;
     for (int bit = 63; bit >= 0; bit--) {
@@ -49,6 +48,6 @@ uint64_t mid_balance_growth(const mid_rates *r, uint64_t live, uint64_t worth)
     uint64_t ratio = over / under >= RATIO_MOST >> RATIO_BITS ? RATIO_MOST : (uint64_t)((over << RATIO_BITS) / under);
     /* L / c = L · worth · 100 < 2^95, so what the ratio adds must stay below 2^33: of what is larger, the last bits are nothing. */
     unsigned __int128 square = (unsigned __int128)live * least(worth, LIVE_MOST >> 8) * 100;
-    uint64_t growth = root(ratio >> 32 != 0 ? square * (ratio >> RATIO_BITS) : square * ratio >> RATIO_BITS);
+    uint64_t growth = mid_root(ratio >> 32 != 0 ? square * (ratio >> RATIO_BITS) : square * ratio >> RATIO_BITS);
     return growth < live / 10 ? live / 10 : least(growth, 4 * live);
 }

@@ -19,4 +19,7 @@ void mid_rate_collection(mid_rates *rates, uint64_t bytes, uint64_t micros);
  * hundredth of a processor for `worth` bytes. 0: nothing is known yet, or `worth` is 0. */
 uint64_t mid_balance_growth(const mid_rates *rates, uint64_t live, uint64_t worth);
 
+/* Of the square root, the whole part. */
+uint64_t mid_root(unsigned __int128 square);
+
 #endif

@@ -74,6 +74,18 @@ static void observe(mid_pacer *p, const mid_snapshot *s, const mid_options *o)
 
 /* --- a look ---------------------------------------------------------------------------------------------------------- */
 
+mid_need mid_decide_need(const mid_pacer *p, const mid_options *o, bool *idle)
+{
+    *idle = p->time - p->active_at >= o->idle;
+    bool allocates = !*idle && p->rates.allocated_micros != 0, collected = p->rates.traced_micros != 0;
+    return (mid_need){
+        .live = p->left,
+        .held = p->settled,
+        .rate = allocates ? scaled(p->rates.allocated_bytes, 1000000, p->rates.allocated_micros) : 0,
+        .speed = collected ? scaled(p->rates.traced_bytes, 1000000, p->rates.traced_micros) : 0,
+    };
+}
+
 void mid_pacer_init(mid_pacer *p, const mid_snapshot *s, uint64_t now)
 {
     *p = (mid_pacer){.clock = now, .allocated = s->allocated_bytes, .backoff = 1, .rated_allocated = s->allocated_bytes};

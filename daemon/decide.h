@@ -10,6 +10,7 @@
 #define MIDDEN_DAEMON_DECIDE_H
 
 #include "daemon/balance.h"
+#include "daemon/divide.h"
 #include "daemon/pressure.h"
 #include "gc/service.h"
 #include "midden/daemon.h"
@@ -93,6 +94,9 @@ typedef struct mid_outcome {
 } mid_outcome;
 
 void mid_pacer_init(mid_pacer *pacer, const mid_snapshot *snapshot, uint64_t now);
+
+/* What the heap says of itself where a budget is divided; as last looked at. */
+mid_need mid_decide_need(const mid_pacer *pacer, const mid_options *options, bool *idle);
 
 /* What the next looks are to reckon with. */
 void mid_decide_strain(mid_pacer *pacer, const mid_strain *strain);

@@ -106,6 +106,21 @@ static uint64_t sooner(uint64_t a, uint64_t b)
     return a < b ? a : b;
 }
 
+/* The budget that it shares with other heaps. */
+static void take_limit(mid_daemon *d)
+{
+    bool idle;
+    mid_need need = mid_decide_need(&d->pacer, d->options, &idle);
+    d->sources.heard.told = mid_member_limit(d->member, &need);
+}
+
+static void say_need(mid_daemon *d)
+{
+    bool idle;
+    mid_need need = mid_decide_need(&d->pacer, d->options, &idle);
+    mid_member_say(d->member, &need, idle, mid_daemon_clock());
+}
+
 /* One look, and one slice if something is to be done. Returns when to look again. */
 static uint64_t look(mid_daemon *d)
 {
@@ -114,6 +129,7 @@ static uint64_t look(mid_daemon *d)
     mid_service_snapshot(d->heap, &now);
     if (d->http != NULL)
         mid_http_look(d->http, &now, mid_daemon_clock());
+    take_limit(d);
     mid_strain strain = mid_sources_look(&d->sources, &now, mid_daemon_clock());
     mid_decide_strain(&d->pacer, &strain);
     mid_work_plan plan = mid_decide(&d->pacer, &now, d->options, mid_daemon_clock());
@@ -150,6 +166,7 @@ static void look_and_rest(mid_daemon *d, bool because_kicked)
 {
     __atomic_store_n(&d->ears, RESTING, __ATOMIC_RELEASE);
     uint64_t wait = look(d);
+    say_need(d);
     if (because_kicked && wait > REST_MICROS && !d->owed) {
         d->rests = true;
         d->left = wait == MID_NEVER ? MID_NEVER : wait - REST_MICROS;
@@ -251,7 +268,10 @@ mid_inside mid_daemon_inside(mid_daemon *d)
                         .options = &d->own,
                         .goal = &d->goal,
                         .control = &d->control,
-                        .http = &d->http};
+                        .http = &d->http,
+                        .member = &d->member,
+                        .told = &d->told,
+                        .log = &d->log};
 }
 
 /* --- questions ----------------------------------------------------------------------------------------------------- */
@@ -277,4 +297,9 @@ uint64_t mid_daemon_cpu_micros(mid_daemon *d)
 uint64_t mid_daemon_wakeups(mid_daemon *d)
 {
     return d == NULL ? 0 : __atomic_load_n(&d->wakeups, __ATOMIC_RELAXED);
+}
+
+uint64_t mid_balance_limit(mid_daemon *d)
+{
+    return d == NULL ? 0 : __atomic_load_n(&d->told, __ATOMIC_RELAXED);
 }

@@ -8,6 +8,8 @@
 struct event_base;
 struct mid_control;
 struct mid_http;
+struct mid_log;
+struct mid_member;
 
 /* Run `run` where nothing else of the loop runs: on the loop's thread, or, on a base of the program's, at once. MID_EBUSY: the
  * caller is in the daemon's turn; MID_ESYSTEM: there is no loop; else what it returned. */
@@ -22,6 +24,9 @@ typedef struct mid_inside {
     mid_goal *goal;
     struct mid_control **control; /* null: nobody listens */
     struct mid_http **http;       /* null: nobody may watch */
+    struct mid_member **member;   /* null: it shares no budget */
+    uint64_t *told;               /* atomic: what mid_balance_limit says */
+    struct mid_log *log;
 } mid_inside;
 mid_inside mid_daemon_inside(mid_daemon *daemon);
 

@@ -117,6 +117,8 @@ mid_strain mid_gauge_read(mid_gauge *g, const mid_reading *r, const mid_options 
     mid_strain strain = {.why = MID_WHY_NOTHING};
     bool ample = mid_ample(r), asked = false;
     mid_limits(o, r->usage_known ? r->limit : MID_UNLIMITED, &strain.soft, &strain.hard);
+    strain.soft = tighter(strain.soft, r->told);
+    strain.told = r->told != 0;
     for (int s = MID_STALLS; s <= MID_SIGNALS; s++) {
         mid_pressure_level came = gated(r->came[s], r->measured[s], ample);
         asked |= came >= MID_PRESSURE_COMPACT && (s == MID_WATCH || s == MID_SIGNALS);

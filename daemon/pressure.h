@@ -29,6 +29,7 @@ typedef struct mid_reading {
     uint64_t usage, limit;
     bool free_known;                      /* of the tightest: the machine, or a cgroup above the process */
     uint64_t free, whole;
+    uint64_t told;                        /* the heap's part of a budget that it shares with others; 0: it shares none */
 } mid_reading;
 
 typedef struct mid_held {
@@ -50,6 +51,7 @@ typedef struct mid_strain {
     mid_trigger why;       /* CALM: MID_WHY_NOTHING */
     uint64_t urges;        /* goes up when garbage is to be looked for once, however little has grown */
     uint64_t soft, hard;   /* limits in bytes, 0: none */
+    bool told;             /* to grow up to the soft limit is not only allowed but wanted */
 } mid_strain;
 
 /* Bytes, from the options and the tightest limit of a cgroup (MID_UNLIMITED: none, or not known). */

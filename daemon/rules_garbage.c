@@ -55,6 +55,8 @@ static uint64_t growth_enough(const mid_pacer *p, uint64_t left, const mid_optio
 {
     uint64_t balanced = mid_balance_growth(&p->rates, left, o->balance);
     uint64_t enough = most(o->growth_min, balanced != 0 ? balanced : scaled(left, o->growth, 100));
+    if (p->strain.told) /* what it does not use, no other heap has either */
+        enough = UINT64_MAX;
     uint64_t limit = p->strain.soft == 0 || (p->strain.hard != 0 && p->strain.hard < p->strain.soft) ? p->strain.hard : p->strain.soft;
     return limit == 0 ? enough : least(enough, most(minus(limit, p->settled) / 8 * 7, growth_pressed(left)));
 }

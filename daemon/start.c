@@ -46,6 +46,7 @@ static void discard(mid_daemon *d)
     if (d->http != NULL)
         mid_http_close(d->http);
     mid_control_discard(d->control);
+    mid_member_free(d->member);
     mid_sources_close(&d->sources);
     mid_sources_free(&d->sources);
     if (d->due != NULL)
@@ -88,6 +89,7 @@ static void let_go_of_parents(mid_daemon *d)
     d->http = NULL;
     mid_control_discard(d->control);
     d->control = NULL;
+    mid_member_close(d->member);
     d->goal = (mid_goal){.action = MID_ACT_NONE};
     mid_sources_close(&d->sources);
     event_free(d->due);
@@ -109,7 +111,10 @@ void mid_daemon_restart(mid_daemon *d)
     d->owed = d->rests = false;
     d->in_turn = 0;
     __atomic_store_n(&d->ears, LISTENING, __ATOMIC_RELEASE);
-    d->running = open_events(d) == MID_OK && run_thread(d) == MID_OK;
+    d->running = open_events(d) == MID_OK;
+    if (d->running)
+        mid_member_open(d->member, d->base);
+    d->running = d->running && run_thread(d) == MID_OK;
     if (!d->running)
         __atomic_store_n(&d->ears, KICKED, __ATOMIC_RELEASE);
 }
@@ -120,6 +125,7 @@ static void on_fork(void *context)
     mid_daemon *d = context;
     mid_log_forked(&d->log);
     mid_control_forked(d->control);
+    mid_member_forked(d->member);
     mid_errand_forked(&d->errand);
     mid_sources_forked(&d->sources);
     d->running = false;

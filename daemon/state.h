@@ -10,6 +10,7 @@
 #include "daemon/http.h"
 #include "daemon/log.h"
 #include "daemon/loop.h"
+#include "daemon/member.h"
 #include "daemon/sources.h"
 
 enum { LISTENING, RESTING, KICKED }; /* ears: loop.c */
@@ -38,6 +39,8 @@ struct mid_daemon {
     uint64_t cpu, wakeups; /* atomic; cpu: inside the callbacks */
     mid_goal goal;
     mid_control *control; /* null: nobody listens */
+    mid_member *member; /* null: it shares no budget */
+    uint64_t told;      /* atomic; the limit that it was told */
     mid_errand errand;
 };
 
