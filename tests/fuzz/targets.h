@@ -20,12 +20,12 @@ void fuzz_control(const uint8_t *data, size_t size);
 /* mid_options_parse: what is accepted is in range, what is refused changes nothing, and the result said in numbers is read again. */
 void fuzz_options(const uint8_t *data, size_t size);
 
-/* The kernel's texts (daemon/figures.c), each parser fed with the same bytes, up to a zero and after it: what is refused changes no figure, what is
- * accepted is read again when it is said anew, and no more is written than there is room for. */
+/* The kernel's texts (daemon/figures.c), each parser fed with the same bytes, up to a zero and after it: what is refused changes no
+ * figure, what is accepted is read again when it is said anew, and no more is written than there is room for. */
 void fuzz_figures(const uint8_t *data, size_t size);
 
-/* Levels (daemon/pressure.c) out of any readings, held against a second, slower telling of docs/design/pressure.md: how long each source holds, the gate, rows of
- * usage and limits; and a reading that says nothing new changes nothing. */
+/* Levels (daemon/pressure.c) out of any readings, held against a second telling of docs/design/pressure.md: how long each source
+ * holds, the gate, totals, rows of usage and limits; and a reading that says nothing new changes nothing. */
 void fuzz_pressure(const uint8_t *data, size_t size);
 
 /* A heap served by HTTP, a connection for each input, in pieces: it is answered or closed, what is answered has the headers that

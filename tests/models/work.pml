@@ -1,8 +1,9 @@
 /* work.pml: dead objects on the list of a thread that goes to sleep, and messages for one that sleeps: somebody sees to them.
  *
- * Models leave_work, mid_blocked_enter (gc/thread.c), mid_exchange_news, mid_serve (gc/safepoint.c), mid_visit_idle, work_for, deliver, mid_outbox_flush
- * (gc/share.c). X has dead objects when it goes to sleep; one of them holds what Z owns, who sleeps already. Two others attach, and
- * only poll; one of them may let go of an object of Z's, and flush that message outside a safepoint.
+ * Models leave_work, mid_blocked_enter (gc/thread.c), mid_exchange_news, mid_serve (gc/safepoint.c), mid_visit_idle, work_for,
+ * deliver, mid_outbox_flush (gc/share.c). X has dead objects when it goes to sleep; one of them holds what Z owns, who sleeps
+ * already. Two others attach, and only poll; one of them may let go of an object of Z's, and flush that message outside a
+ * safepoint.
  *
  *   X       state := BLOCKED; if it leaves work: orphans := 1, then asks everybody who is attached.
  *   poller  attached := 1, then looks at orphans.

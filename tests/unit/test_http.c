@@ -14,6 +14,8 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 
+#include "midden/control.h"
+
 /* --- addresses ----------------------------------------------------------------------------------------------------- */
 
 TEST(addresses)
@@ -115,6 +117,39 @@ TEST(paths)
     unlink(path);
     rmdir(folder);
     serve_end(&one);
+}
+
+/* Who has not come round to taking connections in is there all the same: its socket must not be taken for a stale one. */
+TEST(path_of_somebody_busy)
+{
+    enum { MOST = 64 };
+    char folder[80], path[100];
+    struct served s;
+    int guests[MOST], count = 0, busy = socket(AF_UNIX, SOCK_STREAM, 0);
+    struct sockaddr_un name = {.sun_family = AF_UNIX};
+    struct stat there;
+    make_folder(folder, sizeof folder);
+    snprintf(path, sizeof path, "%s/socket", folder);
+    strcpy(name.sun_path, path);
+    assert_int_equal(bind(busy, (struct sockaddr *)&name, sizeof name), 0);
+    assert_int_equal(listen(busy, 0), 0);
+    for (bool full = false; !full; count++) {
+        assert_true(count < MOST);
+        guests[count] = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0);
+        full = connect(guests[count], (struct sockaddr *)&name, sizeof name) != 0;
+        assert_true(!full || errno == EAGAIN);
+    }
+    serve(&s, "");
+    ok(mid_http_stop(s.daemon));
+    expect(MID_EBUSY, mid_http_listen(s.daemon, path, NULL));
+    expect(MID_EBUSY, mid_control_listen(s.daemon, path));
+    assert_int_equal(lstat(path, &there), 0);
+    serve_end(&s);
+    while (count > 0)
+        close(guests[--count]);
+    close(busy);
+    unlink(path);
+    rmdir(folder);
 }
 
 /* --- requests ------------------------------------------------------------------------------------------------------ */
@@ -414,6 +449,7 @@ int main(void)
         cmocka_unit_test(addresses),
         cmocka_unit_test(port_in_use),
         cmocka_unit_test(paths),
+        cmocka_unit_test(path_of_somebody_busy),
         cmocka_unit_test(methods),
         cmocka_unit_test(hosts),
         cmocka_unit_test(headers),
