@@ -24,6 +24,8 @@ static const struct command {
     {"explain", cmd_explain, "TRACE [--until PERCENT]", "replay a trace and compact: what moved, what had to, what was left"},
     {"report", cmd_report, "--replay FILE ... --bench FILE ... [-o PAGE]", "one table, and a page with curves"},
     {"ctl", cmd_ctl, "[--json] SOCKET REQUEST", "watch and steer the daemon of a program that runs; SOCKET help lists requests"},
+    {"simulate", cmd_simulate, "RECORDING [--options TEXT] [--times N] [--csv [--every SECONDS]]",
+     "what the daemon's rules would do with a recorded signal"},
     {"options", cmd_options, "[--man]", "the options of a heap and its daemon"},
     {"version", cmd_version, "", "the version"},
     {"help", cmd_help, "", "this text"},

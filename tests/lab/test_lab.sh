@@ -55,6 +55,7 @@ json() { sed -n "s/^ \"$2\": \([^,]*\),\{0,1\}$/\1/p" "$1"; }
 . $here/test_trace.sh
 . $here/test_replay.sh
 . $here/test_ctl.sh
+. $here/test_simulate.sh
 . $here/test_program.sh
 
 echo "$passed passed, $failed failed"
