@@ -468,29 +468,6 @@ TEST(usage_of_the_tightest_cgroup_above)
     place_close(&e.place);
 }
 
-/* Between two heartbeats a program may fill what room there is. */
-TEST(usage_is_read_again_when_the_heap_has_grown)
-{
-    struct ears e;
-    char ours[160];
-    mid_snapshot heap = {.committed_bytes = 300000};
-    place_open(&e.place);
-    cgroups_of_v2(&e.place, ours);
-    ears_open(&e, "", (mid_daemon_paths){.cgroup = ours});
-    assert_int_equal(mid_sources_look(&e.s, &heap, e.now).level, MID_PRESSURE_CALM);
-    place_file(&e.place, "slice/memory.current", "1000000\n");
-    heap.committed_bytes += 60000; /* less than an eighth of the room */
-    assert_int_equal(mid_sources_look(&e.s, &heap, e.now + 1).level, MID_PRESSURE_CALM);
-    heap.committed_bytes += 10000;
-    assert_int_equal(mid_sources_look(&e.s, &heap, e.now + 2).level, MID_PRESSURE_COMPACT);
-    place_file(&e.place, "slice/memory.current", "600000\n");
-    heap.committed_bytes = 100000; /* one that shrinks is in no hurry */
-    assert_int_equal(mid_sources_look(&e.s, &heap, e.now + 3).level, MID_PRESSURE_COMPACT);
-    assert_int_equal(mid_sources_look(&e.s, &heap, e.now + 2 + e.s.options->heartbeat).level, MID_PRESSURE_CALM);
-    ears_close(&e);
-    place_close(&e.place);
-}
-
 TEST(events_of_the_cgroup_come_by_themselves)
 {
     struct ears e;
@@ -799,7 +776,6 @@ int main(void)
         cmocka_unit_test(the_machines_own_stalls),
         cmocka_unit_test(closed_descriptors_are_given_up),
         cmocka_unit_test(usage_of_the_tightest_cgroup_above),
-        cmocka_unit_test(usage_is_read_again_when_the_heap_has_grown),
         cmocka_unit_test(events_of_the_cgroup_come_by_themselves),
         cmocka_unit_test(cgroups_of_v1_have_usage_and_limit),
         cmocka_unit_test(cgroup_that_is_not_there),
