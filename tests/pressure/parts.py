@@ -1,5 +1,4 @@
 """The parts of show.py: each yields (holds, text)."""
-import json
 import os
 import re
 import signal
@@ -198,29 +197,27 @@ def idle(build, seconds=60, tries=3):
 # --- cost
 
 
-def steady(build, variant, folder):
-    """Wall and processor seconds of the phase of that name."""
-    path = os.path.join(folder, "figures")
-    subprocess.run([f"{build}/midden", "bench", "--workload", "steady", "--garbage", "acyclic", "--live", "200000", "--operations",
-                    "12000000", "--heap", "midden", "--variant", variant, "--json", path], check=True, stdout=subprocess.DEVNULL,
-                   stderr=subprocess.DEVNULL)
-    with open(path, encoding="utf-8") as file:
-        result = next(one for one in json.load(file)["results"] if one["phase"] == "steady")
-    return result["seconds"], result["cpu_seconds"]
+def steady(build, options):
+    """Wall and processor seconds, and those that the daemon's thread took of the latter."""
+    subject = Subject(build, "steady", options, 16)
+    done = subject.until("done")
+    subject.end()
+    return done["wall"] / 1e6, done["cpu"] / 1e6, done["daemon"] / 1e6
 
 
 def cost(build, pairs=15):
     """By turns, and who comes first by turns, too: what else the machine does meets both."""
-    wall, cpu, times = [], [], {"default": [], "daemon=off": []}
-    with tempfile.TemporaryDirectory() as folder:
-        for i in range(pairs):
-            for variant in sorted(times, reverse=i % 2 == 1):
-                times[variant].append(steady(build, variant, folder))
-            on, off = times["default"][-1], times["daemon=off"][-1]
-            wall.append(100 * (on[0] / off[0] - 1))
-            cpu.append(100 * (on[1] / off[1] - 1))
+    wall, cpu, times = [], [], {"": [], "daemon=off": []}
+    for i in range(pairs):
+        for options in sorted(times, reverse=i % 2 == 1):
+            times[options].append(steady(build, options))
+        on, off = times[""][-1], times["daemon=off"][-1]
+        wall.append(100 * (on[0] / off[0] - 1))
+        cpu.append(100 * (on[1] / off[1] - 1))
     for variant, got in times.items():
-        say(f"{variant}: {statistics.median(one[0] for one in got):.3f} s, least {min(one[0] for one in got):.3f}; "
+        say(f"{variant or 'daemon on'}: {statistics.median(one[0] for one in got):.3f} s, least {min(one[0] for one in got):.3f}; "
             f"processor {statistics.median(one[1] for one in got):.3f} s, least {min(one[1] for one in got):.3f}")
     say(f"on against off, median of {pairs} pairs: wall {statistics.median(wall):+.2f} %, processor {statistics.median(cpu):+.2f} %")
+    own = statistics.median(100 * one[2] / one[1] for one in times[""])
+    say(f"the daemon's thread took {own:.2f} % of the processor time; load of the machine {os.getloadavg()[0]:.1f}")
     yield statistics.median(wall) <= 2, "the daemon costs at most 2 % of throughput"

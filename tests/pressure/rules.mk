@@ -11,5 +11,5 @@ $(PRESSED): tests/pressure/subject.c $(LIB) $(DLIB)
 
 programs: $(PRESSED)
 .PHONY: show-pressure
-show-pressure: $(PRESSED) $(B)/midden $(B)/bench/worker-midden
+show-pressure: $(PRESSED)
 	$(Q)python3 tests/pressure/show.py $(B) $(SHOW)

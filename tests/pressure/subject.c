@@ -5,6 +5,7 @@
  * storm: the same, without a rest: a third of a gigabyte of cycles a second.
  * press: keeps MIB alive and makes garbage in bursts, slowly, until its input ends. Prints its daemon's log.
  * idle: fills the heap, lets go of nine objects in ten, and sleeps. Prints what is committed and what is needed when a line comes.
+ * steady: replaces leaves by leaves of the same sizes, as fast as it can: nothing needs doing. Prints how long that took.
  * OPTIONS are those of the heap; with daemon=off there is none. */
 #include <inttypes.h>
 #include <poll.h>
@@ -23,6 +24,7 @@
 #define RING 50u
 #define POLL_EVERY 64u
 #define REST_EVERY 256u
+#define STEADY 4000000u
 #define LOG_MOST 256
 
 struct bytes {
@@ -249,12 +251,36 @@ static void idle(uint64_t mib)
     must(mid_blocked_leave(thread), "mid_blocked_leave");
 }
 
+static uint64_t processor(void)
+{
+    struct timespec used;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used);
+    return (uint64_t)used.tv_sec * 1000000 + (uint64_t)used.tv_nsec / 1000;
+}
+
+static void steady(uint64_t mib)
+{
+    mid_handle all;
+    uint32_t count = (uint32_t)((mib << 20) / 300);
+    must(mid_new_array(thread, vec_type, count, &all), "mid_new_array");
+    for (uint32_t i = 0; i < count; i++)
+        put(all, i, size_in(0));
+    uint64_t begun = micros(), used = processor();
+    for (uint32_t i = 0; i < STEADY; i++)
+        put(all, random_below(count), size_in(0));
+    uint64_t passed = micros() - begun, all_used = processor() - used;
+    printf("done wall %" PRIu64 " cpu %" PRIu64 " daemon %" PRIu64 " wakeups %" PRIu64 "\n", passed, all_used, mid_daemon_cpu_micros(keeper),
+           mid_daemon_wakeups(keeper));
+    if (keeper != NULL)
+        print_log();
+}
+
 int main(int argc, char **argv)
 {
     static const struct {
         const char *name;
         void (*run)(uint64_t mib);
-    } modes[] = {{"survive", survive}, {"storm", storm}, {"press", press}, {"idle", idle}};
+    } modes[] = {{"survive", survive}, {"storm", storm}, {"press", press}, {"idle", idle}, {"steady", steady}};
     uint64_t mib = argc > 3 ? strtoull(argv[3], NULL, 10) : 32;
     for (size_t i = 0; argc > 1 && mib > 0 && mib < 4096 && i < sizeof modes / sizeof *modes; i++)
         if (strcmp(argv[1], modes[i].name) == 0) {
@@ -266,6 +292,6 @@ int main(int argc, char **argv)
             must(mid_heap_destroy(heap), "mid_heap_destroy");
             return 0;
         }
-    fprintf(stderr, "subject: survive, storm, press or idle [OPTIONS [MIB]]\n");
+    fprintf(stderr, "subject: survive, storm, press, idle or steady [OPTIONS [MIB]]\n");
     return 2;
 }
