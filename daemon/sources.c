@@ -13,6 +13,7 @@
 #include "daemon/act.h"
 
 #define REST_MICROS 50000
+#define ROOM_PART 8u /* of what was left below a limit */
 
 /* --- what the log is told ------------------------------------------------------------------------------------- */
 
@@ -206,13 +207,23 @@ void mid_sources_forked(mid_sources *s)
 
 /* --- a look --------------------------------------------------------------------------------------------------- */
 
-/* Files are read when something came, and otherwise not more often than a heartbeat: a program that kicks looks a thousand times
- * a second. How much is free matters only to what was measured. */
-static void read_files(mid_sources *s, uint64_t now)
+/* The heap has taken so much of the room that there was that it might be over before the next heartbeat. */
+static bool fills(const mid_sources *s, uint64_t committed)
+{
+    const mid_reading *r = &s->heard;
+    uint64_t room = r->limit > r->usage ? r->limit - r->usage : 0;
+    return r->usage_known && committed > s->read_committed && committed - s->read_committed > room / ROOM_PART;
+}
+
+/* Files are read when something came, and otherwise not more often than a heartbeat, unless room is short: a program that kicks
+ * looks a thousand times a second. How much is free matters only to what was measured. */
+static void read_files(mid_sources *s, uint64_t committed, uint64_t now)
 {
     uint64_t passed = now > s->read_at ? now - s->read_at : 0;
-    if (!s->options->pressure || (s->read_ever && !s->any && passed < s->options->heartbeat && now >= s->read_at))
+    bool early = s->read_ever && passed < s->options->heartbeat && now >= s->read_at;
+    if (!s->options->pressure || (early && !s->any && !fills(s, committed)))
         return;
+    s->read_committed = committed;
     s->read_ever = true;
     s->read_at = now;
     mid_cgroup_read(s, &s->heard);
@@ -223,7 +234,7 @@ static void read_files(mid_sources *s, uint64_t now)
 
 mid_strain mid_sources_look(mid_sources *s, const mid_snapshot *snapshot, uint64_t now)
 {
-    read_files(s, now);
+    read_files(s, snapshot->committed_bytes, now);
     s->heard.came[MID_PROGRAM] = mid_service_pressure(s->heap, &s->heard.said);
     mid_pressure_level was = s->gauge.level;
     mid_strain strain = mid_gauge_read(&s->gauge, &s->heard, s->options, snapshot->committed_bytes, now);

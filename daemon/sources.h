@@ -65,7 +65,7 @@ struct mid_sources {
     bool any;           /* something came since the last look */
     bool read_ever;
     mid_trigger last_why;
-    uint64_t read_at;
+    uint64_t read_at, read_committed; /* when, and what the heap had then */
     mid_gauge gauge;
 };
 

@@ -14,6 +14,7 @@ int cmd_report(int argc, char **argv);
 int cmd_options(int argc, char **argv);
 int cmd_ctl(int argc, char **argv);
 int cmd_balance(int argc, char **argv);
+int cmd_simulate(int argc, char **argv);
 
 /* Say what is wrong with the command line, and how to get help; returns 2. */
 __attribute__((format(printf, 1, 2)))

@@ -25,6 +25,8 @@ static const struct command {
     {"report", cmd_report, "--replay FILE ... --bench FILE ... [-o PAGE]", "one table, and a page with curves"},
     {"ctl", cmd_ctl, "[--json] SOCKET REQUEST", "watch and steer the daemon of a program that runs; SOCKET help lists requests"},
     {"balance", cmd_balance, "--budget BYTES [--socket PATH]", "divide a budget of memory between the heaps that join it"},
+    {"simulate", cmd_simulate, "RECORDING [--options TEXT] [--times N] [--csv [--every SECONDS]]",
+     "what the daemon's rules would do with a recorded signal"},
     {"options", cmd_options, "[--man]", "the options of a heap and its daemon"},
     {"version", cmd_version, "", "the version"},
     {"help", cmd_help, "", "this text"},

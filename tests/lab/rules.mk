@@ -6,7 +6,7 @@ LAB_PROGRAM  := $(B)/midden
 LAB_RECORDER := $(B)/libmidden-record.so
 LAB_HEAPS    := midden boehm malloc mimalloc jemalloc
 LAB_WORKERS  := $(LAB_HEAPS:%=$(B)/lab/replay-%)
-LAB_SRC      := tests/lab/main.c $(wildcard tests/lab/cmd_*.c tests/lab/report_*.c) tests/lab/trace_reader.c \
+LAB_SRC      := tests/lab/main.c $(wildcard tests/lab/cmd_*.c tests/lab/report_*.c tests/lab/simulate_*.c) tests/lab/trace_reader.c \
                 tests/lab/plan.c tests/lab/plan_overlap.c tests/lab/replay_json.c $(wildcard tests/bench/cmd_*.c)
 LAB_OBJ      := $(LAB_SRC:%.c=$(B)/obj/%.o)
 LAB_SUBJECT  := $(B)/lab/subject

@@ -56,6 +56,7 @@ json() { sed -n "s/^ \"$2\": \([^,]*\),\{0,1\}$/\1/p" "$1"; }
 . $here/test_replay.sh
 . $here/test_ctl.sh
 . $here/test_balance.sh
+. $here/test_simulate.sh
 . $here/test_program.sh
 
 echo "$passed passed, $failed failed"

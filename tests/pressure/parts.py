@@ -1,0 +1,223 @@
+"""The parts of show.py: each yields (holds, text)."""
+import os
+import re
+import signal
+import statistics
+import subprocess
+import tempfile
+import threading
+import time
+
+from cgroups import Cgroup, Refused, stalled
+
+MIB = 1 << 20
+
+
+def say(text):
+    print("   ", text, flush=True)
+
+
+class Subject:
+    """tests/pressure/subject.c, in a cgroup or not; its lines come as they are printed."""
+
+    def __init__(self, build, mode, options="", mib=32, cgroup=None):
+        self.process = subprocess.Popen([f"{build}/pressure/subject", mode, options, str(mib)], stdin=subprocess.PIPE,
+                                        stdout=subprocess.PIPE, text=True, preexec_fn=cgroup.enter if cgroup else None,
+                                        env={k: v for k, v in os.environ.items() if k != "MIDDEN_OPTIONS"})
+        self.lines = []
+
+    def until(self, word):
+        """The figures of the line that begins with it; None if the program ends before."""
+        for line in self.process.stdout:
+            self.lines.append(line.rstrip("\n"))
+            if line.startswith(word + " "):
+                words = line.split()[1:]
+                return dict(zip(words[::2], map(int, words[1::2])))
+        return None
+
+    def line(self):
+        self.process.stdin.write("\n")
+        self.process.stdin.flush()
+
+    def end(self):
+        self.process.stdin.close()
+        self.lines += [line.rstrip("\n") for line in self.process.stdout]
+        return self.process.wait()
+
+    def log(self):
+        """(microseconds, bytes returned, text) of each entry."""
+        entries = [line.split(" ", 3)[1:] for line in self.lines if line.startswith("log ")]
+        return [(int(at), int(count), text) for at, count, text in entries]
+
+
+def switches(pid):
+    """Times that each thread of a process has run and gone to sleep, by name."""
+    sums = {}
+    for task in os.listdir(f"/proc/{pid}/task"):
+        with open(f"/proc/{pid}/task/{task}/status", encoding="ascii") as file:
+            text = file.read()
+        name = re.search(r"^Name:\s+(\S+)", text, re.M).group(1)
+        sums[f"{name}/{task}"] = sum(map(int, re.findall(r"ctxt_switches:\s+(\d+)", text)))
+    return sums
+
+
+# --- survive
+
+
+def one_run(build, options, mode="survive"):
+    """(survived, peak, limit, status) of one."""
+    with Cgroup("survive") as cgroup:
+        subject = Subject(build, mode, options, 32, cgroup)
+        ready = subject.until("ready")
+        if ready is None:
+            raise Refused(f"the program ended at once: {subject.end()}")
+        needed = ready["live"] + 16 * ready["objects"]
+        limit = (12 * needed // 10 + 16 * MIB) // 4096 * 4096
+        cgroup.set(limit)
+        subject.line()
+        done = subject.until("done")
+        status = subject.end()
+        return done is not None and status == 0, cgroup.peak(), limit, status, subject.lines
+
+
+def survive(build, runs=10):
+    survived, peak, limit, status, lines = one_run(build, "daemon=off")
+    say(f"without a daemon: {'survives' if survived else f'ends with {status}'}, limit {limit / MIB:.1f} MiB, "
+        f"round {sum(line.startswith('round') for line in lines)} of 12")
+    yield not survived and status == -signal.SIGKILL, "without a daemon the program is killed"
+    good, peaks = 0, []
+    for _ in range(runs):
+        survived, peak, limit, status, lines = one_run(build, "")
+        good += survived
+        peaks.append(peak)
+        if not survived:
+            say(f"ended with {status} after round {sum(line.startswith('round') for line in lines)}")
+    say(f"with it: limit {limit / MIB:.1f} MiB, peaks {min(peaks) / MIB:.1f} to {max(peaks) / MIB:.1f} MiB")
+    yield good == runs, f"with its daemon it survives, {good} of {runs}"
+    storms = sum(one_run(build, "", "storm")[0] for _ in range(runs))
+    say(f"without a rest it survives {storms} of {runs}: no claim, it depends on who else wants a processor")
+
+
+# --- press
+
+
+class Thrashing:
+    """A neighbour that reads a file again and again in a cgroup too small for it."""
+
+    def __init__(self, cgroup, path):
+        code = f"import os\nfd = os.open({path!r}, os.O_RDONLY)\nsize = os.fstat(fd).st_size\n" \
+               "while True:\n    for at in range(0, size, 65536):\n        os.pread(fd, 65536, at)\n"
+        self.all = [subprocess.Popen(["python3", "-c", code], preexec_fn=cgroup.enter) for _ in range(6)]
+
+    def end(self):
+        for process in self.all:
+            process.kill()
+            process.wait()
+
+
+def sample(cgroup, into, stop):
+    while not stop.is_set():
+        into.append((time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000, cgroup.usage()))
+        time.sleep(0.01)
+
+
+def press_once(build, folder, seconds=20):
+    """The program's log and what its cgroup used, sampled, while the neighbour thrashes."""
+    usage, stop = [], threading.Event()
+    with Cgroup("program") as mine, Cgroup("neighbour", 64 * MIB) as other:
+        subject = Subject(build, "press", "", 64, mine)
+        subject.until("ready")
+        mine.set(mine.usage() * 3 // 2)  # less than half of it is free: the gate is open
+        thread = threading.Thread(target=sample, args=(mine, usage, stop))
+        thread.start()
+        before, begun = stalled(), time.monotonic()
+        neighbour = Thrashing(other, os.path.join(folder, "file"))
+        time.sleep(seconds)
+        after, passed = stalled(), time.monotonic() - begun
+        neighbour.end()
+        stop.set()
+        thread.join()
+        done = subject.end()
+    say(f"stalled for {(after[0] - before[0]) / passed / 1000:.0f} ms a second (some), {(after[1] - before[1]) / passed / 1000:.0f} ms (full)")
+    return subject.log() if done == 0 else [], usage
+
+
+def press(build):
+    with tempfile.TemporaryDirectory(dir=build) as folder:
+        with open(os.path.join(folder, "file"), "wb") as file:
+            for _ in range(192):
+                file.write(os.urandom(MIB))
+            file.flush()
+            os.fsync(file.fileno())
+            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)  # who reads it first pays for it: the neighbour
+        log, usage = press_once(build, folder)
+    heard = next((entry for entry in log if "note: stalls," in entry[2] and "->" in entry[2]), None)
+    if heard is None:
+        for entry in log[-8:]:
+            say(entry[2])
+        yield False, "the daemon hears of the stalls"
+        return
+    within = [entry for entry in log if heard[0] <= entry[0] <= heard[0] + 1000000]
+    for entry in within[:8]:
+        say(entry[2])
+    returned = sum(entry[1] for entry in within)
+    before = [used for at, used in usage if at <= heard[0]][-1]
+    after = [used for at, used in usage if at <= heard[0] + 1000000][-1]
+    say(f"returned by the log {returned / MIB:.1f} MiB; usage of the cgroup {before / MIB:.1f} -> {after / MIB:.1f} MiB in a second")
+    yield returned > 0 and any("pressure (stalls)" in entry[2] for entry in within), "signal, action and bytes returned within a second"
+    yield before - after >= returned // 2, "the kernel's figures agree: at least half of those bytes are not used any more"
+
+
+# --- idle
+
+
+def idle(build, seconds=60, tries=3):
+    """A trigger is the whole machine's: where others stall it fires, and the daemon wakes rightly. Then it is tried again."""
+    for attempt in range(tries):
+        subject = Subject(build, "idle", "", 300)
+        ready = subject.until("ready")
+        time.sleep(5)
+        before, stalls = switches(subject.process.pid), stalled()
+        time.sleep(seconds)
+        after, stalls = switches(subject.process.pid), stalled()[0] - stalls[0]
+        subject.line()
+        done = subject.until("done")
+        subject.end()
+        woken = {name: after[name] - count for name, count in before.items()}
+        could = ready["committed"] - ready["needed"]
+        share = 100 * (ready["committed"] - done["committed"]) / could
+        say(f"committed {ready['committed'] / MIB:.1f} -> {done['committed'] / MIB:.1f} MiB, needed {ready['needed'] / MIB:.1f}; "
+            f"threads {woken}; the machine stalled for {stalls / 1000:.1f} ms meanwhile")
+        if sum(woken.values()) == 0 or stalls < 70000 or attempt == tries - 1:
+            break
+    yield sum(woken.values()) == 0, f"{sum(woken.values())} wakeups in {seconds} s of an idle program"
+    yield share >= 95, f"{share:.1f} % of what could be returned has been, and nobody asked"
+
+
+# --- cost
+
+
+def steady(build, options):
+    """Wall and processor seconds, and those that the daemon's thread took of the latter."""
+    subject = Subject(build, "steady", options, 16)
+    done = subject.until("done")
+    subject.end()
+    return done["wall"] / 1e6, done["cpu"] / 1e6, done["daemon"] / 1e6
+
+
+def cost(build, pairs=15):
+    """By turns, and who comes first by turns, too: what else the machine does meets both."""
+    wall, cpu, times = [], [], {"": [], "daemon=off": []}
+    for i in range(pairs):
+        for options in sorted(times, reverse=i % 2 == 1):
+            times[options].append(steady(build, options))
+        on, off = times[""][-1], times["daemon=off"][-1]
+        wall.append(100 * (on[0] / off[0] - 1))
+        cpu.append(100 * (on[1] / off[1] - 1))
+    for variant, got in times.items():
+        say(f"{variant or 'daemon on'}: {statistics.median(one[0] for one in got):.3f} s, least {min(one[0] for one in got):.3f}; "
+            f"processor {statistics.median(one[1] for one in got):.3f} s, least {min(one[1] for one in got):.3f}")
+    say(f"on against off, median of {pairs} pairs: wall {statistics.median(wall):+.2f} %, processor {statistics.median(cpu):+.2f} %")
+    own = statistics.median(100 * one[2] / one[1] for one in times[""])
+    say(f"the daemon's thread took {own:.2f} % of the processor time; load of the machine {os.getloadavg()[0]:.1f}")
+    yield statistics.median(wall) <= 2, "the daemon costs at most 2 % of throughput"

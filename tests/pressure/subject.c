@@ -1,0 +1,297 @@
+/* subject.c MODE [OPTIONS [MIB]]: programs that are short of memory, or could be; run by show.py.
+ *
+ * survive: keeps MIB alive and replaces it again and again, in sizes that change, with cycles of garbage beside, and a rest now and then. The size of what lives
+ * is printed at the begin; then it waits for a line, so that it can be given a limit.
+ * storm: the same, without a rest: a third of a gigabyte of cycles a second.
+ * press: keeps MIB alive and makes garbage in bursts, slowly, until its input ends. Prints its daemon's log.
+ * idle: fills the heap, lets go of nine objects in ten, and sleeps. Prints what is committed and what is needed when a line comes.
+ * steady: replaces leaves by leaves of the same sizes, as fast as it can: nothing needs doing. Prints how long that took.
+ * OPTIONS are those of the heap; with daemon=off there is none. */
+#include <inttypes.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "midden/daemon.h"
+#include "midden/midden.h"
+#include "midden/stats.h"
+
+#define POOL (64u << 10)
+#define BANDS 4u
+#define RING 50u
+#define POLL_EVERY 64u
+#define REST_EVERY 256u
+#define STEADY 4000000u
+#define LOG_MOST 256
+
+struct bytes {
+    uint64_t tag;
+    uint32_t length, spare;
+    unsigned char data[];
+};
+struct vec {
+    uint32_t length, spare;
+    mid_slot items[];
+};
+struct node {
+    mid_slot next, other;
+    uint64_t load[6];
+};
+
+static mid_heap *heap;
+static mid_thread *thread;
+static mid_daemon *keeper;
+static mid_type bytes_type, vec_type, node_type;
+static uint64_t seed = 1;
+
+static void must(mid_status status, const char *what)
+{
+    if (status == MID_OK)
+        return;
+    fprintf(stderr, "subject: %s: %s\n", what, mid_status_text(status));
+    exit(1);
+}
+
+static uint32_t random_below(uint32_t most)
+{
+    seed = seed * 6364136223846793005u + 1442695040888963407u;
+    return (uint32_t)((seed >> 33) % most);
+}
+
+static void open_heap(const char *text)
+{
+    static const uint32_t slots[] = {offsetof(struct node, next), offsetof(struct node, other)};
+    mid_type_desc bytes = {.struct_size = sizeof bytes, .name = "bytes", .size = sizeof(struct bytes), .item_size = 1,
+                           .length_offset = offsetof(struct bytes, length)};
+    mid_type_desc vec = {.struct_size = sizeof vec, .name = "vec", .size = sizeof(struct vec), .item_size = sizeof(mid_slot),
+                         .length_offset = offsetof(struct vec, length), .items_are_refs = 1};
+    mid_type_desc node = {.struct_size = sizeof node, .name = "node", .size = sizeof(struct node), .ref_offsets = slots, .ref_count = 2};
+    mid_options options;
+    mid_options_init(&options);
+    must(mid_options_parse(&options, text, NULL), text);
+    must(mid_heap_open(&heap, &options), "mid_heap_open");
+    must(mid_thread_attach(heap, &thread), "mid_thread_attach");
+    must(mid_type_register(heap, &bytes, &bytes_type), "mid_type_register");
+    must(mid_type_register(heap, &vec, &vec_type), "mid_type_register");
+    must(mid_type_register(heap, &node, &node_type), "mid_type_register");
+    if (options.daemon)
+        must(mid_daemon_start(heap, &keeper), "mid_daemon_start");
+}
+
+static mid_handle make(uint32_t size)
+{
+    mid_handle made;
+    must(mid_new_array(thread, bytes_type, size, &made), "mid_new_array");
+    struct bytes *b = mid_get(thread, made);
+    memset(b->data, (int)(size & 255), size);
+    b->tag = size;
+    return made;
+}
+
+/* A closed chain that nothing refers to afterwards. */
+static void drop_ring(unsigned length)
+{
+    mid_handle first = 0, last = 0, made;
+    for (unsigned i = 0; i < length; i++) {
+        must(mid_new(thread, node_type, &made), "mid_new");
+        if (first == 0)
+            first = made;
+        else
+            mid_give(thread, last, MID_SLOT(struct node, next), made);
+        last = made;
+    }
+    mid_store(thread, last, MID_SLOT(struct node, next), first);
+    mid_release(thread, first);
+}
+
+static void put(mid_handle all, uint32_t at, uint32_t size)
+{
+    mid_handle old = mid_take(thread, all, MID_SLOT(struct vec, items) + at);
+    if (old != 0)
+        mid_release(thread, old);
+    mid_give(thread, all, MID_SLOT(struct vec, items) + at, make(size));
+    if (at % POLL_EVERY == 0)
+        mid_safepoint(thread);
+}
+
+/* Means of 300 bytes in each band, so that what lives is as much; but in other size classes. */
+static uint32_t size_in(uint32_t band)
+{
+    return 150 + band * 40 + random_below(300 - band * 80 + 1);
+}
+
+static uint64_t micros(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+}
+
+static void line_in(void)
+{
+    char byte;
+    while (read(0, &byte, 1) == 1 && byte != '\n') {
+    }
+}
+
+static void report(const char *word)
+{
+    mid_stats s;
+    uint64_t needed = 0;
+    mid_class_stats c;
+    mid_stats_get(heap, &s, sizeof s);
+    for (unsigned i = 0; mid_stats_class(heap, i, &c) == MID_OK; i++)
+        needed += c.optimal_pools * POOL;
+    needed += s.run_bytes + s.mapping_bytes + s.live_objects * 16 + s.metadata_bytes;
+    printf("%s live %" PRIu64 " objects %" PRIu64 " committed %" PRIu64 " needed %" PRIu64 " returned %" PRIu64 "\n", word, s.live_slot_bytes,
+           s.live_objects, s.committed_bytes, needed, s.returned_bytes);
+    fflush(stdout);
+}
+
+static void print_log(void)
+{
+    static mid_decision log[LOG_MOST];
+    char text[512];
+    size_t count = mid_daemon_log(keeper, log, LOG_MOST);
+    for (size_t i = 0; i < count; i++) {
+        mid_decision_text(&log[i], text, sizeof text);
+        printf("log %" PRIu64 " %" PRIu64 " %s\n", log[i].at_micros, log[i].action == MID_ACT_TRIM ? log[i].bytes : 0, text);
+    }
+}
+
+static void rest(void)
+{
+    const struct timespec length = {.tv_nsec = 1000000};
+    must(mid_blocked_enter(thread), "mid_blocked_enter");
+    nanosleep(&length, NULL);
+    must(mid_blocked_leave(thread), "mid_blocked_leave");
+}
+
+static void replace(uint64_t mib, bool rests)
+{
+    mid_handle all;
+    uint32_t count = (uint32_t)((mib << 20) / 300);
+    must(mid_new_array(thread, vec_type, count, &all), "mid_new_array");
+    for (uint32_t i = 0; i < count; i++)
+        put(all, i, size_in(0));
+    report("ready");
+    line_in();
+    uint64_t begun = micros();
+    for (uint32_t round = 1; round <= 12; round++) {
+        for (uint32_t i = 0; i < count; i++) {
+            put(all, random_below(count), size_in(round % BANDS));
+            if (i % 8 == 0)
+                drop_ring(RING);
+            if (rests && i % REST_EVERY == 0)
+                rest();
+        }
+        printf("round %u at %" PRIu64 " ms\n", round, (micros() - begun) / 1000);
+        report("now");
+    }
+    if (keeper != NULL)
+        print_log();
+    report("done");
+}
+
+static void survive(uint64_t mib)
+{
+    replace(mib, true);
+}
+
+static void storm(uint64_t mib)
+{
+    replace(mib, false);
+}
+
+/* In bursts, so that there is always something that no rule minds: garbage below the growth that asks for a look, or what has become of
+ * it, empty pools that are kept while the program allocates. */
+static void press(uint64_t mib)
+{
+    mid_handle all;
+    uint32_t count = (uint32_t)((mib << 20) / 300);
+    struct pollfd input = {.fd = 0, .events = POLLIN};
+    must(mid_new_array(thread, vec_type, count, &all), "mid_new_array");
+    for (uint32_t i = 0; i < count; i++)
+        put(all, i, size_in(0));
+    report("ready");
+    for (uint32_t i = 0; poll(&input, 1, 0) == 0; i++) {
+        for (unsigned n = 0; n < 20; n++)
+            put(all, random_below(count), size_in(0));
+        for (uint32_t n = 0; i % 500 == 0 && n < count / 50; n++)
+            drop_ring(RING);
+        mid_safepoint(thread);
+        rest();
+    }
+    report("done");
+    print_log();
+}
+
+/* r4 of the benchmark. */
+static void idle(uint64_t mib)
+{
+    mid_handle all;
+    uint32_t count = (uint32_t)(mib << 10);
+    must(mid_new_array(thread, vec_type, count, &all), "mid_new_array");
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t draw = random_below(6);
+        put(all, i, (draw < 3 ? 512 : draw < 5 ? 1024 : 2048) - (uint32_t)sizeof(struct bytes));
+    }
+    for (uint32_t i = 0; i < count; i++)
+        if (i % 10 != 0)
+            mid_release(thread, mid_take(thread, all, MID_SLOT(struct vec, items) + i));
+    mid_safepoint(thread);
+    report("ready");
+    must(mid_blocked_enter(thread), "mid_blocked_enter");
+    line_in();
+    report("done");
+    printf("cpu %" PRIu64 " wakeups %" PRIu64 "\n", mid_daemon_cpu_micros(keeper), mid_daemon_wakeups(keeper));
+    must(mid_blocked_leave(thread), "mid_blocked_leave");
+}
+
+static uint64_t processor(void)
+{
+    struct timespec used;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used);
+    return (uint64_t)used.tv_sec * 1000000 + (uint64_t)used.tv_nsec / 1000;
+}
+
+static void steady(uint64_t mib)
+{
+    mid_handle all;
+    uint32_t count = (uint32_t)((mib << 20) / 300);
+    must(mid_new_array(thread, vec_type, count, &all), "mid_new_array");
+    for (uint32_t i = 0; i < count; i++)
+        put(all, i, size_in(0));
+    uint64_t begun = micros(), used = processor();
+    for (uint32_t i = 0; i < STEADY; i++)
+        put(all, random_below(count), size_in(0));
+    uint64_t passed = micros() - begun, all_used = processor() - used;
+    printf("done wall %" PRIu64 " cpu %" PRIu64 " daemon %" PRIu64 " wakeups %" PRIu64 "\n", passed, all_used, mid_daemon_cpu_micros(keeper),
+           mid_daemon_wakeups(keeper));
+    if (keeper != NULL)
+        print_log();
+}
+
+int main(int argc, char **argv)
+{
+    static const struct {
+        const char *name;
+        void (*run)(uint64_t mib);
+    } modes[] = {{"survive", survive}, {"storm", storm}, {"press", press}, {"idle", idle}, {"steady", steady}};
+    uint64_t mib = argc > 3 ? strtoull(argv[3], NULL, 10) : 32;
+    for (size_t i = 0; argc > 1 && mib > 0 && mib < 4096 && i < sizeof modes / sizeof *modes; i++)
+        if (strcmp(argv[1], modes[i].name) == 0) {
+            open_heap(argc > 2 ? argv[2] : "");
+            modes[i].run(mib);
+            fflush(stdout);
+            if (keeper != NULL)
+                must(mid_daemon_stop(keeper), "mid_daemon_stop");
+            must(mid_heap_destroy(heap), "mid_heap_destroy");
+            return 0;
+        }
+    fprintf(stderr, "subject: survive, storm, press, idle or steady [OPTIONS [MIB]]\n");
+    return 2;
+}
