@@ -8,7 +8,7 @@ for line in "" "nothing" "--nothing" "record" "record -x" "record -o" "record -o
     check "midden $line: status 2" status 2 "$midden" $line
     check "midden $line: says why" at_least "$(wc -l <"$dir/err")" 1
 done
-check "help" same "$("$midden" help | grep -c '^  midden ')" 10
+check "help" same "$("$midden" help | grep -c '^  midden ')" 11
 check "version" same "$("$midden" version)" "midden $(sed -n 's/.*VERSION_STRING "\(.*\)"/\1/p' include/midden/version.h)"
 rows=$(sed -n '/define MID_OPTIONS(X)/,/^typedef/p' include/midden/options.h | grep -c ' X(')
 check "each option is listed" same "$("$midden" options | grep -c '^[a-z-]*=')" "$rows"
