@@ -161,9 +161,13 @@ def press(build):
     for entry in within[:8]:
         say(entry[2])
     returned = sum(entry[1] for entry in within)
-    before = [used for at, used in usage if at <= heard[0]][-1]
-    after = [used for at, used in usage if at <= heard[0] + 1000000][-1]
-    say(f"returned by the log {returned / MIB:.1f} MiB; usage of the cgroup {before / MIB:.1f} -> {after / MIB:.1f} MiB in a second")
+    # The program goes on, and takes memory meanwhile: what counts is the deepest fall.
+    seen, before, after = 0, 0, 0
+    for used in (used for at, used in usage if heard[0] - 20000 <= at <= heard[0] + 1000000):
+        seen = max(seen, used)
+        if seen - used > before - after:
+            before, after = seen, used
+    say(f"returned by the log {returned / MIB:.1f} MiB; usage of the cgroup fell from {before / MIB:.1f} to {after / MIB:.1f} MiB in that second")
     yield returned > 0 and any("pressure (stalls)" in entry[2] for entry in within), "signal, action and bytes returned within a second"
     yield before - after >= returned // 2, "the kernel's figures agree: at least half of those bytes are not used any more"
 
