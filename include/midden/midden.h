@@ -6,6 +6,7 @@
 
 #include "events.h"
 #include "heap.h"
+#include "inspect.h"
 #include "object.h"
 #include "options.h"
 #include "pressure.h"

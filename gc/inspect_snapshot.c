@@ -1,0 +1,246 @@
+/* gc/inspect_snapshot.c: the graph in the format of V8's heap snapshots, as heap-snapshot-generator.cc writes it and the memory panel
+ * of Chrome's developer tools reads it. The panel's reader goes by the order of the members: nodes, edges, the empty ones, strings.
+ *
+ * Node 0 is the root, node 1 "(GC roots)", node 2 "(not held)" under it, which has all garbage; the objects follow. What is held
+ * hangs on the root itself, where the panel counts distances from. */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "gc/inspect.h"
+
+enum { FIELDS = 7, SYNTHETIC = 9, OBJECT = 3, ELEMENT = 1, EXTRA_NODES = 3, EXTRA_STRINGS = 3 };
+
+static const char meta[] =
+    "{\"snapshot\":{\"meta\":{"
+    "\"node_fields\":[\"type\",\"name\",\"id\",\"self_size\",\"edge_count\",\"trace_node_id\",\"detachedness\"],"
+    "\"node_types\":[[\"hidden\",\"array\",\"string\",\"object\",\"code\",\"closure\",\"regexp\",\"number\",\"native\",\"synthetic\","
+    "\"concatenated string\",\"sliced string\",\"symbol\",\"bigint\"],\"string\",\"number\",\"number\",\"number\",\"number\",\"number\"],"
+    "\"edge_fields\":[\"type\",\"name_or_index\",\"to_node\"],"
+    "\"edge_types\":[[\"context\",\"element\",\"property\",\"internal\",\"hidden\",\"shortcut\",\"weak\"],\"string_or_number\",\"node\"],"
+    "\"trace_function_info_fields\":[\"function_id\",\"name\",\"script_name\",\"script_id\",\"line\",\"column\"],"
+    "\"trace_node_fields\":[\"id\",\"function_info_index\",\"count\",\"size\",\"children\"],"
+    "\"sample_fields\":[\"timestamp_us\",\"last_assigned_id\"],"
+    "\"location_fields\":[\"object_index\",\"script_id\",\"line\",\"column\"]},";
+
+typedef struct writer {
+    int fd, error;  /* error: errno of the write that failed; the rest is dropped */
+    size_t used;
+    char buffer[16384];
+} writer;
+
+static void flush(writer *w)
+{
+    for (size_t done = 0; done < w->used && w->error == 0;) {
+        ssize_t n = write(w->fd, w->buffer + done, w->used - done);
+        if (n > 0)
+            done += (size_t)n;
+        else if (n == 0 || errno != EINTR)
+            w->error = n == 0 ? EIO : errno;
+    }
+    w->used = 0;
+}
+
+static void put(writer *w, const char *text, size_t length)
+{
+    if (length > sizeof w->buffer - w->used)
+        flush(w);
+    memcpy(w->buffer + w->used, text, length); /* none is longer than the buffer */
+    w->used += length;
+}
+
+static void put_text(writer *w, const char *text)
+{
+    put(w, text, strlen(text));
+}
+
+static char *decimal(char *end, uint64_t number)
+{
+    do
+        *--end = (char)('0' + number % 10);
+    while ((number /= 10) != 0);
+    return end;
+}
+
+/* A line of an array of numbers; only before the first there is no comma. */
+static void put_row(writer *w, bool first, const uint64_t *numbers, unsigned count)
+{
+    char line[FIELDS * 21 + 1], *end = line + sizeof line, *at = end;
+    *--at = '\n';
+    for (unsigned i = count; i-- != 0;) {
+        at = decimal(at, numbers[i]);
+        if (i != 0 || !first)
+            *--at = ',';
+    }
+    put(w, at, (size_t)(end - at));
+}
+
+static void put_node(writer *w, unsigned type, uint64_t name, uint64_t id, uint64_t size, uint64_t edges)
+{
+    put_row(w, type == SYNTHETIC && id == 1, (const uint64_t[]){type, name, id, size, edges, 0, 0}, FIELDS);
+}
+
+static void put_edge(writer *w, bool first, uint64_t index, uint64_t to)
+{
+    put_row(w, first, (const uint64_t[]){ELEMENT, index, to * FIELDS}, 3);
+}
+
+static bool is_garbage(const mid_graph *g, uint32_t n)
+{
+    return ((const uint32_t *)g->parents.data)[n] == 0;
+}
+
+static void put_nodes(writer *w, const mid_graph *g, uint64_t held, uint64_t garbage)
+{
+    put_node(w, SYNTHETIC, 0, 1, 0, 1 + held);
+    put_node(w, SYNTHETIC, 1, 3, 0, 1);
+    put_node(w, SYNTHETIC, 2, 5, 0, garbage);
+    for (uint32_t n = 1; n <= g->node_count; n++) {
+        const mid_node *node = mid_node_at(g, n);
+        put_node(w, OBJECT, EXTRA_STRINGS + node->type - 1, node->handle, node->bytes, node[1].first - node->first);
+    }
+}
+
+static void put_edges(writer *w, const mid_graph *g)
+{
+    uint64_t index = 1;
+    put_edge(w, true, index++, 1);
+    for (uint32_t n = 1; n <= g->node_count; n++)
+        if (mid_node_held(mid_node_at(g, n)))
+            put_edge(w, false, index++, n + EXTRA_NODES - 1ull);
+    put_edge(w, false, 1, 2);
+    index = 1;
+    for (uint32_t n = 1; n <= g->node_count; n++)
+        if (is_garbage(g, n))
+            put_edge(w, false, index++, n + EXTRA_NODES - 1ull);
+    for (uint32_t e = 0; e < g->edge_count; e++)
+        put_edge(w, false, mid_edge_at(g, e)->slot, mid_edge_at(g, e)->to + EXTRA_NODES - 1ull);
+}
+
+/* Bytes of the UTF-8 sequence there, 0: it is none. */
+static unsigned sequence(const unsigned char *s)
+{
+    static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
+    const unsigned length = s[0] < 0x80 ? 1 : s[0] >> 5 == 6 ? 2 : s[0] >> 4 == 14 ? 3 : s[0] >> 3 == 30 ? 4 : 0;
+    if (length < 2)
+        return length;
+    uint32_t code = s[0] & (0x7Fu >> length);
+    for (unsigned i = 1; i < length; i++) {
+        if (s[i] >> 6 != 2) /* also at the end of the string */
+            return 0;
+        code = code << 6 | (s[i] & 0x3F);
+    }
+    return code < least[length] || code > 0x10FFFF || code >> 11 == 0x1B ? 0 : length;
+}
+
+/* A type's name is what the program gave, cut to 63 bytes: it may be anything. */
+static void put_string(writer *w, const char *text)
+{
+    char escape[8];
+    put_text(w, ",\n\"");
+    for (const unsigned char *s = (const unsigned char *)text; *s != 0;) {
+        unsigned length = sequence(s);
+        if (length == 0)
+            put_text(w, "\\ufffd");
+        else if (*s < 0x20 || *s == '"' || *s == '\\')
+            put(w, escape, (size_t)snprintf(escape, sizeof escape, "\\u%04x", (unsigned)*s));
+        else
+            put(w, (const char *)s, length);
+        s += length == 0 ? 1 : length;
+    }
+    put_text(w, "\"");
+}
+
+static void put_all(writer *w, const mid_graph *g)
+{
+    uint64_t held = 0, garbage = 0;
+    char counts[160];
+    for (uint32_t n = 1; n <= g->node_count; n++) {
+        held += mid_node_held(mid_node_at(g, n));
+        garbage += is_garbage(g, n);
+    }
+    put_text(w, meta);
+    put(w, counts, (size_t)snprintf(counts, sizeof counts, "\"node_count\":%llu,\"edge_count\":%llu,\"trace_function_count\":0},\n\"nodes\":[",
+                                    g->node_count + (unsigned long long)EXTRA_NODES,
+                                    g->edge_count + 2 + (unsigned long long)(held + garbage)));
+    put_nodes(w, g, held, garbage);
+    put_text(w, "],\n\"edges\":[");
+    put_edges(w, g);
+    put_text(w, "],\n\"trace_function_infos\":[],\n\"trace_tree\":[],\n\"samples\":[],\n\"locations\":[],\n\"strings\":[\"\",\n\"(GC roots)\",\n\"(not held)\"");
+    for (mid_type type = 1; type <= g->type_count; type++)
+        put_string(w, mid_type_at(g->heap, type)->name);
+    put_text(w, "]}\n");
+    flush(w);
+}
+
+/* A pipe that nobody reads any more is an error like others: the signal it comes with is taken back. */
+static int write_quietly(const mid_graph *g, int fd)
+{
+    sigset_t pipe, before, pending;
+    writer w = {.fd = fd};
+    sigemptyset(&pipe);
+    sigaddset(&pipe, SIGPIPE);
+    sigpending(&pending);
+    const bool was_pending = sigismember(&pending, SIGPIPE) == 1;
+    pthread_sigmask(SIG_BLOCK, &pipe, &before);
+    put_all(&w, g);
+    if (w.error == EPIPE && !was_pending)
+        while (sigtimedwait(&pipe, NULL, &(struct timespec){0, 0}) < 0 && errno == EINTR)
+            continue;
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return w.error;
+}
+
+/* With what is not whole nobody is served. A device, or a pipe, is not ours to remove. */
+static void remove_file(int fd, const char *path)
+{
+    struct stat file, there;
+    if (fstat(fd, &file) == 0 && S_ISREG(file.st_mode) && lstat(path, &there) == 0 && there.st_ino == file.st_ino &&
+        there.st_dev == file.st_dev)
+        unlink(path);
+}
+
+static int write_file(const mid_graph *g, const char *path)
+{
+    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0600); /* a pipe is not waited for */
+    if (fd < 0)
+        return errno;
+    int error = write_quietly(g, fd);
+    if (error != 0)
+        remove_file(fd, path);
+    return close(fd) != 0 && error == 0 ? errno : error;
+}
+
+/* To the file, or to the descriptor if there is none. */
+static mid_status write_heap(mid_thread *thread, const char *path, int fd)
+{
+    mid_graph g;
+    int error = 0;
+    mid_status status = mid_graph_take(&g, thread, NULL);
+    if (status != MID_OK)
+        return status;
+    status = mid_graph_reach(&g, 0);
+    if (status == MID_OK)
+        error = path != NULL ? write_file(&g, path) : write_quietly(&g, fd);
+    mid_graph_resume(&g, thread);
+    mid_graph_done(&g);
+    if (error == 0)
+        return status;
+    errno = error;
+    return MID_ESYSTEM;
+}
+
+mid_status mid_inspect_snapshot(mid_thread *thread, const char *path)
+{
+    return path == NULL ? MID_ENULL : *path == '\0' ? MID_EINVAL : write_heap(thread, path, -1);
+}
+
+mid_status mid_inspect_snapshot_fd(mid_thread *thread, int fd)
+{
+    return fd < 0 ? MID_EINVAL : write_heap(thread, NULL, fd);
+}
