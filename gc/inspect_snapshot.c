@@ -2,7 +2,8 @@
  * of Chrome's developer tools reads it. The panel's reader goes by the order of the members: nodes, edges, the empty ones, strings.
  *
  * Node 0 is the root, node 1 "(GC roots)", node 2 "(not held)" under it, which has all garbage; the objects follow. What is held
- * hangs on the root itself, where the panel counts distances from. */
+ * hangs on the root itself, where the panel counts distances from. What garbage refers to that is no garbage it does not keep: such
+ * an edge is weak, and the panel's retained sizes are those of mid_inspect_retained. */
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -14,7 +15,7 @@
 
 #include "gc/inspect.h"
 
-enum { FIELDS = 7, SYNTHETIC = 9, OBJECT = 3, ELEMENT = 1, EXTRA_NODES = 3, EXTRA_STRINGS = 3 };
+enum { FIELDS = 7, SYNTHETIC = 9, OBJECT = 3, ELEMENT = 1, WEAK = 6, EXTRA_NODES = 3, EXTRA_STRINGS = 4 };
 
 static const char meta[] =
     "{\"snapshot\":{\"meta\":{"
@@ -85,9 +86,9 @@ static void put_node(writer *w, unsigned type, uint64_t name, uint64_t id, uint6
     put_row(w, type == SYNTHETIC && id == 1, (const uint64_t[]){type, name, id, size, edges, 0, 0}, FIELDS);
 }
 
-static void put_edge(writer *w, bool first, uint64_t index, uint64_t to)
+static void put_edge(writer *w, bool first, unsigned type, uint64_t name, uint64_t to)
 {
-    put_row(w, first, (const uint64_t[]){ELEMENT, index, to * FIELDS}, 3);
+    put_row(w, first, (const uint64_t[]){type, name, to * FIELDS}, 3);
 }
 
 static bool is_garbage(const mid_graph *g, uint32_t n)
@@ -106,20 +107,29 @@ static void put_nodes(writer *w, const mid_graph *g, uint64_t held, uint64_t gar
     }
 }
 
+static void put_references(writer *w, const mid_graph *g)
+{
+    for (uint32_t n = 1; n <= g->node_count; n++)
+        for (uint32_t e = mid_node_at(g, n)->first; e < mid_node_at(g, n + 1)->first; e++) {
+            const mid_edge *edge = mid_edge_at(g, e);
+            const bool weak = is_garbage(g, n) && !is_garbage(g, edge->to);
+            put_edge(w, false, weak ? WEAK : ELEMENT, weak ? 3 : edge->slot, edge->to + EXTRA_NODES - 1ull);
+        }
+}
+
 static void put_edges(writer *w, const mid_graph *g)
 {
     uint64_t index = 1;
-    put_edge(w, true, index++, 1);
+    put_edge(w, true, ELEMENT, index++, 1);
     for (uint32_t n = 1; n <= g->node_count; n++)
         if (mid_node_held(mid_node_at(g, n)))
-            put_edge(w, false, index++, n + EXTRA_NODES - 1ull);
-    put_edge(w, false, 1, 2);
+            put_edge(w, false, ELEMENT, index++, n + EXTRA_NODES - 1ull);
+    put_edge(w, false, ELEMENT, 1, 2);
     index = 1;
     for (uint32_t n = 1; n <= g->node_count; n++)
         if (is_garbage(g, n))
-            put_edge(w, false, index++, n + EXTRA_NODES - 1ull);
-    for (uint32_t e = 0; e < g->edge_count; e++)
-        put_edge(w, false, mid_edge_at(g, e)->slot, mid_edge_at(g, e)->to + EXTRA_NODES - 1ull);
+            put_edge(w, false, ELEMENT, index++, n + EXTRA_NODES - 1ull);
+    put_references(w, g);
 }
 
 /* Bytes of the UTF-8 sequence there, 0: it is none. */
@@ -171,7 +181,7 @@ static void put_all(writer *w, const mid_graph *g)
     put_nodes(w, g, held, garbage);
     put_text(w, "],\n\"edges\":[");
     put_edges(w, g);
-    put_text(w, "],\n\"trace_function_infos\":[],\n\"trace_tree\":[],\n\"samples\":[],\n\"locations\":[],\n\"strings\":[\"\",\n\"(GC roots)\",\n\"(not held)\"");
+    put_text(w, "],\n\"trace_function_infos\":[],\n\"trace_tree\":[],\n\"samples\":[],\n\"locations\":[],\n\"strings\":[\"\",\n\"(GC roots)\",\n\"(not held)\",\n\"(garbage)\"");
     for (mid_type type = 1; type <= g->type_count; type++)
         put_string(w, mid_type_at(g->heap, type)->name);
     put_text(w, "]}\n");

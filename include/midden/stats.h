@@ -87,7 +87,7 @@ typedef struct mid_memory {
     X(MID_PAUSE_COMPACT, "compact", "mid_compact, mid_pin_long")                                                       \
     X(MID_PAUSE_SERVICE, "service", "a turn of the daemon on this thread")                                             \
     X(MID_PAUSE_RECLAIM, "reclaim", "mid_reclaim")                                                                     \
-    X(MID_PAUSE_LOOK, "look", "stopped the world to look at it: mid_heap_check, mid_stats_type, mid_stats_memory")     \
+    X(MID_PAUSE_LOOK, "look", "stopped the world to look at it: mid_heap_check, mid_stats_type and _memory, mid_inspect_*") \
     X(MID_PAUSE_STEP, "step", "mid_step")                                                                              \
     X(MID_PAUSE_HELP, "help", "looked for garbage cycles at a safepoint, or proved some, as the daemon fell behind")   \
     X(MID_PAUSE_TRIM, "trim", "mid_trim")                                                                              \
