@@ -46,10 +46,11 @@ static void add_edge(void *context, mid_slot *slot)
     uint32_t to = uncount(g, slot->bits_);
     if (to == 0 || g->status != MID_OK)
         return;
+    const size_t need = ((size_t)g->edge_count + 1) * sizeof(mid_edge);
     if (g->edge_count == UINT32_MAX)
         g->status = MID_ELIMIT;
-    else
-        g->status = mid_graph_room(g, &g->edges, ((size_t)g->edge_count + 1) * sizeof(mid_edge));
+    else if (need > g->edges.bytes)
+        g->status = mid_graph_room(g, &g->edges, need);
     if (g->status == MID_OK)
         *mid_edge_at(g, g->edge_count++) = (mid_edge){to, mid_slot_number(g->object, slot)};
 }

@@ -157,9 +157,10 @@ static void put_string(writer *w, const char *text)
         unsigned length = sequence(s);
         if (length == 0)
             put_text(w, "\\ufffd");
-        else if (*s < 0x20 || *s == '"' || *s == '\\')
-            put(w, escape, (size_t)snprintf(escape, sizeof escape, "\\u%04x", (unsigned)*s));
-        else
+        else if (*s < 0x20 || *s == '"' || *s == '\\') {
+            snprintf(escape, sizeof escape, "\\u%04x", (unsigned)*s);
+            put_text(w, escape);
+        } else
             put(w, (const char *)s, length);
         s += length == 0 ? 1 : length;
     }
@@ -175,9 +176,9 @@ static void put_all(writer *w, const mid_graph *g)
         garbage += is_garbage(g, n);
     }
     put_text(w, meta);
-    put(w, counts, (size_t)snprintf(counts, sizeof counts, "\"node_count\":%llu,\"edge_count\":%llu,\"trace_function_count\":0},\n\"nodes\":[",
-                                    g->node_count + (unsigned long long)EXTRA_NODES,
-                                    g->edge_count + 2 + (unsigned long long)(held + garbage)));
+    snprintf(counts, sizeof counts, "\"node_count\":%llu,\"edge_count\":%llu,\"trace_function_count\":0},\n\"nodes\":[",
+             g->node_count + (unsigned long long)EXTRA_NODES, g->edge_count + 2 + (unsigned long long)(held + garbage));
+    put_text(w, counts);
     put_nodes(w, g, held, garbage);
     put_text(w, "],\n\"edges\":[");
     put_edges(w, g);
