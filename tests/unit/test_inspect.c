@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 
+#include "cycles.h"
 #include "fault_os.h"
 #include "peer.h"
 
@@ -268,6 +269,83 @@ TEST(what_waits_for_its_finalizer_is_garbage)
     unit_close(&u);
 }
 
+/* The dead whose finalizers are queued, because who freed them runs none: their references hold nothing. */
+TEST(the_queue_of_finalizers_holds_nothing)
+{
+    struct unit u;
+    enum { ITEMS = 3000 };
+    uint64_t freed;
+    size_t length;
+    cycles_open(&u, "");
+    mid_type type = unit_node_type(u.heap, (mid_type_desc){.name = "final", .finalize = look_around});
+    finalized = (struct finalized){0};
+    mid_handle array = unit_array(&u, u.vec, ITEMS), ring = unit_ring(&u, u.node, 2);
+    finalized.behind = ring;
+    for (unsigned i = 0; i < ITEMS; i++) {
+        mid_handle made = unit_new(&u, type);
+        mid_store(u.thread, made, RIGHT, ring);
+        mid_give(u.thread, array, ITEM(i), made);
+    }
+    mid_release(u.thread, ring);
+    mid_release(u.thread, array);
+    ok(mid_service_stop(u.heap, u.thread, AMPLE, NULL));
+    ok(mid_service_drain(u.heap, 0, &freed));
+    mid_service_resume(u.heap);
+    assert_true(unit_stats(&u).finalizers_waiting > 1000);
+    assert_true(unit_count(&u, ring) > 1000);
+    expect(MID_EUNHELD, mid_inspect_why(u.thread, ring, NULL, 0, &length));
+    for (int i = 0; unit_stats(&u).finalizers_waiting != 0; i++) {
+        assert_true(i < ITEMS);
+        ok(mid_safepoint(u.thread));
+    }
+    unit_drain(&u);
+    assert_int_equal(finalized.calls, ITEMS);
+    ok(mid_collect(u.thread, NULL));
+    cycles_close(&u);
+}
+
+static int name_is_good(void *context, const mid_inspected_object *object)
+{
+    struct seen *seen = context;
+    seen->count++;
+    return object->type != seen->u->node; /* nothing else is there */
+}
+
+/* A large set of garbage is watched, tried, committed and freed: at each piece the calls say what can be said, and change nothing. */
+TEST(at_each_step_of_a_sweep)
+{
+    struct unit u;
+    enum { SETS = 1000 };
+    size_t length, passed_over = 0, garbage = 0;
+    cycles_open(&u, "");
+    mid_handle kept = unit_ring(&u, u.node, 3), behind = mid_peek(u.thread, kept, LEFT);
+    for (int i = 0; i < SETS; i++) {
+        mid_handle ring = unit_ring(&u, u.node, 5);
+        mid_store(u.thread, ring, RIGHT, kept);
+        mid_release(u.thread, ring);
+    }
+    cycles_begin(&u);
+    for (size_t i = 0; cycles_step(&u) != MID_SWEEP_NONE; i++) {
+        assert_true(i < 1000000);
+        cycles_piece(&u);
+        if (i % 16 != 0 && !u.heap->committed)
+            continue;
+        struct seen seen = {.u = &u}, kinds = {.u = &u};
+        ok(mid_inspect_objects(u.thread, name_is_good, &seen));
+        ok(mid_inspect_retained(u.thread, note_retention, &kinds));
+        assert_int_equal(seen.count, kinds.count);
+        ok(mid_inspect_why(u.thread, behind, NULL, 0, &length));
+        assert_int_equal(length, 1);
+        garbage += seen.count == 3 + 5 * SETS;
+        passed_over += seen.count < unit_live(&u);
+    }
+    assert_true(garbage > 0 && passed_over > 0);
+    assert_int_equal(unit_live(&u), 3);
+    mid_release(u.thread, kept);
+    ok(mid_collect(u.thread, NULL));
+    cycles_close(&u);
+}
+
 struct traced {
     uint32_t used, spare;
     mid_slot slots[10];
@@ -510,6 +588,8 @@ int main(void)
         cmocka_unit_test(garbage_is_held_by_nothing),
         cmocka_unit_test(the_dead_that_wait_hold_nothing),
         cmocka_unit_test(what_waits_for_its_finalizer_is_garbage),
+        cmocka_unit_test(the_queue_of_finalizers_holds_nothing),
+        cmocka_unit_test(at_each_step_of_a_sweep),
         cmocka_unit_test(traced_objects_and_large_arrays),
         cmocka_unit_test(from_callbacks),
         cmocka_unit_test(what_is_refused),
