@@ -227,6 +227,7 @@ struct mid_heap {
     mid_array plan_memory;
     struct mid_deep *deep; /* with `proposing` */
     uint32_t deepening;    /* atomic: mid_deepening */
+    bool unlisted;         /* suspects are on no list for the moment */
 
     /* thread.c, safepoint.c, stop.c, fork.c */
     pthread_mutex_t memory;  /* recursive: see the head of this file */
@@ -504,6 +505,9 @@ mid_status mid_propose(mid_heap *heap, uint64_t budget_micros, uint64_t *walked,
 mid_status mid_prove(mid_impl *me, uint64_t budget_micros, uint64_t *freed);
 mid_status mid_prove_held(mid_impl *me, uint64_t budget_micros, uint64_t *freed); /* the caller has `proposing` */
 void mid_proposer_close(mid_heap *heap);
+/* The world stands, and the caller has `proposing`: nobody is on a list as a suspect; all who are suspects are. */
+void mid_suspects_unlist(mid_heap *heap);
+void mid_suspects_relist(mid_heap *heap);
 
 /* --- cycle.c */
 mid_status mid_cycles_collect(mid_impl *me, mid_collect_result *result);

@@ -239,6 +239,39 @@ void mid_hold_memory(mid_heap *heap, bool hold)
     mid_unlock(heap);
 }
 
+/* Whatever was proposed has been proved. */
+void mid_suspects_unlist(mid_heap *heap)
+{
+    mid_proposer *p = heap->proposer;
+    for (uint32_t id = 1; id <= heap->thread_count; id++)
+        MID_WRITE_(heap->threads[id]->suspect_count, 0);
+    heap->logged.count = 0;
+    MID_WRITE_(heap->logged_count, 0);
+    if (p == NULL)
+        return;
+    for (unsigned tier = 0; tier < MID_TIERS; tier++)
+        p->todo[tier].count = 0;
+    p->batch.count = p->batch_next = p->still.count = 0;
+    p->alive.count = p->alive_next = 0;
+    mid_proposer_count(heap);
+}
+
+/* Those that there is no room for are left to a sweep. */
+void mid_suspects_relist(mid_heap *heap)
+{
+    for (uint32_t i = heap->first_index; MID_READ_(heap->logging) && i < heap->next_index; i++) {
+        const mid_entry *entry = heap->table + i;
+        bool suspect = (entry->count & MID_SUSPECT_) || (entry->shared & MID_SHARED_SUSPECT_);
+        if (!suspect || !mid_entry_live(entry) || mid_immortal(entry) || !mid_type_of_entry(heap, entry)->cyclic)
+            continue;
+        if (mid_list_room(heap, &heap->logged, 1) == MID_OK)
+            *mid_list_at(&heap->logged, heap->logged.count++) = i * 2;
+        else
+            MID_WRITE_(heap->unresolved, MID_READ_(heap->unresolved) + 1);
+    }
+    MID_WRITE_(heap->logged_count, heap->logged.count);
+}
+
 mid_status mid_propose(mid_heap *heap, uint64_t budget_micros, uint64_t *walked, uint64_t *proposed)
 {
     *walked = *proposed = 0;

@@ -70,7 +70,7 @@ typedef struct referrers {
 static bool listed(const mid_heap *heap, const mid_entry *entry)
 {
     bool suspect = (entry->count & MID_SUSPECT_) || (entry->shared & MID_SHARED_SUSPECT_);
-    return suspect && (MID_READ_(heap->logging) || heap->proposer != NULL) && mid_type_of_entry(heap, entry)->cyclic;
+    return suspect && !heap->unlisted && (MID_READ_(heap->logging) || heap->proposer != NULL) && mid_type_of_entry(heap, entry)->cyclic;
 }
 
 /* All that refer to what has this index; false: there may be others. */

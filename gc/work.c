@@ -116,7 +116,8 @@ static uint64_t left_of(uint64_t deadline)
     return deadline == 0 ? 0 : now < deadline ? deadline - now : 1;
 }
 
-/* What was proposed as garbage would go by other numbers. */
+/* What was proposed as garbage would go by other numbers, and so would suspects: they are on lists. Who has all the time takes them off, and
+ * puts them on again. */
 static mid_status rename_some(mid_impl *me, uint64_t deadline, uint64_t *renamed)
 {
     mid_heap *heap = me->heap;
@@ -124,7 +125,14 @@ static mid_status rename_some(mid_impl *me, uint64_t deadline, uint64_t *renamed
     while (MID_READ_(heap->found_count) != 0)
         if (mid_prove_held(me, deadline == 0 ? 1000 : left_of(deadline), &freed) != MID_OK && deadline != 0)
             return MID_MORE;
-    return mid_deep_run(me, order == MID_DEEP_OFF ? MID_DEEP_DEPTH : (mid_deep_order)order, deadline, renamed);
+    heap->unlisted = deadline == 0;
+    if (heap->unlisted)
+        mid_suspects_unlist(heap);
+    mid_status status = mid_deep_run(me, order == MID_DEEP_OFF ? MID_DEEP_DEPTH : (mid_deep_order)order, deadline, renamed);
+    if (heap->unlisted)
+        mid_suspects_relist(heap);
+    heap->unlisted = false;
+    return status;
 }
 
 mid_status mid_compact(mid_thread *thread, mid_compact_kind kind, uint64_t budget_micros, mid_compact_result *result)

@@ -178,7 +178,7 @@ typedef enum mid_compact_kind {
  * does what more than 1024 slots refer to, or a traced object above 8 KiB; suspects of garbage cycles that are to be looked at by a daemon until
  * they have been: see docs/design/deep.md. Handles that the program keeps without a count (peeked ones) are good for nothing afterwards; where
  * a daemon runs with the option `deep`, after any safepoint. Needs some 12 bytes for each index and 12 for each reference while it
- * lasts. Ends a sweep for garbage that is under way. With a budget, calls after the one that began it evacuate nothing until it is through.
+ * lasts. Ends a sweep for garbage that is under way. Without a budget they have to wait for nothing. With one, calls after the one that began it evacuate nothing until it is through.
  * MID_EINVAL: no such kind. MID_EPOSTPONED as for mid_collect. MID_ENOMEM, MID_ELIMIT: not even the pass itself could be set up; of a deep
  * one, objects may have moved, but no more handles are given anew. MID_ENULL, MID_ETHREAD, MID_EBUSY. */
 MID_API mid_status mid_compact(mid_thread *thread, mid_compact_kind kind, uint64_t budget_micros, mid_compact_result *result);
