@@ -35,6 +35,13 @@ typedef struct mid_link {
 
 #define MID_LINKS_AHEAD 16u /* prefetched */
 
+/* All slots that refer to an object. One with more keeps its number: what is done at once is bounded. */
+#define MID_REFERRERS_MOST 1024u
+typedef struct mid_referrers {
+    mid_slot *slots[MID_REFERRERS_MOST];
+    uint32_t count;
+} mid_referrers;
+
 typedef struct mid_deep {
     mid_heap *heap;
     mid_deep_step step;
@@ -67,6 +74,7 @@ typedef struct mid_deep {
     struct mid_deep_cursor {
         uint32_t arena, unit, slot;
     } cursors[MID_CLASSES]; /* the slot to be filled next */
+    mid_referrers one, other; /* of the two that change numbers */
     uint64_t renamed;     /* objects, in this slice */
 } mid_deep;
 

@@ -396,6 +396,7 @@ static inline uint32_t mid_thread_places(const mid_heap *heap)
 
 /* --- table.c */
 mid_status mid_table_open(mid_heap *heap);
+#define MID_TABLE_BLOCK 4096u /* entries that come from the system, and go back, together: 64 KiB */
 void mid_table_close(mid_heap *heap);
 mid_handle mid_entry_take(mid_heap *heap, mid_status *status); /* count 0, word 0 */
 void mid_entry_give(mid_heap *heap, mid_handle handle);
@@ -612,6 +613,7 @@ void mid_publish(mid_impl *me, bool kick);
 void mid_kick(mid_heap *heap);
 void mid_credit_used(mid_impl *me);                  /* wherever it has become negative */
 bool mid_grown(const mid_heap *heap, uint64_t live); /* enough to collect */
+uint64_t mid_array_slots(const mid_heap *heap);       /* references in blocks outside pools, at most; any thread */
 bool mid_worth_a_kick(mid_heap *heap);
 
 /* --- events.c, stats.c, check.c */

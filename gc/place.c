@@ -37,7 +37,7 @@ static bool advance(mid_deep *d)
             d->claimed = end;
             return true;
         }
-        d->to = (d->to / 4096 + 1) * 4096;
+        d->to = (d->to / MID_TABLE_BLOCK + 1) * MID_TABLE_BLOCK;
     }
     return false;
 }
@@ -47,7 +47,7 @@ static bool advance(mid_deep *d)
 /* A block that is claimed is looked at as a whole. */
 static bool late(const mid_deep *d, uint32_t n, uint64_t deadline)
 {
-    bool look = n % CLOCK_EVERY == 0 || (n > 1 && d->to % 4096 == 0);
+    bool look = n % CLOCK_EVERY == 0 || (n > 1 && d->to % MID_TABLE_BLOCK == 0);
     return look && deadline != 0 && mid_clock_micros() >= deadline;
 }
 
@@ -83,7 +83,7 @@ static mid_pool *next_slot(mid_deep *d, unsigned size_class)
     for (; c->arena < a->arena_count; c->arena++, c->unit = 0)
         for (; c->unit < a->units; c->unit++, c->slot = 0) {
             mid_pool *pool = (mid_pool *)((mid_arena *)a->arenas.data)[c->arena].base + c->unit;
-            if (c->unit == 0 || pool->state > MID_POOL_FULL || pool->size_class != size_class || pool->pins != 0)
+            if (pool->state > MID_POOL_FULL || pool->size_class != size_class || pool->pins != 0)
                 continue;
             for (; c->slot < pool->bound; c->slot++)
                 if (mid_entry_at(d->heap, mid_pool_name(pool, c->slot))->count != 0)

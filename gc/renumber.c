@@ -5,7 +5,6 @@
 #include "gc/count.h"
 #include "gc/refs.h"
 
-#define LINKS_MOST 1024u /* an object with more keeps its number: what is done at once is bounded */
 #define OLD_MOST 1024u   /* so it does if more of them are found out of date */
 #define TRACED_MOST 8192u /* bytes; each slot takes a call of the trace function: what a larger object refers to keeps its number */
 #define LINKS_FETCHED 2u
@@ -61,11 +60,6 @@ static mid_slot *holds(const mid_deep *d, const mid_link *link, mid_handle value
     return slot->bits_ == value ? slot : NULL;
 }
 
-typedef struct referrers {
-    mid_slot *slots[LINKS_MOST];
-    uint32_t count;
-} referrers;
-
 /* A suspect is on a list, by its number; or, where nobody keeps such lists, it is only marked. */
 static bool listed(const mid_heap *heap, const mid_entry *entry)
 {
@@ -74,7 +68,7 @@ static bool listed(const mid_heap *heap, const mid_entry *entry)
 }
 
 /* All that refer to what has this index; false: there may be others. */
-static bool known(const mid_deep *d, uint32_t index, referrers *r)
+static bool known(const mid_deep *d, uint32_t index, mid_referrers *r)
 {
     mid_heap *heap = d->heap;
     const mid_entry *entry = &heap->table[index];
@@ -82,7 +76,7 @@ static bool known(const mid_deep *d, uint32_t index, referrers *r)
     if (index >= d->end || !mid_entry_live(entry) || mid_immortal(entry) || (entry->word & MID_F_PINNED) || listed(heap, entry))
         return false;
     int64_t total = mid_total(entry);
-    if (total > LINKS_MOST)
+    if (total > MID_REFERRERS_MOST)
         return false;
     uint32_t old = 0;
     for (uint32_t n = *mid_deep_cell(&d->first, mid_deep_was(d, index)); n != 0; n = mid_link_at(d, n)->next) {
@@ -96,7 +90,7 @@ static bool known(const mid_deep *d, uint32_t index, referrers *r)
     return r->count == total;
 }
 
-static void rewrite(const referrers *r, mid_handle value)
+static void rewrite(const mid_referrers *r, mid_handle value)
 {
     for (uint32_t i = 0; i < r->count; i++)
         MID_WRITE_(r->slots[i]->bits_, value);
@@ -114,15 +108,15 @@ static void exchanged(mid_deep *d, uint32_t a, uint32_t b)
 /* What has the index `from` gets `to`, whose own goes there. False: who has `to` stays (`taken`), or `from` does. */
 bool mid_rename_to(mid_deep *d, uint32_t from, uint32_t to, bool *taken)
 {
-    static __thread referrers one, other;
+    mid_referrers *one = &d->one, *other = &d->other;
     mid_heap *heap = d->heap;
-    other.count = 0;
+    other->count = 0;
     bool empty = mid_vacant(&heap->table[to]);
-    *taken = !empty && !known(d, to, &other);
-    if (*taken || !known(d, from, &one))
+    *taken = !empty && !known(d, to, other);
+    if (*taken || !known(d, from, one))
         return false;
-    rewrite(&one, to * 2);
-    rewrite(&other, from * 2);
+    rewrite(one, to * 2);
+    rewrite(other, from * 2);
     mid_exchange(heap, from * 2, to * 2);
     exchanged(d, from, to);
     if (empty && mid_table_block_end(heap, from) != d->claimed)
@@ -130,7 +124,6 @@ bool mid_rename_to(mid_deep *d, uint32_t from, uint32_t to, bool *taken)
     d->renamed++;
     return true;
 }
-
 
 /* What will be asked about an index soon is fetched in stages, each of which needs what the one before has brought: its first link's
  * place, the link, who holds, the slot. */

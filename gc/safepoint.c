@@ -36,13 +36,13 @@ static void collect_now(mid_impl *me, uint64_t live_before)
     mid_publish(me, true); /* before a service can ask: what it looks at next is of now */
 }
 
-/* Arrays that the service has not seen yet may take longer than it would allow. */
+/* Arrays may take longer than the service would allow; then it is for the service. */
 #define ARRAY_SLOTS_A_MICRO 600u
 
 static bool due(const mid_heap *heap, uint64_t live)
 {
     bool served = MID_READ_(heap->growth_least) != UINT64_MAX;
-    if (served && heap->alloc.large_live / sizeof(mid_slot) / ARRAY_SLOTS_A_MICRO > heap->options.collect_stop)
+    if (served && mid_array_slots(heap) / ARRAY_SLOTS_A_MICRO > heap->options.collect_stop)
         return false;
     return mid_grown(heap, live) || (served && MID_READ_(heap->suspected) >= mid_suspects_most(heap));
 }

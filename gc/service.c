@@ -332,6 +332,13 @@ static bool unfinished(mid_heap *heap)
     return any;
 }
 
+/* What a sweep has not seen yet may be nothing but references. */
+uint64_t mid_array_slots(const mid_heap *heap)
+{
+    uint64_t large = MID_READ_(heap->published.large_bytes), seen = MID_READ_(heap->array_bytes);
+    return MID_READ_(heap->array_slots) + (large > seen ? large - seen : 0) / sizeof(mid_slot);
+}
+
 void mid_service_snapshot(mid_heap *heap, mid_snapshot *into)
 {
 #define MID_X(field) into->field = __atomic_load_n(&heap->published.field, __ATOMIC_RELAXED);
@@ -342,8 +349,7 @@ void mid_service_snapshot(mid_heap *heap, mid_snapshot *into)
         into->suspects_held += MID_READ_(heap->threads[id]->suspect_count);
     into->suspects = MID_READ_(heap->logged_count) + MID_READ_(heap->todo_count) + into->suspects_held;
     into->proposals = MID_READ_(heap->found_count);
-    uint64_t seen = MID_READ_(heap->array_bytes);
-    into->array_slots = MID_READ_(heap->array_slots) + (into->large_bytes > seen ? into->large_bytes - seen : 0) / sizeof(mid_slot);
+    into->array_slots = mid_array_slots(heap);
     into->unresolved = MID_READ_(heap->unresolved);
     into->sweeping = (mid_sweeping)MID_READ_(heap->sweeps);
     into->deepening = (mid_deepening)MID_READ_(heap->deepening);

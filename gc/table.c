@@ -6,10 +6,9 @@
 #include "gc/heap.h"
 
 #define BLOCK_BYTES ((size_t)64 << 10)
-#define BLOCK_ENTRIES 4096u
 #define HUGE ((size_t)2 << 20)
 #define HUGE_FROM ((size_t)64 << 20)
-_Static_assert(BLOCK_ENTRIES * sizeof(mid_entry) == BLOCK_BYTES, "a block is what is decommitted at once");
+_Static_assert(MID_TABLE_BLOCK * sizeof(mid_entry) == BLOCK_BYTES, "a block is what is decommitted at once");
 
 /* With `memory` held, all of it. */
 typedef struct block {
@@ -28,8 +27,8 @@ static block *block_at(const mid_heap *heap, uint32_t n)
 /* Entries that block n may have in use. */
 static uint32_t room(const mid_heap *heap, uint32_t n)
 {
-    uint32_t first = n * BLOCK_ENTRIES;
-    return heap->max_index - first < BLOCK_ENTRIES ? heap->max_index - first : BLOCK_ENTRIES;
+    uint32_t first = n * MID_TABLE_BLOCK;
+    return heap->max_index - first < MID_TABLE_BLOCK ? heap->max_index - first : MID_TABLE_BLOCK;
 }
 
 /* A large table is committed 2 MiB at a time, so that huge pages can be behind it. */
@@ -66,7 +65,7 @@ static mid_status commit(mid_heap *heap, uint32_t n)
 /* Descriptors of further blocks, without memory behind them. */
 static mid_status extend(mid_heap *heap)
 {
-    uint32_t most = (heap->max_index + BLOCK_ENTRIES - 1) / BLOCK_ENTRIES;
+    uint32_t most = (heap->max_index + MID_TABLE_BLOCK - 1) / MID_TABLE_BLOCK;
     if (heap->block_count == most)
         return MID_ELIMIT;
     mid_status status = mid_array_grow(&heap->alloc, &heap->table_blocks, (heap->block_count + (size_t)1) * sizeof(block));
@@ -82,13 +81,13 @@ static mid_status extend(mid_heap *heap)
 static mid_status open_blocks(mid_heap *heap)
 {
     mid_status status = MID_OK;
-    for (uint32_t n = 0; status == MID_OK && n <= heap->first_index / BLOCK_ENTRIES; n++) {
+    for (uint32_t n = 0; status == MID_OK && n <= heap->first_index / MID_TABLE_BLOCK; n++) {
         if (n == heap->block_count)
             status = extend(heap);
         if (status != MID_OK)
             break;
-        uint32_t before = heap->first_index - n * BLOCK_ENTRIES;
-        block_at(heap, n)->fresh = (uint16_t)(before < BLOCK_ENTRIES ? before : BLOCK_ENTRIES) & 0x7fff;
+        uint32_t before = heap->first_index - n * MID_TABLE_BLOCK;
+        block_at(heap, n)->fresh = (uint16_t)(before < MID_TABLE_BLOCK ? before : MID_TABLE_BLOCK) & 0x7fff;
         block_at(heap, n)->free = (uint16_t)(room(heap, n) - block_at(heap, n)->fresh);
         status = commit(heap, n);
     }
@@ -167,7 +166,7 @@ mid_handle mid_entry_take(mid_heap *heap, mid_status *status)
         MID_WRITE_(entry->shared, 0);
         return handle;
     }
-    uint32_t index = n * BLOCK_ENTRIES + b->fresh++;
+    uint32_t index = n * MID_TABLE_BLOCK + b->fresh++;
     if (index >= heap->next_index)
         __atomic_store_n(&heap->next_index, index + 1, __ATOMIC_RELEASE); /* there is memory behind it: readers race */
     return index * 2;
@@ -176,7 +175,7 @@ mid_handle mid_entry_take(mid_heap *heap, mid_status *status)
 void mid_entry_give(mid_heap *heap, mid_handle handle)
 {
     mid_entry *entry = mid_entry_at(heap, handle);
-    uint32_t n = handle / 2 / BLOCK_ENTRIES;
+    uint32_t n = handle / 2 / MID_TABLE_BLOCK;
     block *b = block_at(heap, n);
     MID_WRITE_(entry->word, 0);
     MID_WRITE_(entry->count, 0);
@@ -191,18 +190,18 @@ void mid_entry_give(mid_heap *heap, mid_handle handle)
 
 uint32_t mid_table_claim(mid_heap *heap, uint32_t index)
 {
-    block *b = block_at(heap, index / BLOCK_ENTRIES);
+    block *b = block_at(heap, index / MID_TABLE_BLOCK);
     uint32_t fresh = b->fresh;
     heap->free_entry_count -= b->free;
     heap->taken_entries += b->free;
     b->head = b->free = 0;
-    b->fresh = (uint16_t)room(heap, index / BLOCK_ENTRIES) & 0x7fff;
+    b->fresh = (uint16_t)room(heap, index / MID_TABLE_BLOCK) & 0x7fff;
     return fresh;
 }
 
 void mid_table_settle(mid_heap *heap, uint32_t index, uint32_t fresh)
 {
-    uint32_t n = index / BLOCK_ENTRIES, first = n * BLOCK_ENTRIES, least = first < heap->first_index ? heap->first_index : first;
+    uint32_t n = index / MID_TABLE_BLOCK, first = n * MID_TABLE_BLOCK, least = first < heap->first_index ? heap->first_index : first;
     uint32_t end = first + room(heap, n);
     block *b = block_at(heap, n);
     heap->free_entry_count -= b->free; /* what was given since */
@@ -230,8 +229,8 @@ void mid_table_settle(mid_heap *heap, uint32_t index, uint32_t fresh)
 
 uint32_t mid_table_block_end(const mid_heap *heap, uint32_t index)
 {
-    uint32_t n = index / BLOCK_ENTRIES;
-    return block_at(heap, n)->committed ? n * BLOCK_ENTRIES + room(heap, n) : 0;
+    uint32_t n = index / MID_TABLE_BLOCK;
+    return block_at(heap, n)->committed ? n * MID_TABLE_BLOCK + room(heap, n) : 0;
 }
 
 uint64_t mid_table_touched(const mid_heap *heap)
@@ -239,7 +238,7 @@ uint64_t mid_table_touched(const mid_heap *heap)
     uint64_t pages = 0;
     for (uint32_t n = 0; n < heap->block_count; n++) {
         const block *b = block_at(heap, n);
-        uint32_t first = n * BLOCK_ENTRIES, end = b->committed ? b->fresh : 0, unused = heap->first_index > first ? heap->first_index - first : 0;
+        uint32_t first = n * MID_TABLE_BLOCK, end = b->committed ? b->fresh : 0, unused = heap->first_index > first ? heap->first_index - first : 0;
         if (end > unused) /* what comes before the first index is not used, but for entry 0 */
             pages += mid_round(end * sizeof(mid_entry), MID_PAGE) / MID_PAGE - unused * sizeof(mid_entry) / MID_PAGE;
     }
@@ -259,7 +258,7 @@ static void decommit(mid_heap *heap, uint32_t n)
 
 mid_status mid_table_trim(mid_heap *heap, uint64_t deadline)
 {
-    uint32_t first = heap->first_index / BLOCK_ENTRIES, used = heap->first_index;
+    uint32_t first = heap->first_index / MID_TABLE_BLOCK, used = heap->first_index;
     mid_status status = MID_OK;
     for (uint32_t n = heap->block_count; n-- > first;) {
         block *b = block_at(heap, n);
@@ -270,7 +269,7 @@ mid_status mid_table_trim(mid_heap *heap, uint64_t deadline)
                 status = MID_MORE;
         }
         if (b->fresh != 0 && used == heap->first_index)
-            used = n * BLOCK_ENTRIES + b->fresh;
+            used = n * MID_TABLE_BLOCK + b->fresh;
     }
     __atomic_store_n(&heap->next_index, used, __ATOMIC_RELEASE);
     return status;
@@ -281,9 +280,9 @@ const char *mid_table_check(const mid_heap *heap)
     uint64_t waiting = 0, taken = 0;
     for (uint32_t n = 0; n < heap->block_count; n++) {
         const block *b = block_at(heap, n);
-        uint32_t listed = 0, size = room(heap, n), first = n * BLOCK_ENTRIES;
+        uint32_t listed = 0, size = room(heap, n), first = n * MID_TABLE_BLOCK;
         for (mid_handle h = b->head; h != 0 && listed <= size; h = MID_READ_(mid_entry_at(heap, h)->shared), listed++)
-            if (h / 2 / BLOCK_ENTRIES != n || h / 2 - first >= b->fresh || mid_entry_at(heap, h)->count != 0 || mid_entry_at(heap, h)->word != 0)
+            if (h / 2 / MID_TABLE_BLOCK != n || h / 2 - first >= b->fresh || mid_entry_at(heap, h)->count != 0 || mid_entry_at(heap, h)->word != 0)
                 return "an entry on a list of free ones is not free, or of another block";
         if (listed + size - b->fresh != b->free || b->fresh > size)
             return "a block of the table counts its free entries wrongly";

@@ -72,6 +72,32 @@ TEST(grown_by_the_least_it_collects_once)
     growth_close(&u);
 }
 
+/* Blocks outside pools may be arrays that take long to look at: until a sweep has seen that they are not, the service decides. */
+TEST(large_blocks_are_left_to_the_service_until_they_are_known)
+{
+    struct unit u;
+    growth_open(&u, "credit=64K", MB(1), 75);
+    mid_handle large = unit_array(&u, u.bytes, MB(4));
+    drop_rings(&u, MB(6));
+    ok(mid_safepoint(u.thread));
+    assert_int_equal(unit_stats(&u).collections, 0);
+    mid_status status = mid_service_sweep(u.heap, 1000000, true);
+    while (status == MID_MORE) {
+        uint64_t freed;
+        ok(mid_service_stop(u.heap, u.thread, 1000000, NULL));
+        mid_service_prove(u.heap, 1000000, &freed);
+        mid_service_resume(u.heap);
+        status = mid_service_sweep(u.heap, 1000000, false);
+    }
+    ok(status);
+    uint64_t before = unit_stats(&u).collections;
+    drop_rings(&u, MB(6));
+    ok(mid_safepoint(u.thread));
+    assert_int_equal(unit_stats(&u).collections, before + 1);
+    mid_release(u.thread, large);
+    growth_close(&u);
+}
+
 TEST(growth_counts_from_whoevers_collection)
 {
     struct unit u;
@@ -117,6 +143,7 @@ int main(void)
     setenv("MIDDEN_OPTIONS", "suspect-min=4294967295", 1); /* growth alone counts here */
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(grown_by_the_least_it_collects_once),
+        cmocka_unit_test(large_blocks_are_left_to_the_service_until_they_are_known),
         cmocka_unit_test(growth_counts_from_whoevers_collection),
         cmocka_unit_test(one_that_blocks_before_it_could_collect_kicks),
     };
