@@ -105,6 +105,7 @@ typedef struct mid_alloc {
     mid_class classes[MID_CLASSES];
     uint64_t empty_pools, used_pools;
     bool pools_held;               /* pools that empty keep their memory: many go at once later, and together */
+    uint32_t piece;                /* pools that go together, side by side; those that empty wait for the others. 0: each alone */
     uint64_t recent_pools;         /* 1024 times the most pools used lately: falls by 1/1024 with each 64 KiB that empty */
     mid_array arenas;              /* mid_arena[] */
     uint32_t arena_count, arena_hint;
@@ -205,6 +206,7 @@ void mid_pool_unbind(mid_alloc *a, mid_pool *pool); /* an empty one, that keeps 
 bool mid_pool_return_one(mid_alloc *a);
 /* Give one back with its empty neighbours, at most `most` and 2 MiB in all. Returns how many; 0: there is none. */
 unsigned mid_pools_return(mid_alloc *a, unsigned most);
+uint64_t mid_pools_allowed(const mid_alloc *a); /* bytes of empty ones that are kept, unless somebody asks */
 /* Bytes of pools, used and empty, that were never written to: whole pages. */
 uint64_t mid_pools_untouched(const mid_alloc *a);
 const char *mid_pools_check(mid_alloc *a);

@@ -82,15 +82,30 @@ static void return_pools(mid_alloc *a, mid_pool *first, unsigned count)
         a->moved(a->owner, -(int64_t)bytes);
 }
 
+uint64_t mid_pools_allowed(const mid_alloc *a)
+{
+    uint64_t recent = a->recent_pools / 1024;
+    uint64_t pools = recent > a->used_pools ? recent : a->used_pools;
+    return pools * a->pool_size / 100 * a->spare_percent + a->reserve;
+}
+
 /* Bytes of empty pools worth keeping: a program that fills and empties its heap again and again should find its memory, one
  * that has dropped it for good should not hold it. At most 64 MiB / e are kept on account of the past alone. */
 static uint64_t allowance(mid_alloc *a)
 {
     a->recent_pools -= (a->recent_pools << a->pool_shift) >> 26;
-    uint64_t recent = a->recent_pools / 1024;
-    uint64_t pools = recent > a->used_pools ? recent : a->used_pools;
-    uint64_t spare = pools * a->pool_size / 100 * a->spare_percent;
-    return spare + a->reserve;
+    return mid_pools_allowed(a);
+}
+
+/* Of all in a piece, or of this one alone. */
+static bool returnable(const mid_alloc *a, mid_pool *pool, mid_pool **first, unsigned *count)
+{
+    *count = a->piece != 0 ? a->piece : 1;
+    *first = (mid_pool *)((uintptr_t)pool & ~(*count * sizeof(mid_pool) - 1));
+    for (unsigned i = 0; i < *count; i++)
+        if ((*first)[i].state != MID_POOL_EMPTY)
+            return false;
+    return true;
 }
 
 static void file_pool(mid_alloc *a, mid_pool *pool)
@@ -103,8 +118,10 @@ static void file_pool(mid_alloc *a, mid_pool *pool)
     }
     list_add(a, pool, MID_POOL_EMPTY);
     count_empty(a, pool, true);
-    if (a->bytes[MID_IN_EMPTY] > allowance(a) && !a->pools_held)
-        return_pools(a, pool, 1);
+    mid_pool *first;
+    unsigned count;
+    if (a->bytes[MID_IN_EMPTY] > allowance(a) && !a->pools_held && returnable(a, pool, &first, &count))
+        return_pools(a, first, count);
 }
 
 uint32_t *mid_pool_names(mid_pool *pool)

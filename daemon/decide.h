@@ -93,6 +93,12 @@ typedef struct mid_outcome {
     mid_snapshot before, after;
 } mid_outcome;
 
+/* Of a slice of evacuation: no pool came free, and none was returned. */
+static inline bool mid_barren(const mid_outcome *outcome)
+{
+    return outcome->pools_emptied == 0 && outcome->after.empty_bytes >= outcome->before.empty_bytes;
+}
+
 void mid_pacer_init(mid_pacer *pacer, const mid_snapshot *snapshot, uint64_t now);
 
 /* What the heap says of itself where a budget is divided; as last looked at. */

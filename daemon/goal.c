@@ -148,7 +148,7 @@ static void collected(mid_goal *goal, mid_action action, const mid_outcome *out)
 
 static void compacted(mid_goal *goal, const mid_outcome *out)
 {
-    goal->barren = out->pools_emptied != 0 ? 0 : goal->barren + 1;
+    goal->barren = mid_barren(out) ? goal->barren + 1 : 0;
     if (out->status == MID_OK || goal->barren >= BARREN_MOST)
         end(goal, MID_OK);
 }

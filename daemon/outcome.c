@@ -68,7 +68,7 @@ static void compacted(mid_pacer *p, const mid_work_plan *plan, const mid_outcome
         p->pass_freed = p->barren = 0;
     p->compacting = true;
     p->pass_freed += out->pools_emptied;
-    if (out->pools_emptied > 0) {
+    if (!mid_barren(out)) {
         p->slice = 0;
         p->barren = 0;
     } else {

@@ -44,10 +44,12 @@ bool mid_wants_compact(mid_pacer *p, const mid_snapshot *s, const mid_options *o
     return true;
 }
 
+/* While pools are evacuated more come free beside those that are empty, and a pass returns what stands side by side itself. */
 bool mid_wants_trim(const mid_pacer *p, const mid_snapshot *s, const mid_options *o, bool idle, mid_work_plan *plan)
 {
     bool decayed = p->excess && p->time - p->excess_at >= o->decay;
-    bool at_once = idle || pressed(p, MID_PRESSURE_TRIM);
+    bool asked = pressed(p, MID_PRESSURE_TRIM);
+    bool at_once = (idle && !p->compacting) || asked;
     plan->keep = pressed(p, MID_PRESSURE_EVERYTHING) ? 0 : at_once ? o->reserve : mid_kept_while_allocating(s, o);
     if (at_once ? s->empty_bytes <= most(plan->keep, p->stuck) : !decayed)
         return false;
@@ -56,7 +58,7 @@ bool mid_wants_trim(const mid_pacer *p, const mid_snapshot *s, const mid_options
     plan->value = s->empty_bytes;
     plan->threshold = plan->keep;
     plan->budget = o->slice;
-    if (pressed(p, MID_PRESSURE_TRIM) && !(idle && s->empty_bytes > o->reserve))
+    if (asked && !(idle && s->empty_bytes > o->reserve))
         because(p, plan->keep == 0 && o->reserve != 0 ? MID_PRESSURE_EVERYTHING : MID_PRESSURE_TRIM, plan);
     return true;
 }

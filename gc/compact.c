@@ -9,7 +9,7 @@
  * program did in between, pool by pool; if that made it less than optimal, the next pass is due sooner. */
 #include "gc/plan.h"
 
-#define TIMED_BYTES (256u << 10) /* of empty pools that go between two looks at the clock */
+#define PIECE (512u << 10) /* of empty pools that go between two looks at the clock: in smaller pieces they would cost more */
 
 static mid_status plan_class(mid_heap *heap, mid_plan *plan)
 {
@@ -115,6 +115,21 @@ void mid_compact_forget(mid_heap *heap)
     mid_array_free(&heap->alloc, &heap->plan_memory);
 }
 
+/* Empty pools beyond `keep`: without a deadline up to 2 MiB at a time. False: the clock says stop. */
+static bool return_beyond(mid_heap *heap, uint64_t keep, uint64_t deadline)
+{
+    mid_alloc *a = &heap->alloc;
+    const unsigned piece = deadline == 0 ? a->units : PIECE >> a->pool_shift;
+    while (a->bytes[MID_IN_EMPTY] > keep) {
+        uint64_t beyond = (a->bytes[MID_IN_EMPTY] - keep + a->pool_size - 1) >> a->pool_shift;
+        if (mid_pools_return(a, beyond < piece ? (unsigned)beyond : piece) == 0)
+            break;
+        if (deadline != 0 && a->bytes[MID_IN_EMPTY] > keep && mid_clock_micros() >= deadline)
+            return false;
+    }
+    return true;
+}
+
 mid_status mid_compact_run(mid_impl *me, uint64_t budget_micros, mid_compact_result *result)
 {
     mid_heap *heap = me->heap;
@@ -131,6 +146,7 @@ mid_status mid_compact_run(mid_impl *me, uint64_t budget_micros, mid_compact_res
     mid_plan *plan = heap->plan;
     mid_passed_begin(heap, plan);
     heap->alloc.pools_held = deadline == 0; /* a trim follows, which gives them back in large pieces */
+    heap->alloc.piece = PIECE >> heap->alloc.pool_shift;
     while (plan->size_class < MID_CLASSES) {
         status = compact_class(heap, plan, deadline);
         if (status == MID_OK) {
@@ -141,9 +157,10 @@ mid_status mid_compact_run(mid_impl *me, uint64_t budget_micros, mid_compact_res
         if (deadline != 0 && mid_clock_micros() >= deadline)
             break;
     }
-    if (plan->size_class == MID_CLASSES)
+    if (plan->size_class == MID_CLASSES && (deadline == 0 || return_beyond(heap, mid_pools_allowed(&heap->alloc), deadline)))
         plan->under_way = !mid_pack_runs(heap, plan, deadline);
     heap->alloc.pools_held = false;
+    heap->alloc.piece = 0;
     mid_moving_end(heap, unread);
     status = plan->under_way ? MID_MORE : MID_OK;
     mid_passed_end(heap, plan);
@@ -157,14 +174,6 @@ mid_status mid_compact_run(mid_impl *me, uint64_t budget_micros, mid_compact_res
     return status;
 }
 
-/* Empty pools beyond `keep`: without a deadline up to 2 MiB at a time, else what goes in some tens of microseconds. */
-static bool return_some(mid_alloc *a, uint64_t keep, bool timed)
-{
-    uint64_t beyond = (a->bytes[MID_IN_EMPTY] - keep + a->pool_size - 1) >> a->pool_shift;
-    unsigned most = timed ? TIMED_BYTES >> a->pool_shift : a->units;
-    return mid_pools_return(a, beyond < most ? (unsigned)beyond : most) != 0;
-}
-
 mid_status mid_trim_run(mid_heap *heap, uint64_t budget_micros, uint64_t keep, uint64_t *returned)
 {
     uint64_t deadline = budget_micros == 0 ? 0 : mid_clock_micros() + budget_micros;
@@ -174,11 +183,8 @@ mid_status mid_trim_run(mid_heap *heap, uint64_t budget_micros, uint64_t keep, u
     mid_array_free(&heap->alloc, &heap->marks);
     if (heap->condemned_count == 0)
         mid_array_free(&heap->alloc, &heap->condemned);
-    while (heap->alloc.bytes[MID_IN_EMPTY] > keep && return_some(&heap->alloc, keep, deadline != 0))
-        if (deadline != 0 && mid_clock_micros() >= deadline && heap->alloc.bytes[MID_IN_EMPTY] > keep) {
-            status = MID_MORE;
-            break;
-        }
+    if (!return_beyond(heap, keep, deadline))
+        status = MID_MORE;
     while (status == MID_OK && mid_runs_trim(&heap->alloc, 64) != 0)
         if (deadline != 0 && mid_clock_micros() >= deadline)
             status = MID_MORE;

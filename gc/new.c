@@ -36,10 +36,14 @@ mid_status mid_bind(mid_heap *heap, mid_pool *pool)
     return pool->chain != 0 ? MID_OK : status;
 }
 
+#define GIVEN_AHEAD 16u /* entries, fetched before they are given back */
+
 void mid_unbind(void *owner, mid_pool *pool)
 {
     mid_heap *heap = owner;
     while (pool->bound != 0) {
+        if (pool->bound > GIVEN_AHEAD)
+            __builtin_prefetch(mid_entry_at(heap, mid_pool_name(pool, pool->bound - 1u - GIVEN_AHEAD)), 1);
         mid_entry_give(heap, mid_pool_name(pool, pool->bound - 1u));
         pool->bound--;
     }

@@ -1,6 +1,8 @@
 /* Compaction: the promise of heap.h (pools = ceil(L/k) + 1), contents, handles, pins, budgets, and memory returned. */
 #include "unit.h"
 
+#include "alloc/alloc.h"
+
 /* Objects of many sizes with a recognisable filling. */
 struct crowd {
     size_t count;
@@ -217,6 +219,45 @@ TEST(slices_add_up_to_a_full_pass)
     assert_true(moved > 0);
     unit_check(&u);
     unit_compacted(&u, 0);
+    crowd_verify(&u, &c);
+    crowd_drop(&u, &c);
+    unit_close(&u);
+}
+
+/* The system's decommit, counted. */
+static struct {
+    mid_os os;
+    size_t calls, bytes;
+} counted;
+
+static void counted_decommit(void *ctx, void *at, size_t size)
+{
+    counted.calls++;
+    counted.bytes += size;
+    mid_os_default.decommit(ctx, at, size);
+}
+
+/* Each call costs; so a pool that a slice has emptied waits for those beside it. */
+TEST(slices_return_pools_side_by_side)
+{
+    struct unit u;
+    struct crowd c;
+    mid_options options;
+    counted.os = mid_os_default;
+    counted.os.decommit = counted_decommit;
+    mid_options_init(&options);
+    ok(mid_options_parse(&options, "reserve=0,spare=0%", NULL));
+    options.os = &counted.os;
+    unit_open_with(&u, &options);
+    crowd_make(&u, &c, 200000, 300, 33);
+    crowd_thin(&u, &c, 10, 34);
+    counted.calls = counted.bytes = 0;
+    uint64_t used = unit_stats(&u).committed_bytes;
+    while (mid_compact(u.thread, MID_COMPACT_PLAIN, 100, NULL) == MID_MORE)
+        ;
+    assert_true(counted.bytes > used / 2);
+    assert_true(counted.bytes / counted.calls >= 3 * (size_t)65536);
+    assert_int_equal(unit_stats(&u).empty_bytes, 0);
     crowd_verify(&u, &c);
     crowd_drop(&u, &c);
     unit_close(&u);
@@ -476,6 +517,7 @@ int main(void)
         cmocka_unit_test(nothing_moves_when_no_pool_would_come_free),
         cmocka_unit_test(a_heap_with_no_waste_is_left_alone),
         cmocka_unit_test(slices_add_up_to_a_full_pass),
+        cmocka_unit_test(slices_return_pools_side_by_side),
         cmocka_unit_test(the_program_goes_on_between_slices),
         cmocka_unit_test(pinned_objects_stay_where_they_are),
         cmocka_unit_test(resident_memory_really_falls),

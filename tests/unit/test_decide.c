@@ -168,6 +168,13 @@ static const struct look looks[] = {
     {"idle trims at once, to the reserve", IDLE,
      .s = {RUNNING, .live_slot_bytes = MB(200), .live_at_collection = MB(200), .pool_bytes = MB(200), .empty_bytes = MB(2)},
      .action = MID_ACT_TRIM, .why = MID_WHY_IDLE, .value = 300000, .threshold = 300000, .budget = 500, .keep = MB(1)},
+    {"idle, but pools are evacuated: what stands beside them comes free", IDLE,
+     .p = {.compacting = true, .compact_at = T, .compact_took = 500}, .s = {RUNNING, FRAGMENTED(200), .empty_bytes = MB(9)},
+     .look_in = 500},
+    {"pools are evacuated at leisure, and memory is short", .p = {.compacting = true, .compact_at = T - 600, .compact_took = 500,
+     .strain = {.level = MID_PRESSURE_TRIM, .why = MID_WHY_STALLS}}, .s = {RUNNING, FRAGMENTED(110), .empty_bytes = MB(9)},
+     .action = MID_ACT_TRIM, .why = MID_WHY_STALLS, .value = MID_PRESSURE_TRIM, .threshold = MID_PRESSURE_TRIM, .budget = 500,
+     .keep = MB(1)},
     {"idle, no reserve", "reserve=0", IDLE, .s = {0, .empty_bytes = KB(64)}, .action = MID_ACT_TRIM, .why = MID_WHY_IDLE,
      .value = 300000, .threshold = 300000, .budget = 500},
     {"idle, the rest cannot be returned", IDLE, .p = {.stuck = MB(3)}, .s = {RUNNING, .empty_bytes = MB(3)},
@@ -281,6 +288,21 @@ TEST(slices_that_empty_no_pool_shrink)
     }
     finish_compact(&pacer, MID_MORE, 1);
     assert_int_equal(pacer.slice, 0);
+}
+
+TEST(slices_that_return_pools_do_not_shrink)
+{
+    mid_pacer pacer = fresh();
+    mid_outcome out = {.stopped = true, .status = MID_MORE, .took = 500, .before.empty_bytes = MB(9), .after.empty_bytes = MB(8)};
+    finish_compact(&pacer, MID_MORE, 0);
+    for (int i = 0; i < 100; i++) {
+        finish(&pacer, MID_ACT_COMPACT, MID_WHY_FRAGMENTATION, out);
+        assert_int_equal(pacer.slice, 0);
+        assert_true(pacer.compacting && !pacer.cooling);
+    }
+    out.after.empty_bytes = MB(9);
+    finish(&pacer, MID_ACT_COMPACT, MID_WHY_FRAGMENTATION, out);
+    assert_int_equal(pacer.slice, 450);
 }
 
 TEST(pass_that_empties_no_pool_cools)
@@ -655,6 +677,7 @@ int main(void)
         cmocka_unit_test(collections_beside_a_running_program),
         cmocka_unit_test(failed_collection_is_not_repeated_at_once),
         cmocka_unit_test(slices_that_empty_no_pool_shrink),
+        cmocka_unit_test(slices_that_return_pools_do_not_shrink),
         cmocka_unit_test(pass_that_empties_no_pool_cools),
         cmocka_unit_test(refused_stops_are_retried_ever_later),
         cmocka_unit_test(drain_and_trim_remember_what_they_cannot_do),
