@@ -9,7 +9,7 @@
 #include "gc/racing.h"
 
 #define PIECE 64u
-#define AHEAD 16u
+#define MARKS_A_PAGE 1024u
 
 void mid_sweep_next(mid_sweep *s, mid_sweep_step step)
 {
@@ -23,6 +23,7 @@ void mid_sweep_end(mid_sweep *s)
 {
     mid_heap *heap = s->heap;
     mid_array_drop(heap, &s->marks);
+    mid_array_drop(heap, &s->stretches);
     mid_list_free(heap, &s->set);
     mid_list_free(heap, &s->dropped);
     mid_list_free(heap, &s->later);
@@ -35,6 +36,10 @@ mid_status mid_sweep_open(mid_sweep *s)
     mid_lock(heap);
     s->end = heap->next_index;
     mid_status status = mid_array_grow(&heap->alloc, &s->marks, (size_t)s->end * sizeof(uint32_t));
+    if (status == MID_OK)
+        status = mid_array_grow(&heap->alloc, &s->stretches, s->end / MARKS_A_PAGE / 8 + 1);
+    if (status != MID_OK)
+        mid_array_free(&heap->alloc, &s->marks);
     mid_unlock(heap);
     s->stack = MID_SWEEP_END;
     s->rounds = 0;
@@ -79,20 +84,42 @@ static inline __attribute__((always_inline)) bool piece_of(mid_sweep *s, uint32_
 
 /* --- subtract ------------------------------------------------------------------------------------------------------------- */
 
-static bool count_one(void *context, mid_handle value, uint32_t slot)
-{
-    (void)slot;
-    mid_sweep *s = context;
-    uint32_t *mark = mid_sweep_mark(s, value / 2);
-    if (value / 2 < s->end && (*mark & MID_SWEEP_INSIDE) != MID_SWEEP_INSIDE)
-        ++*mark;
-    return true;
-}
-
 static bool cyclic(const mid_heap *heap, const mid_entry *entry)
 {
     const mid_type_info *type = mid_racing_type(heap, MID_READ_(entry->word));
     return mid_entry_live(entry) && type != NULL && type->cyclic;
+}
+
+static inline bool expects_marks(const mid_sweep *s, uint32_t index)
+{
+    uint32_t page = index / MARKS_A_PAGE;
+    return (((unsigned char *)s->stretches.data)[page / 8] >> page % 8 & 1) != 0;
+}
+
+static inline void expect_marks(mid_sweep *s, uint32_t index)
+{
+    uint32_t page = index / MARKS_A_PAGE;
+    ((unsigned char *)s->stretches.data)[page / 8] |= (unsigned char)(1u << page % 8);
+}
+
+/* What cannot be on a cycle is no member, and needs no mark. So the marks of a stretch of strings are never touched, and take no
+ * memory; in others it is not asked, since the look at the entry costs as much as the mark. */
+static bool count_one(void *context, mid_handle value, uint32_t slot)
+{
+    (void)slot;
+    mid_sweep *s = context;
+    uint32_t index = value / 2;
+    if (index >= s->end)
+        return true;
+    if (!expects_marks(s, index)) {
+        if (!cyclic(s->heap, s->heap->table + index))
+            return true;
+        expect_marks(s, index);
+    }
+    uint32_t *mark = mid_sweep_mark(s, index);
+    if ((*mark & MID_SWEEP_INSIDE) != MID_SWEEP_INSIDE)
+        ++*mark;
+    return true;
 }
 
 static void subtract(mid_sweep *s)
@@ -103,6 +130,7 @@ static void subtract(mid_sweep *s)
             s->at++;
             continue;
         }
+        expect_marks(s, s->at);
         *mid_sweep_mark(s, s->at) |= MID_SWEEP_MEMBER;
         s->array_slots += MID_READ_(entry->word) & MID_F_LARGE ? MID_RACING_PIECE : 0;
         if (!piece_of(s, s->at, count_one))

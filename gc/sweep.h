@@ -31,6 +31,7 @@ typedef struct mid_sweep {
     mid_impl *me;           /* null: mutators run */
     mid_sweep_step step;
     mid_array marks;        /* uint32_t[], by index: see sweep.c */
+    mid_array stretches;    /* a bit for each 1024 marks, a page of them: something possibly cyclic is there */
     uint32_t end;           /* indices below which there are marks */
     uint32_t at, item;      /* where the step is */
     uint32_t stack, current; /* of what was revived; the object in hand, 0: none */

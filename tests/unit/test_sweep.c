@@ -1,4 +1,5 @@
 /* Sweeps, a piece at a time: what they find, and what may happen at any of their steps. */
+#include <sys/mman.h>
 #include <sys/wait.h>
 
 #include "cycles.h"
@@ -61,6 +62,43 @@ TEST(a_sweep_finds_what_a_collection_would)
         }
         assert_int_equal(left[0], left[1]);
     }
+}
+
+/* Pages of the marks that have memory. */
+static size_t marked_pages(struct unit *u)
+{
+    const mid_array *marks = &u->heap->proposer->sweep.marks;
+    size_t pages = (marks->bytes + 4095) / 4096, count = 0;
+    unsigned char *there = calloc(pages, 1);
+    assert_non_null(there);
+    assert_int_equal(mincore(marks->data, marks->bytes, there), 0);
+    for (size_t i = 0; i < pages; i++)
+        count += there[i] & 1;
+    free(there);
+    return count;
+}
+
+/* Only where something may be on a cycle does a sweep write its marks. */
+TEST(a_sweep_takes_no_memory_for_what_cannot_be_on_a_cycle)
+{
+    enum { LEAVES = 100000 };
+    struct unit u;
+    cycles_open(&u, "");
+    mid_handle root = unit_array(&u, u.vec, LEAVES), leaf;
+    for (size_t i = 0; i < LEAVES; i++) {
+        ok(mid_new_array(u.thread, u.bytes, 8, &leaf));
+        mid_give(u.thread, root, ITEM(i), leaf);
+    }
+    mid_release(u.thread, unit_ring(&u, u.node, 3));
+    cycles_begin(&u);
+    cycles_to(&u, MID_SWEEP_REVIVE);
+    assert_true(marked_pages(&u) <= 3);
+    cycles_finish(&u);
+    cycles_prove(&u, AMPLE);
+    assert_int_equal(unit_live(&u), LEAVES + 1);
+    unit_check(&u);
+    mid_release(u.thread, root);
+    cycles_close(&u);
 }
 
 /* What lived, and how much grew, when it began: the next is due by that. */
@@ -348,6 +386,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_sweep_finds_what_a_collection_would),
+        cmocka_unit_test(a_sweep_takes_no_memory_for_what_cannot_be_on_a_cycle),
         cmocka_unit_test(growth_counts_from_what_a_sweep_left_alive),
         cmocka_unit_test(traced_types_are_swept_in_stops),
         cmocka_unit_test(objects_made_meanwhile_live),
