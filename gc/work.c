@@ -69,7 +69,8 @@ static void whole_leave(mid_impl *me)
 
 /* --- collect -------------------------------------------------------------------------------------------------------- */
 
-/* What others condemn between the settling and the stop is held, and with it all it reaches: seen alive, which it is not. */
+/* What others condemn between the settling and the stop is held, and with it all it reaches: seen alive, which it is not. So is what
+ * dies only in the stop, because its owner had not been told, and waits for its finalizer. */
 #define COLLECT_TRIES 5u
 
 static mid_status collect(mid_impl *me, mid_collect_result *result)
@@ -82,7 +83,8 @@ static mid_status collect(mid_impl *me, mid_collect_result *result)
         status = whole_enter(me);
         if (status != MID_OK)
             break;
-        held = MID_READ_(me->heap->condemned_count) != 0;
+        mid_settle(me);
+        held = MID_READ_(me->heap->condemned_count) != 0 || MID_READ_(me->heap->final_dead) != 0;
         status = mid_cycles_collect(me, &one);
         whole_leave(me);
         result->candidates = one.candidates;

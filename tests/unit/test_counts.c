@@ -2,6 +2,8 @@
  * whatever its owner is doing meanwhile. */
 #include "peer.h"
 
+#include "gc/heap.h"
+
 static uint64_t merged(struct unit *u)
 {
     return unit_stats(u).merged_objects;
@@ -456,6 +458,38 @@ TEST(cycles_of_several_owners_are_garbage)
     unit_close(&u);
 }
 
+static void comes_when_stopped(struct peer *peer)
+{
+    while (!(__atomic_load_n(&peer->thread->stop, __ATOMIC_ACQUIRE) & MID_ASK_STOP))
+        sched_yield();
+    peer_polls(peer);
+}
+
+static void says_nothing(mid_thread *thread, mid_handle object)
+{
+    (void)thread;
+    (void)object;
+}
+
+/* What dies only when the world has stopped, and waits for its finalizer, holds a cycle as long: a collection sees to that, too. */
+TEST(a_collection_finds_what_hung_on_the_last_to_die)
+{
+    struct unit u;
+    unit_open(&u, "");
+    struct peer *peer = peer_new(&u);
+    mid_handle dies = peer_make(peer, unit_node_type(u.heap, (mid_type_desc){.name = "final", .finalize = says_nothing}));
+    mid_give(u.thread, dies, 0, unit_ring(&u, u.node, 3));
+    mid_release(u.thread, dies); /* its owner will be told */
+    peer_begin(peer, comes_when_stopped);
+    ok_in_time(mid_collect(u.thread, NULL));
+    assert_int_equal(unit_live(&u), 0);
+    assert_int_equal(unit_stats(&u).finalized_objects, 1);
+    peer_finish_polling(peer, u.thread);
+    peer_end(peer);
+    unit_check(&u);
+    unit_close(&u);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -473,6 +507,7 @@ int main(void)
         cmocka_unit_test(a_merge_of_more_than_the_owner_can_count),
         cmocka_unit_test(others_may_immortalize),
         cmocka_unit_test(cycles_of_several_owners_are_garbage),
+        cmocka_unit_test(a_collection_finds_what_hung_on_the_last_to_die),
     };
     return UNIT_RUN(tests);
 }

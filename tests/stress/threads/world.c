@@ -126,6 +126,10 @@ static void check_empty(struct mutator *m)
     unsigned rounds = 0;
     do {
         mid_status status = mid_collect(m->thread, &result);
+        if (status == MID_ELIMIT) { /* no room for the marks */
+            mid_reclaim(m->thread);
+            status = mid_collect(m->thread, &result);
+        }
         if (status != MID_OK)
             fail("the last mid_collect returned %s", mid_status_name(status));
         mid_stats_get(m->world->heap, &stats, sizeof stats);
