@@ -30,6 +30,7 @@ struct mid_daemon {
     bool stranded; /* atomic; in the child of a fork: its thread is not there */
     pid_t in_turn; /* atomic; the thread that is in a turn, or 0 */
     bool owed;     /* the heap owes a stop: it was asked for one and has not come yet */
+    unsigned quiet; /* looks in a row that found nothing to do, as far as they count */
     bool rests;    /* the timer was set for the end of a rest, ... */
     uint64_t left; /* ... and so long after it a look is due */
     mid_pacer pacer;
