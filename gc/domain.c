@@ -197,26 +197,31 @@ mid_status mid_raw_free(mid_heap *heap, void *block)
 
 static const mid_allocator *const own[MID_DOMAIN_COUNT] = {&raw_own, &mid_mem_own, &mid_object_own};
 
-static const mid_allocator *in_force(const mid_heap *heap, mid_domain domain)
+static const mid_kept_allocator *in_force(const mid_heap *heap, mid_domain domain)
 {
-    const mid_allocator *set = __atomic_load_n(&heap->domains.set[domain], __ATOMIC_ACQUIRE);
-    return set != NULL ? set : own[domain];
+    return __atomic_load_n(&heap->domains.set[domain], __ATOMIC_ACQUIRE);
+}
+
+static const mid_allocator *allocator_of(const mid_kept_allocator *kept, mid_domain domain)
+{
+    return kept == NULL ? own[domain] : &kept->allocator;
 }
 
 /* Blocks of an allocator that has taken the domain's place are counted, so that it is known when another may come. */
-static void count_replaced(mid_caller caller, mid_domain domain, const mid_allocator *a, int64_t more)
+static void count_replaced(mid_caller caller, mid_domain domain, const mid_kept_allocator *kept, int64_t more)
 {
-    if (!a->wraps)
+    if (kept != NULL && kept->base != NULL)
         __atomic_fetch_add(&caller.heap->domains.replaced[domain], more, __ATOMIC_RELAXED);
 }
 
 mid_status mid_domain_new(mid_caller caller, mid_domain domain, size_t count, size_t size, bool clear, uintptr_t *block)
 {
-    const mid_allocator *a = in_force(caller.heap, domain);
+    const mid_kept_allocator *kept = in_force(caller.heap, domain);
+    const mid_allocator *a = allocator_of(kept, domain);
     *block = 0;
     mid_status status = clear ? (a->calloc)(a->context, caller, count, size, block) : (a->malloc)(a->context, caller, size, block);
     if (status == MID_OK)
-        count_replaced(caller, domain, a, 1);
+        count_replaced(caller, domain, kept, 1);
     else
         *block = 0;
     return status;
@@ -224,22 +229,24 @@ mid_status mid_domain_new(mid_caller caller, mid_domain domain, size_t count, si
 
 mid_status mid_domain_resize(mid_caller caller, mid_domain domain, uintptr_t *block, size_t size)
 {
-    const mid_allocator *a = in_force(caller.heap, domain);
+    const mid_kept_allocator *kept = in_force(caller.heap, domain);
+    const mid_allocator *a = allocator_of(kept, domain);
     uintptr_t was = *block;
     mid_status status = (a->realloc)(a->context, caller, block, size);
     if (status != MID_OK)
         *block = was;
     else if (was == 0)
-        count_replaced(caller, domain, a, 1);
+        count_replaced(caller, domain, kept, 1);
     return status;
 }
 
 mid_status mid_domain_free(mid_caller caller, mid_domain domain, uintptr_t block)
 {
-    const mid_allocator *a = in_force(caller.heap, domain);
+    const mid_kept_allocator *kept = in_force(caller.heap, domain);
+    const mid_allocator *a = allocator_of(kept, domain);
     mid_status status = (a->free)(a->context, caller, block);
     if (status == MID_OK)
-        count_replaced(caller, domain, a, -1);
+        count_replaced(caller, domain, kept, -1);
     return status;
 }
 
@@ -249,20 +256,26 @@ mid_status mid_domain_get_allocator(mid_heap *heap, mid_domain domain, mid_alloc
         return MID_ENULL;
     if ((unsigned)domain >= MID_DOMAIN_COUNT)
         return MID_EINVAL;
-    *out = *in_force(heap, domain);
+    *out = *allocator_of(in_force(heap, domain), domain);
     return MID_OK;
 }
 
 /* A page of copies that stay until the heap closes. */
 typedef struct copies {
     mid_array before;
-    mid_allocator all[];
+    mid_kept_allocator all[];
 } copies;
-#define COPIES ((MID_PAGE - sizeof(copies)) / sizeof(mid_allocator))
+#define COPIES ((MID_PAGE - sizeof(copies)) / sizeof(mid_kept_allocator))
 
-static mid_status keep(mid_heap *heap, const mid_allocator *allocator, const mid_allocator **kept)
+static bool same(const mid_allocator *a, const mid_allocator *b)
+{
+    return a->context == b->context && a->malloc == b->malloc && a->calloc == b->calloc && a->realloc == b->realloc && a->free == b->free;
+}
+
+static mid_status keep(mid_heap *heap, mid_domain domain, const mid_allocator *allocator, const mid_kept_allocator **kept)
 {
     mid_domains *d = &heap->domains;
+    const mid_kept_allocator *now = in_force(heap, domain);
     if (d->allocators.data == NULL || d->allocator_count == COPIES) {
         mid_array page = {0};
         mid_status status = mid_array_grow(&heap->alloc, &page, MID_PAGE);
@@ -272,26 +285,25 @@ static mid_status keep(mid_heap *heap, const mid_allocator *allocator, const mid
         d->allocators = page;
         d->allocator_count = 0;
     }
-    mid_allocator *place = &((copies *)d->allocators.data)->all[d->allocator_count++];
-    *place = *allocator;
+    mid_kept_allocator *place = &((copies *)d->allocators.data)->all[d->allocator_count++];
+    place->allocator = *allocator;
+    place->base = !allocator->wraps ? place : now == NULL ? NULL : now->base;
     *kept = place;
     return MID_OK;
 }
 
-static bool same(const mid_allocator *a, const mid_allocator *b)
-{
-    return a->context == b->context && a->malloc == b->malloc && a->calloc == b->calloc && a->realloc == b->realloc && a->free == b->free;
-}
-
-/* With `memory` held. The domain's own serves its own blocks whenever it comes. */
+/* With `memory` held. Whatever does not wrap is handed the blocks that live, and has to be who made them. */
 static mid_status may_set(mid_heap *heap, mid_domain domain, const mid_allocator *allocator)
 {
+    const mid_domains *d = &heap->domains;
     mid_domain_stats s;
-    bool back = same(allocator, own[domain]);
+    bool back = same(allocator, own[domain]), again = d->replacement[domain] != NULL && same(allocator, &d->replacement[domain]->allocator);
     mid_stats_domain(heap, domain, &s, sizeof s);
-    if (MID_READ_(heap->domains.replaced[domain]) != 0 && (back || !allocator->wraps))
+    if (allocator->wraps && !back)
+        return MID_OK;
+    if ((MID_READ_(d->replaced[domain]) != 0 && !again) || (s.live_blocks != 0 && !back))
         return MID_EHELD;
-    return s.live_blocks != 0 && !back && !allocator->wraps ? MID_EHELD : MID_OK;
+    return MID_OK;
 }
 
 mid_status mid_domain_set_allocator(mid_heap *heap, mid_domain domain, const mid_allocator *allocator)
@@ -305,11 +317,13 @@ mid_status mid_domain_set_allocator(mid_heap *heap, mid_domain domain, const mid
         return MID_EBUSY;
     if (!mid_is_mutator(heap))
         return MID_ETHREAD;
-    const mid_allocator *kept = NULL;
+    const mid_kept_allocator *kept = NULL;
     mid_lock(heap);
     mid_status status = may_set(heap, domain, allocator);
     if (status == MID_OK && !same(allocator, own[domain]))
-        status = keep(heap, allocator, &kept);
+        status = keep(heap, domain, allocator, &kept);
+    if (status == MID_OK && kept != NULL && !allocator->wraps)
+        heap->domains.replacement[domain] = kept;
     if (status == MID_OK)
         __atomic_store_n(&heap->domains.set[domain], kept, __ATOMIC_RELEASE);
     mid_unlock(heap);

@@ -48,9 +48,16 @@ typedef struct mid_mem_row {
     size_t asked;
 } mid_mem_row;
 
+/* An allocator that was set; whose blocks it hands out, if it wraps: another that was set, or null, the domain's own. */
+typedef struct mid_kept_allocator {
+    mid_allocator allocator;
+    const struct mid_kept_allocator *base;
+} mid_kept_allocator;
+
 typedef struct mid_domains {
-    const mid_allocator *set[MID_DOMAIN_COUNT]; /* atomic; null: the domain's own */
-    int64_t replaced[MID_DOMAIN_COUNT];         /* atomic: blocks that live of allocators which do not wrap */
+    const mid_kept_allocator *set[MID_DOMAIN_COUNT]; /* atomic; null: the domain's own */
+    int64_t replaced[MID_DOMAIN_COUNT];         /* atomic: blocks that live of one which has taken its place */
+    const mid_kept_allocator *replacement[MID_DOMAIN_COUNT]; /* ... and which */
     mid_array allocators;                       /* what was ever set: calls under way may be with any; a page, whose first word leads to the one before */
     uint32_t allocator_count;                   /* in that page */
     mid_tally tally[MID_DOMAIN_COUNT];

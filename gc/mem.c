@@ -107,9 +107,11 @@ static mid_status own_free(void *context, mid_caller caller, uintptr_t block)
     return status == MID_OK ? mid_mem_free_slow(mid_impl_of(caller.thread), (void *)block) : status;
 }
 
-/* It stays where it is if a smaller slot would save less than a quarter. */
+/* It stays where it is if a smaller slot would save less than a quarter, and none is needed that is aligned better. */
 static bool fits(size_t size, uint32_t slot_size)
 {
+    if (size != 0 && size % 16 == 0 && slot_size % 16 != 0)
+        return false;
     return size <= slot_size && (size > slot_size / 4 * 3 || slot_size <= 16);
 }
 

@@ -10,8 +10,8 @@
  * (mid_domain_set_allocator). None of these calls is a safepoint. docs/design/domains.md has the reasons.
  *
  * SIZES are bytes. A block of 0 bytes is a block like others, with an address of its own. Blocks of raw are aligned to 16. Blocks of mem
- * are aligned to 16 if the size asked for is a multiple of 16, or above 128, else to 8: enough for any C type without a flexible
- * array that itself asks for 16. A block keeps nothing of its content past its free.
+ * are aligned to 16 if the size asked for is a multiple of 16, or above 128, else to 8 (also one of 0 bytes, and one that could not
+ * be moved when it shrank): enough for any C type without a flexible array that itself asks for 16. A block keeps nothing of its content past its free.
  *
  * LIMITS. mem and object are part of what heap-limit bounds, raw is not: it is libc's memory, which the heap cannot give back. At the
  * limit calls return MID_ELIMIT, after what waits to be freed has been freed and empty pools given back; where the system refuses,
@@ -120,8 +120,8 @@ MID_API mid_status mid_stats_domain(mid_heap *heap, mid_domain domain, mid_domai
 MID_API mid_status mid_domain_get_allocator(mid_heap *heap, mid_domain domain, mid_allocator *out);
 /* Put *allocator (copied) in force for every call of the domain made after this one returns; calls of other threads under way may
  * still be with the one before, whose context has to outlive them. Once blocks live, only an allocator that wraps is safe, for the others are
- * handed blocks that they did not make: without `wraps` it is refused (MID_EHELD) while the domain has any, be they of the domain's own
- * allocator or of one that has replaced it; so is the domain's own, while one that has replaced it has any. That a wrapper does as it says is
+ * handed blocks that they did not make: without `wraps` it is refused (MID_EHELD) while blocks live that are not its own: the domain's,
+ * or those of another that has taken its place; so is the domain's own, while such live. To take a wrapper off again, set what it wraps. That a wrapper does as it says is
  * not checked, but raw and mem know their own blocks (MID_EBLOCK). Objects made by mid_new never come this way.
  * Attached thread or, while none is attached, any. MID_ENULL (also a function), MID_EINVAL, MID_ETHREAD, MID_EBUSY, MID_ENOMEM, MID_ELIMIT. */
 MID_API mid_status mid_domain_set_allocator(mid_heap *heap, mid_domain domain, const mid_allocator *allocator);

@@ -76,7 +76,7 @@ static void churn(struct unit *u, mid_domain d, uint64_t seed)
             filled(block[i], kept, (unsigned char)i);
             memset(block[i], (int)(i & 255), want);
             size[i] = want;
-            assert_int_equal((uintptr_t)block[i] % (want % 16 == 0 ? 16 : 8), 0);
+            assert_int_equal((uintptr_t)block[i] % (want != 0 && want % 16 == 0 ? 16 : 8), 0);
         } else {
             filled(block[i], size[i], (unsigned char)i);
             asked -= size[i];
