@@ -23,8 +23,11 @@ static bool short_of(mid_status status)
     return status == MID_ENOMEM || status == MID_ELIMIT;
 }
 
-static mid_status refused(mid_heap *heap, mid_status status, size_t size)
+/* mid_reclaim looks at what came free, then: to try for a block would take it. */
+static mid_status refused(mid_impl *me, mid_status status, size_t size)
 {
+    mid_heap *heap = me->heap;
+    me->refused = 0;
     mid_tally_count(&heap->domains.tally[MID_DOMAIN_MEM].refused, 1);
     mid_lock(heap);
     MID_EMIT(heap, refused, status, size);
@@ -62,7 +65,7 @@ static mid_status own_malloc(void *context, mid_caller caller, size_t size, uint
     else
         status = allocate(me, size, &out);
     *block = (uintptr_t)out;
-    return short_of(status) ? refused(me->heap, status, size) : status;
+    return short_of(status) ? refused(me, status, size) : status;
 }
 
 static mid_status own_calloc(void *context, mid_caller caller, size_t count, size_t size, uintptr_t *block)
@@ -203,7 +206,7 @@ static mid_status own_realloc(void *context, mid_caller caller, uintptr_t *block
         status = me->mem == NULL ? mid_mem_open(me) : resize(me, block, size);
     if (status == MID_OK)
         MID_WRITE_(me->mem->resized, me->mem->resized + 1);
-    return short_of(status) ? refused(me->heap, status, size) : status;
+    return short_of(status) ? refused(me, status, size) : status;
 }
 
 const mid_allocator mid_mem_own = {NULL, own_malloc, own_calloc, own_realloc, own_free, 1};

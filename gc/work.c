@@ -249,6 +249,7 @@ static mid_status reclaim(mid_impl *me, holding before)
         mid_squeeze(me);
     } else {
         mid_caches_flush(me);
+        mid_mem_flush(me);
         mid_trim_run(heap, 0, 0, &(uint64_t){0});
     }
     if (me->refused != 0)
