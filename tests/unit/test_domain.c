@@ -49,7 +49,7 @@ static mid_status drop(struct unit *u, mid_domain d, void *block)
 static size_t some_size(uint64_t *seed)
 {
     uint64_t r = unit_random(seed) % 100;
-    return r < 90 ? unit_random(seed) % 600 : r < 97 ? unit_random(seed) % 40000 : unit_random(seed) % 3000000;
+    return r < 95 ? unit_random(seed) % 600 : r < 99 ? unit_random(seed) % 40000 : unit_random(seed) % (r % 2 ? 3000000 : 9000);
 }
 
 /* Each block is filled with a byte of its own, which must be there when it is resized or freed. */
@@ -66,7 +66,7 @@ static void churn(struct unit *u, mid_domain d, uint64_t seed)
     static size_t size[BLOCKS];
     uint64_t asked = 0, live = 0;
     memset(block, 0, sizeof block);
-    for (size_t n = 0; n < unit_scale(60000); n++) {
+    for (size_t n = 0; n < unit_scale(20000); n++) {
         size_t i = unit_random(&seed) % BLOCKS, want = some_size(&seed), kept;
         if (block[i] == NULL || unit_random(&seed) % 3 == 0) {
             kept = block[i] == NULL ? 0 : size[i] < want ? size[i] : want;
@@ -84,7 +84,7 @@ static void churn(struct unit *u, mid_domain d, uint64_t seed)
             ok(drop(u, d, block[i]));
             block[i] = NULL;
         }
-        if (n % 20000 == 0) {
+        if (n % 5000 == 0) {
             assert_int_equal(figures(u->heap, d).asked_bytes, asked);
             assert_int_equal(figures(u->heap, d).live_blocks, live);
             whole(u->heap);
