@@ -175,7 +175,7 @@ static mid_status resize(mid_impl *me, uintptr_t *block, size_t size)
     mid_mem_row *row;
     mid_lock(heap);
     bool found = mid_mem_find(heap, me->mem, (void *)*block, &slot, &size_class, &row), large = row != NULL && size > heap->alloc.pooled_max;
-    size_t had = row != NULL ? row->asked : found ? *slot - 1u : 0;
+    size_t had = row != NULL ? row->asked : slot != NULL ? *slot - 1u : 0;
     mid_status status = !found ? MID_EBLOCK : large ? resize_large(me, row, size, block) : MID_OK;
     mid_unlock(heap);
     if (status != MID_OK || large)
