@@ -2,6 +2,7 @@
  *
  *   pools     64 KiB (or 16, or 256) of equal slots, for sizes up to 32 KiB or half a pool (pool.c, sizeclass.c)
  *   large     page runs up to 1 MiB, mappings of their own above (run.c, mapping.c, large.c)
+ *   blocks    pools of slots without names, for what is never moved (block.c)
  *   metadata  growable arrays for the heap's own structures (account.c)
  *
  * This layer knows no objects. A slot or a large block carries a *name*, 32 bits that mean something to the layer
@@ -31,7 +32,7 @@
 #define MID_NAMES_INLINE 6u
 #define MID_INVERSE_SHIFT 34u
 
-enum mid_kind { MID_IN_POOLS, MID_IN_EMPTY, MID_IN_RUNS, MID_IN_MAPPINGS, MID_IN_TABLE, MID_IN_META, MID_KINDS };
+enum mid_kind { MID_IN_POOLS, MID_IN_EMPTY, MID_IN_RUNS, MID_IN_MAPPINGS, MID_IN_TABLE, MID_IN_META, MID_IN_BLOCKS, MID_KINDS };
 
 /* Where a pool is. 0-7: partly used, by eighths of its slots, on that list of its class; allocation takes from the
  * highest list first. */
@@ -42,7 +43,8 @@ enum {
     MID_POOL_LISTS = 11,
     MID_UNIT_FREE = 11,   /* no memory behind it */
     MID_UNIT_REGION = 12, /* part of a region of page runs */
-    MID_UNIT_SPAN = 13    /* part of a large block that found no mapping */
+    MID_UNIT_SPAN = 13,   /* part of a large block that found no mapping */
+    MID_UNIT_BLOCKS = 14  /* a pool of blocks without names, which stay where they are: block.c */
 };
 
 /* Descriptor of a unit of an arena, which has the size of a pool. They stand at the arena's begin, 64 bytes each. The first is
@@ -72,6 +74,15 @@ typedef struct mid_class {
     uint64_t handed, freed; /* slots, ever; live = handed - freed (- what a thread's cache still holds) */
     mid_pool *list[MID_POOL_LISTS];
 } mid_class;
+
+/* Pools of blocks: their classes have the sizes of mid_class, and another shape. */
+typedef struct mid_block_class {
+    uint32_t slots, first; /* the first slot's offset in a pool; before it the size of each, in two bytes */
+    uint32_t end;          /* ... and what is behind the last */
+    uint64_t pools;        /* with at least one slot handed out, or owned */
+    uint64_t handed;       /* slots, now: in caches, or in use */
+    mid_pool *list[MID_POOL_LISTS];
+} mid_block_class;
 
 typedef struct mid_mapping {
     void *at;
@@ -116,7 +127,10 @@ typedef struct mid_alloc {
     struct mid_region *idle_region; /* without a run: one is kept */
     mid_array mappings;            /* mid_mapping[] */
     uint32_t mapping_count;
-    uint64_t large_live;           /* bytes of live runs, mappings and spans */
+    uint64_t large_live;           /* bytes of live runs, mappings and spans with a name that is even, ... */
+    uint64_t large_blocks;         /* ... and of those that the layer above never moves, whose names are odd */
+    mid_block_class blocks[MID_CLASSES];
+    uint64_t block_pools, empty_block_pools;
     uint64_t dirty_pages;          /* free pages in regions that still have memory */
     uint32_t packings, gatherings; /* passes of pack.c and gather.c, ever */
     /* Take the names off a pool that is about to change class or lose its memory. */
@@ -150,8 +164,8 @@ void mid_all_threads_barrier(void);
 void mid_yield(void);
 
 /* Charge before obtaining; MID_ELIMIT when the hard limit would be passed even after empty pools were given back. */
-mid_status mid_charge(mid_alloc *a, enum mid_kind kind, size_t bytes);
-void mid_uncharge(mid_alloc *a, enum mid_kind kind, size_t bytes);
+mid_status mid_book(mid_alloc *a, enum mid_kind kind, size_t bytes);
+void mid_unbook(mid_alloc *a, enum mid_kind kind, size_t bytes);
 /* Room for at least `need` bytes; contents kept, may move. MID_ENOMEM, MID_ELIMIT: unchanged. */
 mid_status mid_array_grow(mid_alloc *a, mid_array *array, size_t need);
 void mid_array_free(mid_alloc *a, mid_array *array);
@@ -207,6 +221,8 @@ bool mid_pool_return_one(mid_alloc *a);
 /* Give one back with its empty neighbours, at most `most` and 2 MiB in all. Returns how many; 0: there is none. */
 unsigned mid_pools_return(mid_alloc *a, unsigned most);
 uint64_t mid_pools_allowed(const mid_alloc *a); /* bytes of empty ones that are kept, unless somebody asks */
+uint64_t mid_pools_allowance(mid_alloc *a);     /* the same for one that has just become empty: what the past justifies decays */
+void mid_pools_recent(mid_alloc *a);            /* one has come into use */
 /* Bytes of pools, used and empty, that were never written to: whole pages. */
 uint64_t mid_pools_untouched(const mid_alloc *a);
 const char *mid_pools_check(mid_alloc *a);
@@ -253,6 +269,48 @@ static inline unsigned mid_slot_of(const mid_class *c, const char *base, const c
     return (unsigned)(((uint64_t)(uint32_t)(at - base - c->first) * c->inverse) >> MID_INVERSE_SHIFT);
 }
 
+/* --- block.c: pools of slots without names. What is not handed out is linked through itself ------------------------------ */
+
+/* A pool of the class, as mid_pool_take; and back. */
+mid_pool *mid_block_pool_take(mid_alloc *a, unsigned size_class, mid_status *status);
+void mid_block_pool_put(mid_alloc *a, mid_pool *pool);
+/* Free slots of a pool that was taken, linked, at most `most`; if it has none, the next that were never used. *count of them.
+ * Null: all are handed out. */
+void *mid_blocks_hand(mid_alloc *a, mid_pool *pool, uint32_t most, uint32_t *count);
+/* One that was handed out is free again. */
+void mid_block_return(mid_alloc *a, void *block);
+/* As mid_pools_return. */
+unsigned mid_block_pools_return(mid_alloc *a, unsigned most);
+uint64_t mid_block_pools_untouched(const mid_alloc *a);
+const char *mid_blocks_check(mid_alloc *a);
+/* Is there an arena of this allocator at this address, which is a multiple of its size? */
+bool mid_arena_known(const mid_alloc *a, const void *base);
+
+static inline char *mid_pool_begin(const mid_alloc *a, const void *at)
+{
+    return (char *)((uintptr_t)at & ~((uintptr_t)a->pool_size - 1));
+}
+/* Of the slot with this number in the pool at `base`: what was asked for, plus one; 0: it is free. They go down from the first
+ * slot, so that those in use of several classes are not all in one set of the cache. */
+static inline uint16_t *mid_block_size_of(const mid_block_class *b, char *base, uint32_t slot)
+{
+    return (uint16_t *)(base + b->first) - 1 - slot;
+}
+/* The same for a block that is known to be one. */
+static inline uint16_t *mid_block_size(const mid_alloc *a, unsigned size_class, void *block)
+{
+    char *base = mid_pool_begin(a, block);
+    uint32_t offset = (uint32_t)((char *)block - base) - a->blocks[size_class].first;
+    return mid_block_size_of(&a->blocks[size_class], base, (uint32_t)(((uint64_t)offset * a->classes[size_class].inverse) >> MID_INVERSE_SHIFT));
+}
+
+/* --- raw.c: libc's malloc. Null: it refuses ------------------------------------------------------------------------------ */
+
+void *mid_libc_new(size_t size, bool clear);
+void *mid_libc_resize(void *at, size_t size);
+void mid_libc_free(void *at);
+size_t mid_libc_bytes(void *at); /* what a block really takes */
+
 /* --- large.c, run.c, mapping.c: blocks above pooled_max bytes ------------------------------------------------------- */
 
 /* A block of `size` bytes, zero-filled, 4 KiB-aligned. Its size decides its shape, so it is given again later. */
@@ -266,6 +324,8 @@ void *mid_large_resize(mid_alloc *a, void *at, size_t old_size, size_t new_size,
 void mid_large_rename(mid_alloc *a, void *at, size_t size, uint32_t name);
 /* Bytes the block really takes. */
 size_t mid_large_bytes(size_t size);
+/* The name of the large block that begins there, which may be any address; 0: none does. */
+uint32_t mid_large_name(const mid_alloc *a, const void *at);
 /* Give memory behind free pages of runs back; at most `pages`, 0: all. Returns bytes. */
 size_t mid_runs_trim(mid_alloc *a, size_t pages);
 uint64_t mid_runs_maps(const mid_alloc *a); /* bytes of the regions' page maps */
@@ -289,6 +349,7 @@ void *mid_mapping_resize(mid_alloc *a, void *at, size_t new_size, uint32_t name,
 void mid_mapping_rename(mid_alloc *a, void *at, uint32_t name);
 void mid_mappings_finish(mid_alloc *a);
 const char *mid_mappings_check(mid_alloc *a);
+uint32_t mid_mapping_name(const mid_alloc *a, const void *at); /* 0: none begins there */
 
 static inline size_t mid_round(size_t n, size_t to)
 {

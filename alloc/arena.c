@@ -22,7 +22,7 @@ static mid_arena *arena_new(mid_alloc *a, mid_status *status)
     if (*status != MID_OK)
         return NULL;
     const size_t header = a->units * sizeof(mid_pool);
-    *status = mid_charge(a, MID_IN_META, header);
+    *status = mid_book(a, MID_IN_META, header);
     if (*status != MID_OK)
         return NULL;
     *status = MID_ENOMEM;
@@ -32,7 +32,7 @@ static mid_arena *arena_new(mid_alloc *a, mid_status *status)
         base = NULL;
     }
     if (base == NULL) {
-        mid_uncharge(a, MID_IN_META, header);
+        mid_unbook(a, MID_IN_META, header);
         return NULL;
     }
     *status = MID_OK;
@@ -109,10 +109,10 @@ static void release_if_free(mid_alloc *a, mid_arena *arena)
     if (arena->free_units != a->units - a->first_unit || a->arena_count == 1)
         return;
     a->os.release(a->os.ctx, arena->base, MID_ARENA_SIZE);
-    mid_uncharge(a, MID_IN_META, a->units * sizeof(mid_pool));
+    mid_unbook(a, MID_IN_META, a->units * sizeof(mid_pool));
     *arena = *arena_at(a, --a->arena_count);
     a->arena_hint = 0;
-    a->arenas_released++;
+    __atomic_store_n(&a->arenas_released, a->arenas_released + 1, __ATOMIC_RELEASE); /* threads that look see no more than that */
 }
 
 void mid_units_give(mid_alloc *a, mid_pool *first, unsigned count)
@@ -132,6 +132,14 @@ void mid_units_give(mid_alloc *a, mid_pool *first, unsigned count)
         a->arena_hint = i;
     if (!a->arenas_held)
         release_if_free(a, arena);
+}
+
+bool mid_arena_known(const mid_alloc *a, const void *base)
+{
+    for (uint32_t i = 0; i < a->arena_count; i++)
+        if (((const mid_arena *)a->arenas.data)[i].base == base)
+            return true;
+    return false;
 }
 
 char *mid_arena_above(const mid_alloc *a, const char *base)

@@ -141,9 +141,9 @@ void mid_pools_gather_begin(mid_alloc *a)
 
 mid_pool *mid_pools_gather(mid_alloc *a)
 {
-    if (sparsest(a) == NULL || mid_charge(a, MID_IN_POOLS, a->pool_size) != MID_OK)
+    if (sparsest(a) == NULL || mid_book(a, MID_IN_POOLS, a->pool_size) != MID_OK)
         return NULL;
     mid_pool *moved = gather_one(a);
-    mid_uncharge(a, MID_IN_POOLS, a->pool_size); /* of where it was, or it did not move */
+    mid_unbook(a, MID_IN_POOLS, a->pool_size); /* of where it was, or it did not move */
     return moved;
 }

@@ -1,24 +1,46 @@
 /* alloc/large.c: blocks that are too large for pools, whatever their shape. The size alone decides between a page run and a mapping. */
 #include <string.h>
 
-#include "alloc/alloc.h"
+#include "alloc/region.h"
 
 size_t mid_large_bytes(size_t size)
 {
     return mid_round(size, MID_PAGE);
 }
 
+/* What the layer above never moves has an odd name. */
+static uint64_t *live_of(mid_alloc *a, uint32_t name)
+{
+    return name & 1 ? &a->large_blocks : &a->large_live;
+}
+
+uint32_t mid_large_name(const mid_alloc *a, const void *at)
+{
+    if ((uintptr_t)at % MID_PAGE != 0)
+        return 0;
+    if (!mid_arena_known(a, mid_arena_of(at)))
+        return mid_mapping_name(a, at);
+    const mid_pool *unit = mid_pool_in(a, at);
+    if (unit->state == MID_UNIT_SPAN)
+        return mid_pool_begin(a, at) == at ? unit->inline_names[0] : 0;
+    if (unit->state != MID_UNIT_REGION)
+        return 0;
+    const mid_region *region = mid_region_of(at);
+    const unsigned page = mid_page_in(region, at);
+    return page >= MID_REGION_HEAD && mid_bit(region->used, page) ? region->name[page] : 0;
+}
+
 void *mid_large_new(mid_alloc *a, size_t size, uint32_t name, mid_status *status)
 {
     void *at = size <= MID_RUN_MAX ? mid_run_new(a, size, name, status) : mid_mapping_new(a, size, name, status);
     if (at != NULL)
-        a->large_live += mid_large_bytes(size);
+        *live_of(a, name) += mid_large_bytes(size);
     return at;
 }
 
 void mid_large_free(mid_alloc *a, void *at, size_t size, uint32_t name)
 {
-    a->large_live -= mid_large_bytes(size);
+    *live_of(a, name) -= mid_large_bytes(size);
     if (size <= MID_RUN_MAX)
         mid_run_free(a, at, size);
     else
@@ -55,7 +77,7 @@ void *mid_large_resize(mid_alloc *a, void *at, size_t old_size, size_t new_size,
     size_t page_end = mid_round(kept, MID_PAGE);
     void *to = resize_in_place(a, at, old_size, new_size, name, stay, status);
     if (to != NULL) {
-        a->large_live += mid_large_bytes(new_size) - mid_large_bytes(old_size);
+        *live_of(a, name) += mid_large_bytes(new_size) - mid_large_bytes(old_size);
     } else {
         if (stay || *status == MID_ENOMEM || *status == MID_ELIMIT) {
             if (stay)

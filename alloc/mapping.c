@@ -20,13 +20,21 @@ static mid_mapping *find(mid_alloc *a, const void *at)
     return NULL;
 }
 
+uint32_t mid_mapping_name(const mid_alloc *a, const void *at)
+{
+    for (uint32_t i = 0; i < a->mapping_count; i++)
+        if (((const mid_mapping *)a->mappings.data)[i].at == at)
+            return ((const mid_mapping *)a->mappings.data)[i].name;
+    return 0;
+}
+
 static void *span_new(mid_alloc *a, size_t size, uint32_t name, mid_status *status)
 {
     size_t count = mid_round(size, a->pool_size) / a->pool_size;
     *status = MID_ELIMIT;
     if (count > a->units - a->first_unit)
         return NULL;
-    *status = mid_charge(a, MID_IN_RUNS, count * a->pool_size);
+    *status = mid_book(a, MID_IN_RUNS, count * a->pool_size);
     if (*status != MID_OK)
         return NULL;
     mid_pool *unit = mid_units_take(a, (unsigned)count, 1, status);
@@ -36,7 +44,7 @@ static void *span_new(mid_alloc *a, size_t size, uint32_t name, mid_status *stat
         *status = MID_ENOMEM;
     }
     if (unit == NULL) {
-        mid_uncharge(a, MID_IN_RUNS, count * a->pool_size);
+        mid_unbook(a, MID_IN_RUNS, count * a->pool_size);
         return NULL;
     }
     for (size_t u = 0; u < count; u++)
@@ -52,7 +60,7 @@ static void span_free(mid_alloc *a, void *at)
     uint32_t count = unit->inline_names[1];
     a->os.decommit(a->os.ctx, at, (size_t)count * a->pool_size);
     a->returned += (uint64_t)count * a->pool_size;
-    mid_uncharge(a, MID_IN_RUNS, (size_t)count * a->pool_size);
+    mid_unbook(a, MID_IN_RUNS, (size_t)count * a->pool_size);
     mid_units_give(a, unit, count);
 }
 
@@ -64,12 +72,12 @@ void *mid_mapping_new(mid_alloc *a, size_t size, uint32_t name, mid_status *stat
     if (*status != MID_OK)
         return NULL;
     size = mid_round(size, MID_PAGE);
-    *status = mid_charge(a, MID_IN_MAPPINGS, size);
+    *status = mid_book(a, MID_IN_MAPPINGS, size);
     if (*status != MID_OK)
         return NULL;
     void *at = a->os.map(a->os.ctx, size);
     if (at == NULL) {
-        mid_uncharge(a, MID_IN_MAPPINGS, size);
+        mid_unbook(a, MID_IN_MAPPINGS, size);
         *status = MID_ENOMEM;
         return NULL;
     }
@@ -88,7 +96,7 @@ void mid_mapping_free(mid_alloc *a, void *at, uint32_t name)
     (void)name;
     a->os.unmap(a->os.ctx, at, m->size);
     a->returned += m->size;
-    mid_uncharge(a, MID_IN_MAPPINGS, m->size);
+    mid_unbook(a, MID_IN_MAPPINGS, m->size);
     *m = mappings(a)[--a->mapping_count];
 }
 
@@ -113,7 +121,7 @@ static void *span_resize(mid_alloc *a, char *at, size_t new_size)
         size_t gone = (have - want) * a->pool_size;
         a->os.decommit(a->os.ctx, at + want * a->pool_size, gone);
         a->returned += gone;
-        mid_uncharge(a, MID_IN_RUNS, gone);
+        mid_unbook(a, MID_IN_RUNS, gone);
         mid_units_give(a, unit + want, (unsigned)(have - want));
         unit->inline_names[1] = (uint32_t)want;
     }
@@ -145,7 +153,7 @@ void *mid_mapping_resize(mid_alloc *a, void *at, size_t new_size, uint32_t name,
         return at;
     }
     size_t more = new_size > m->size ? new_size - m->size : 0;
-    *status = mid_charge(a, MID_IN_MAPPINGS, more);
+    *status = mid_book(a, MID_IN_MAPPINGS, more);
     if (*status != MID_OK)
         return NULL;
     void *to = a->os.remap(a->os.ctx, at, m->size, new_size);
@@ -155,14 +163,14 @@ void *mid_mapping_resize(mid_alloc *a, void *at, size_t new_size, uint32_t name,
         return at;
     }
     if (to == NULL) {
-        mid_uncharge(a, MID_IN_MAPPINGS, more);
+        mid_unbook(a, MID_IN_MAPPINGS, more);
         *status = MID_ENOMEM;
         return NULL;
     }
     *status = MID_OK;
     if (new_size < m->size) {
         a->returned += m->size - new_size;
-        mid_uncharge(a, MID_IN_MAPPINGS, m->size - new_size);
+        mid_unbook(a, MID_IN_MAPPINGS, m->size - new_size);
     }
     m->at = to;
     m->size = new_size;

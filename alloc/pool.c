@@ -76,7 +76,7 @@ static void return_pools(mid_alloc *a, mid_pool *first, unsigned count)
     a->os.decommit(a->os.ctx, mid_pool_base(first), bytes);
     a->empty_pools -= count;
     a->returned += bytes;
-    mid_uncharge(a, MID_IN_EMPTY, bytes);
+    mid_unbook(a, MID_IN_EMPTY, bytes);
     mid_units_give(a, first, count);
     if (a->moved != NULL)
         a->moved(a->owner, -(int64_t)bytes);
@@ -85,13 +85,13 @@ static void return_pools(mid_alloc *a, mid_pool *first, unsigned count)
 uint64_t mid_pools_allowed(const mid_alloc *a)
 {
     uint64_t recent = a->recent_pools / 1024;
-    uint64_t pools = recent > a->used_pools ? recent : a->used_pools;
+    uint64_t used = a->used_pools + a->block_pools, pools = recent > used ? recent : used;
     return pools * a->pool_size / 100 * a->spare_percent + a->reserve;
 }
 
 /* Bytes of empty pools worth keeping: a program that fills and empties its heap again and again should find its memory, one
  * that has dropped it for good should not hold it. At most 64 MiB / e are kept on account of the past alone. */
-static uint64_t allowance(mid_alloc *a)
+uint64_t mid_pools_allowance(mid_alloc *a)
 {
     a->recent_pools -= (a->recent_pools << a->pool_shift) >> 26;
     return mid_pools_allowed(a);
@@ -120,7 +120,7 @@ static void file_pool(mid_alloc *a, mid_pool *pool)
     count_empty(a, pool, true);
     mid_pool *first;
     unsigned count;
-    if (a->bytes[MID_IN_EMPTY] > allowance(a) && !a->pools_held && returnable(a, pool, &first, &count))
+    if (a->bytes[MID_IN_EMPTY] > mid_pools_allowance(a) && !a->pools_held && returnable(a, pool, &first, &count))
         return_pools(a, first, count);
 }
 
@@ -174,7 +174,7 @@ static mid_pool *take_empty(mid_alloc *a, unsigned size_class)
 
 static mid_pool *take_new(mid_alloc *a, unsigned size_class, mid_status *status)
 {
-    *status = mid_charge(a, MID_IN_POOLS, a->pool_size);
+    *status = mid_book(a, MID_IN_POOLS, a->pool_size);
     if (*status != MID_OK)
         return NULL;
     mid_pool *pool = mid_units_take(a, 1, 1, status);
@@ -184,7 +184,7 @@ static mid_pool *take_new(mid_alloc *a, unsigned size_class, mid_status *status)
         *status = MID_ENOMEM;
     }
     if (pool == NULL) {
-        mid_uncharge(a, MID_IN_POOLS, a->pool_size);
+        mid_unbook(a, MID_IN_POOLS, a->pool_size);
         return NULL;
     }
     format(a, pool, size_class);
@@ -194,6 +194,12 @@ static mid_pool *take_new(mid_alloc *a, unsigned size_class, mid_status *status)
     if (a->moved != NULL)
         a->moved(a->owner, a->pool_size);
     return pool;
+}
+
+void mid_pools_recent(mid_alloc *a)
+{
+    if ((a->used_pools + a->block_pools) * 1024 > a->recent_pools)
+        a->recent_pools = (a->used_pools + a->block_pools) * 1024;
 }
 
 mid_pool *mid_pool_take(mid_alloc *a, unsigned size_class, mid_status *status)
@@ -210,8 +216,7 @@ mid_pool *mid_pool_take(mid_alloc *a, unsigned size_class, mid_status *status)
         pool = take_new(a, size_class, status);
     if (pool != NULL && pool->live == 0 && mid_pool_taken(pool) != NULL)
         *mid_pool_taken(pool) = ++a->taken;
-    if (a->used_pools * 1024 > a->recent_pools)
-        a->recent_pools = a->used_pools * 1024;
+    mid_pools_recent(a);
     if (pool != NULL) {
         list_add(a, pool, MID_POOL_OWNED);
         pool->low = 0;
@@ -263,7 +268,7 @@ unsigned mid_pools_return(mid_alloc *a, unsigned most)
             return count;
         }
     }
-    return 0;
+    return mid_block_pools_return(a, most);
 }
 
 void mid_pool_return(mid_alloc *a, mid_pool *pool)
@@ -285,7 +290,7 @@ static uint64_t untouched(const mid_alloc *a, const mid_pool *pool)
 
 uint64_t mid_pools_untouched(const mid_alloc *a)
 {
-    uint64_t bytes = 0;
+    uint64_t bytes = mid_block_pools_untouched(a);
     for (unsigned c = 0; c < MID_CLASSES; c++)
         for (unsigned list = 0; list < MID_POOL_LISTS; list++)
             for (const mid_pool *pool = a->classes[c].list[list]; pool != NULL; pool = pool->next)

@@ -9,7 +9,7 @@
 
 static mid_region *region_new(mid_alloc *a, mid_status *status)
 {
-    *status = mid_charge(a, MID_IN_RUNS, MID_REGION_HEAD * MID_PAGE);
+    *status = mid_book(a, MID_IN_RUNS, MID_REGION_HEAD * MID_PAGE);
     if (*status != MID_OK)
         return NULL;
     const unsigned units = (unsigned)MID_REGION_SIZE >> a->pool_shift;
@@ -21,7 +21,7 @@ static mid_region *region_new(mid_alloc *a, mid_status *status)
         base = NULL;
     }
     if (base == NULL) {
-        mid_uncharge(a, MID_IN_RUNS, MID_REGION_HEAD * MID_PAGE);
+        mid_unbook(a, MID_IN_RUNS, MID_REGION_HEAD * MID_PAGE);
         return NULL;
     }
     for (unsigned u = 0; u < units; u++)
@@ -51,7 +51,7 @@ static void region_give(mid_alloc *a, mid_region *region)
     a->os.decommit(a->os.ctx, region, MID_REGION_SIZE);
     a->dirty_pages -= dirty;
     a->returned += (MID_REGION_HEAD + dirty) * (uint64_t)MID_PAGE;
-    mid_uncharge(a, MID_IN_RUNS, (MID_REGION_HEAD + dirty) * (size_t)MID_PAGE);
+    mid_unbook(a, MID_IN_RUNS, (MID_REGION_HEAD + dirty) * (size_t)MID_PAGE);
     mid_units_give(a, mid_pool_of(region), (unsigned)MID_REGION_SIZE >> a->pool_shift);
 }
 
@@ -97,16 +97,16 @@ mid_status mid_region_claim(mid_alloc *a, mid_region *region, unsigned page, uns
     unsigned dirty;
     for (;;) {
         dirty = mid_bits_count(region->dirty, page, count);
-        mid_status status = mid_charge(a, MID_IN_RUNS, (count - dirty) * (size_t)MID_PAGE);
+        mid_status status = mid_book(a, MID_IN_RUNS, (count - dirty) * (size_t)MID_PAGE);
         if (status != MID_OK)
             return status;
         if (mid_bits_count(region->dirty, page, count) == dirty)
             break;
-        mid_uncharge(a, MID_IN_RUNS, (count - dirty) * (size_t)MID_PAGE); /* charging trimmed some of them */
+        mid_unbook(a, MID_IN_RUNS, (count - dirty) * (size_t)MID_PAGE); /* charging trimmed some of them */
     }
     char *at = mid_page_at(region, page);
     if (dirty != count && !a->os.commit(a->os.ctx, at, (size_t)count * MID_PAGE)) {
-        mid_uncharge(a, MID_IN_RUNS, (count - dirty) * (size_t)MID_PAGE);
+        mid_unbook(a, MID_IN_RUNS, (count - dirty) * (size_t)MID_PAGE);
         return MID_ENOMEM;
     }
     for (unsigned p = page; dirty != 0 && p < page + count; p++)
@@ -131,7 +131,7 @@ void mid_region_unclaim(mid_alloc *a, mid_region *region, unsigned page, unsigne
     }
     a->os.decommit(a->os.ctx, mid_page_at(region, page), (size_t)count * MID_PAGE);
     a->returned += (uint64_t)count * MID_PAGE;
-    mid_uncharge(a, MID_IN_RUNS, (size_t)count * MID_PAGE);
+    mid_unbook(a, MID_IN_RUNS, (size_t)count * MID_PAGE);
 }
 
 void *mid_run_new(mid_alloc *a, size_t size, uint32_t name, mid_status *status)
@@ -199,7 +199,7 @@ size_t mid_runs_trim(mid_alloc *a, size_t pages)
             mid_bits_set(region->dirty, p, end - p, false);
             given += end - p;
             a->dirty_pages -= end - p;
-            mid_uncharge(a, MID_IN_RUNS, (size_t)(end - p) * MID_PAGE);
+            mid_unbook(a, MID_IN_RUNS, (size_t)(end - p) * MID_PAGE);
             p = end;
         }
     a->returned += given * MID_PAGE;

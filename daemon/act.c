@@ -71,7 +71,7 @@ static mid_status slice(mid_heap *heap, const mid_work_plan *plan, mid_decision 
 
 static uint64_t growth(const mid_snapshot *s)
 {
-    uint64_t live = s->live_slot_bytes + s->large_bytes;
+    uint64_t live = s->live_slot_bytes + s->large_bytes + s->foreign_bytes;
     return live > s->live_at_collection ? live - s->live_at_collection : 0;
 }
 

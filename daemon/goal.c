@@ -67,7 +67,7 @@ static uint64_t value_of(const mid_snapshot *s, mid_action action)
     case MID_ACT_TRIM:
         return s->empty_bytes;
     default:
-        return s->live_slot_bytes + s->large_bytes;
+        return s->live_slot_bytes + s->large_bytes + s->foreign_bytes;
     }
 }
 

@@ -27,14 +27,14 @@ static void put_letters(char *into, unsigned letters, uint32_t value)
 static json_t *arena(const mid_units *units)
 {
     static const char uses[] = {[MID_UNIT_UNUSED] = '.', [MID_UNIT_EMPTY] = 'e', [MID_UNIT_PARTLY] = 'p', [MID_UNIT_FULL] = 'f',
-                                [MID_UNIT_OWNED] = 'o', [MID_UNIT_RUNS] = 'r', [MID_UNIT_LARGE] = 'l'};
+                                [MID_UNIT_OWNED] = 'o', [MID_UNIT_RUNS] = 'r', [MID_UNIT_LARGE] = 'l', [MID_UNIT_MEM] = 'm'};
     char use[MID_UNITS], pools[MID_UNITS * POOL_LETTERS], *at = pools;
     json_t *all = json_object(), *pins = json_array();
     bool good = true;
     for (unsigned i = 0; i < units->count; i++) {
         const mid_unit *u = &units->units[i];
         use[i] = uses[u->use];
-        if (u->slots == 0)
+        if (u->slots == 0 || u->use == MID_UNIT_MEM)
             continue;
         put_letters(at, 2, u->size_class);
         put_letters(at + 2, 3, u->live);

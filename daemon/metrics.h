@@ -42,6 +42,9 @@
     X(escapes_forced, "midden_forced_escapes_total", "counter", 1, "First loads that took a membarrier.")                          \
     X(postponed_stops, "midden_postponed_stops_total", "counter", 1, "Stops for which a thread did not come in time.")             \
     X(condemned_objects, "midden_condemned_objects", "gauge", 1, "Garbage that waits for its finalizers.")                       \
-    X(pool_size, "midden_pool_size_bytes", "gauge", 1, "Of one pool, an option.")
+    X(pool_size, "midden_pool_size_bytes", "gauge", 1, "Of one pool, an option.")                                        \
+    X(block_bytes, "midden_mem_pool_bytes", "gauge", 1, "Pools of the domain mem with at least one block.")                        \
+    X(foreign_bytes, "midden_foreign_bytes", "gauge", 1, "Memory outside the heap that belongs to its objects.")                   \
+    X(peak_foreign_bytes, "midden_peak_foreign_bytes", "gauge", 1, "The most of it there ever was.")
 
 #endif

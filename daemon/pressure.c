@@ -59,11 +59,12 @@ static bool above(uint64_t committed, uint64_t limit, bool was)
     return limit != 0 && committed > (was ? limit - limit / 16 : limit);
 }
 
-static mid_pressure_level of_limits(mid_gauge *g, uint64_t committed, uint64_t soft, uint64_t hard)
+/* What belongs to the heap but is not its own counts against the soft limit only: the hard one bounds what it obtains itself. */
+static mid_pressure_level of_limits(mid_gauge *g, uint64_t committed, uint64_t foreign, uint64_t soft, uint64_t hard)
 {
     if (above(committed, hard, g->limit == MID_PRESSURE_EVERYTHING))
         return g->limit = MID_PRESSURE_EVERYTHING;
-    return g->limit = above(committed, soft, g->limit != MID_PRESSURE_CALM) ? MID_PRESSURE_COMPACT : MID_PRESSURE_CALM;
+    return g->limit = above(committed + foreign, soft, g->limit != MID_PRESSURE_CALM) ? MID_PRESSURE_COMPACT : MID_PRESSURE_CALM;
 }
 
 /* Totals that only grow; a cgroup that was made anew counts from 0 again, which opens another window. */
@@ -130,7 +131,7 @@ mid_strain mid_gauge_read(mid_gauge *g, const mid_reading *r, const mid_options 
         level[s] = g->held[s].level;
     level[MID_CGROUP] = higher(level[MID_CGROUP], of_usage(g, r));
     level[MID_PROGRAM] = r->came[MID_PROGRAM];
-    level[MID_LIMIT] = of_limits(g, committed, strain.soft, strain.hard);
+    level[MID_LIMIT] = of_limits(g, committed, r->foreign, strain.soft, strain.hard);
     for (int s = 0; s < MID_SOURCES; s++)
         if (level[s] > strain.level) {
             strain.level = level[s];

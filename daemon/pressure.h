@@ -29,6 +29,7 @@ typedef struct mid_reading {
     uint64_t usage, limit;
     bool free_known;                      /* of the tightest: the machine, or a cgroup above the process */
     uint64_t free, whole;
+    uint64_t foreign;                     /* outside the heap, charged to it */
     uint64_t told;                        /* the heap's part of a budget that it shares with others; 0: it shares none */
 } mid_reading;
 

@@ -17,14 +17,14 @@ typedef struct tally {
 
 typedef struct map {
     tally classes[CLASSES_MOST];
-    uint64_t uses[MID_UNIT_LARGE + 1];
+    uint64_t uses[MID_UNIT_MEM + 1];
     uint64_t arenas;
 } map;
 
 /* One character for a unit: how full a pool is in eighths, or what else it is. */
 static char sign(const mid_unit *unit)
 {
-    static const char signs[] = {'.', 'e', '0', 'F', 'o', 'R', 'L'};
+    static const char signs[] = {'.', 'e', '0', 'F', 'o', 'R', 'L', 'M'};
     if (unit->use == MID_UNIT_PARTLY && unit->slots != 0)
         return (char)('0' + unit->live * EIGHTHS / unit->slots);
     return unit->use < sizeof signs ? signs[unit->use] : '?';
@@ -33,7 +33,7 @@ static char sign(const mid_unit *unit)
 static void count(map *m, const mid_unit *unit)
 {
     tally *t = &m->classes[unit->size_class];
-    m->uses[unit->use <= MID_UNIT_LARGE ? unit->use : 0]++;
+    m->uses[unit->use <= MID_UNIT_MEM ? unit->use : 0]++;
     if (unit->use < MID_UNIT_EMPTY || unit->use > MID_UNIT_OWNED)
         return;
     t->empty += unit->use == MID_UNIT_EMPTY;
@@ -89,7 +89,7 @@ static json_t *arenas(mid_heap *heap, map *m)
 
 json_t *mid_reply_dump(mid_heap *heap)
 {
-    static const char *const names[] = {"unused", "empty", "partly", "full", "owned", "runs", "large"};
+    static const char *const names[] = {"unused", "empty", "partly", "full", "owned", "runs", "large", "mem"};
     map m = {0};
     json_t *o = json_object(), *uses = json_object(), *list = arenas(heap, &m);
     int failed = json_object_set_new(o, "ok", json_true());

@@ -31,7 +31,7 @@ static inline uint64_t scaled(uint64_t a, uint64_t b, uint64_t c)
 
 static inline uint64_t live_bytes(const mid_snapshot *s)
 {
-    return s->live_slot_bytes + s->large_bytes;
+    return s->live_slot_bytes + s->large_bytes + s->foreign_bytes;
 }
 
 static inline bool pressed(const mid_pacer *p, mid_pressure_level level)

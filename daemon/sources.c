@@ -236,6 +236,7 @@ mid_strain mid_sources_look(mid_sources *s, const mid_snapshot *snapshot, uint64
 {
     read_files(s, snapshot->committed_bytes, now);
     s->heard.came[MID_PROGRAM] = mid_service_pressure(s->heap, &s->heard.said);
+    s->heard.foreign = snapshot->foreign_bytes;
     mid_pressure_level was = s->gauge.level;
     mid_strain strain = mid_gauge_read(&s->gauge, &s->heard, s->options, snapshot->committed_bytes, now);
     mid_trigger why = strain.why != MID_WHY_NOTHING ? strain.why : s->last_why;

@@ -207,6 +207,7 @@ static mid_status check(mid_heap *heap)
     if (a.wrong == NULL && a.seen == NULL)
         return MID_ENOMEM;
     if (a.seen != NULL) {
+        a.wrong = mid_mem_check(heap);
         check_pools(&a);
         check_table(&a);
         for (uint32_t id = 1; id <= heap->thread_count; id++)

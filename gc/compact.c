@@ -179,7 +179,7 @@ mid_status mid_trim_run(mid_heap *heap, uint64_t budget_micros, uint64_t keep, u
     uint64_t deadline = budget_micros == 0 ? 0 : mid_clock_micros() + budget_micros;
     uint64_t before = heap->alloc.returned;
     mid_status status = MID_OK;
-    heap->alloc.recent_pools = heap->alloc.used_pools * 1024;
+    heap->alloc.recent_pools = (heap->alloc.used_pools + heap->alloc.block_pools) * 1024;
     mid_array_free(&heap->alloc, &heap->marks);
     if (heap->condemned_count == 0)
         mid_array_free(&heap->alloc, &heap->condemned);

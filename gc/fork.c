@@ -113,6 +113,7 @@ static void place_in_child(mid_impl *impl, const mid_impl *self)
     impl->heap->any_lost |= !stood;
     if (stood) {
         mid_caches_flush(impl);
+        mid_mem_flush(impl);
         mid_outbox_flush(impl);
         impl->heap->orphans = 1; /* whatever it leaves */
     }

@@ -33,7 +33,7 @@ static mid_status take_options(mid_options *into, const mid_options *from)
 /* Everything but the structure itself, which the caller maps. */
 static mid_status fill(mid_heap *heap)
 {
-    mid_status status = mid_charge(&heap->alloc, MID_IN_META, mid_round(sizeof *heap, MID_PAGE));
+    mid_status status = mid_book(&heap->alloc, MID_IN_META, mid_round(sizeof *heap, MID_PAGE));
     if (status == MID_OK)
         status = mid_types_open(heap);
     if (status == MID_OK)
@@ -54,6 +54,7 @@ static void drop_all(mid_heap *heap)
     for (size_t i = 0; i < sizeof arrays / sizeof arrays[0]; i++)
         mid_array_free(&heap->alloc, arrays[i]);
     mid_compact_forget(heap);
+    mid_domains_close(heap);
     mid_threads_forget(heap);
     mid_types_close(heap);
     mid_alloc_finish(&heap->alloc);
@@ -160,6 +161,7 @@ static void free_payloads(mid_heap *heap)
         return;
     mid_callback frame;
     mid_callback_begin(&frame, heap);
+    frame.payload = true;
     for (uint32_t i = heap->first_index; i < heap->next_index; i++) {
         const mid_entry *entry = heap->table + i;
         bool dying = entry->count == MID_DYING_ && entry->word >> MID_TYPE_SHIFT_ != 0;

@@ -14,6 +14,7 @@
  *   reclaim.c  all that can be done for memory
  *   inspect.c, inspect_graph.c, inspect_why.c, inspect_retained.c, inspect_snapshot.c: what is there, and why (inspect.h)
  *   pause.c    pauses as the program sees them (pause.h)    units.c    what a map of the arenas shows
+ *   domain.c, leaf.c, mem.c, cache.c, large.c, charge.c: blocks, and foreign memory (domain.h, mem.h)
  *   type.c, stats.c, memory.c, events.c, options.c, check.c, debug.c, status.c, map.c: what their names say
  *
  * WHO WRITES WHAT. A mid_impl belongs to its thread while that runs, and to whoever has claimed it while it does not
@@ -27,6 +28,7 @@
 
 #include "alloc/alloc.h"
 #include "gc/delay.h"
+#include "gc/domain.h"
 #include "midden/midden.h"
 #include "gc/pause.h"
 #include "gc/service.h"
@@ -132,6 +134,7 @@ struct mid_impl {
     mid_handle suspects[MID_SUSPECTS]; /* suspect.c */
     uint32_t suspect_count;            /* read by others */
 
+    mid_mem *mem;        /* domain.h; null: it has not called mem yet. Atomic for others */
     mid_array way;       /* transfer.c */
     mid_array scope_handles;
     size_t scope_height; /* handles kept; marks of open scopes among them */
@@ -144,6 +147,7 @@ struct mid_impl {
 typedef struct mid_callback {
     const mid_heap *heap;
     struct mid_callback *outer;
+    bool payload;        /* it frees one: what that is made of may go, too */
 } mid_callback;
 extern __thread mid_callback *mid_callbacks __attribute__((tls_model("initial-exec")));
 
@@ -264,6 +268,8 @@ struct mid_heap {
     mid_own_collections own; /* under lock: what was collected so since the service last asked */
     mid_snapshot published;  /* every field atomic, relaxed */
 
+    mid_domains domains;
+
     /* events.c, stats.c, check.c */
     mid_listener listeners[MID_LISTENERS_MAX];
     unsigned listener_count;
@@ -350,12 +356,16 @@ static inline bool mid_here(const mid_impl *impl)
 }
 static inline void mid_callback_begin(mid_callback *frame, const mid_heap *heap)
 {
-    *frame = (mid_callback){heap, mid_callbacks};
+    *frame = (mid_callback){heap, mid_callbacks, false};
     mid_callbacks = frame;
 }
 static inline void mid_callback_end(const mid_callback *frame)
 {
     mid_callbacks = frame->outer;
+}
+static inline bool mid_domain_replaced(const mid_heap *heap, mid_domain domain)
+{
+    return __atomic_load_n(&heap->domains.set[domain], __ATOMIC_ACQUIRE) != NULL;
 }
 /* The low bits of a new object's count. */
 static inline uint32_t mid_born(const mid_type_info *info)
@@ -435,7 +445,7 @@ mid_status mid_slot_new(mid_impl *me, size_t size, unsigned align_shift, mid_han
 void mid_large_made(mid_impl *me, size_t bytes);
 mid_status mid_try(mid_impl *me, size_t size); /* with `memory` held: could it be had? A slot is then in the cache */
 uint64_t mid_live_slots(const mid_heap *heap, unsigned size_class);
-uint64_t mid_live_bytes(mid_heap *heap); /* slots and large blocks */
+uint64_t mid_live_bytes(mid_heap *heap); /* slots, large blocks, and what was charged */
 
 static inline void mid_spend(mid_impl *me, uint64_t bytes)
 {

@@ -47,7 +47,23 @@ static void add_classes(const mid_heap *heap, const struct census *live, mid_mem
     }
 }
 
-static void fill(const mid_heap *heap, mid_memory *m)
+/* Large blocks in spans round to whole units, which is shown with those of objects. */
+static void add_mem(mid_heap *heap, mid_memory *m)
+{
+    const mid_alloc *a = &heap->alloc;
+    mid_domain_stats s;
+    mid_stats_domain(heap, MID_DOMAIN_MEM, &s, sizeof s);
+    m->mem_live_bytes = s.asked_bytes;
+    m->mem_rounding_bytes = s.taken_bytes - s.asked_bytes;
+    for (unsigned i = 0; i < a->class_count; i++) {
+        const uint64_t slots = a->blocks[i].slots * (uint64_t)a->classes[i].slot_size;
+        m->mem_free_bytes += a->blocks[i].pools * slots;
+        m->mem_index_bytes += a->blocks[i].pools * (a->pool_size - slots);
+    }
+    m->mem_free_bytes -= s.taken_bytes - a->large_blocks;
+}
+
+static void fill(mid_heap *heap, mid_memory *m)
 {
     const mid_alloc *a = &heap->alloc;
     struct census live = {0};
@@ -55,13 +71,14 @@ static void fill(const mid_heap *heap, mid_memory *m)
     add_classes(heap, &live, m);
     m->empty_bytes = a->bytes[MID_IN_EMPTY];
     m->free_page_bytes = a->dirty_pages * MID_PAGE;
-    const uint64_t maps = mid_runs_maps(a), blocks = a->bytes[MID_IN_RUNS] + a->bytes[MID_IN_MAPPINGS] - m->free_page_bytes - maps;
+    const uint64_t maps = mid_runs_maps(a), blocks = a->bytes[MID_IN_RUNS] + a->bytes[MID_IN_MAPPINGS] - m->free_page_bytes - maps - a->large_blocks;
     m->dead_bytes += a->large_live - live.large_bytes;
     m->rounding_bytes += blocks - (a->large_live - live.large_bytes) - m->live_bytes;
     const uint64_t descriptors = a->arena_count * (uint64_t)a->units * sizeof(mid_pool);
     m->descriptor_bytes = descriptors + maps;
     m->metadata_bytes = a->bytes[MID_IN_META] - descriptors;
     m->committed_bytes = a->committed;
+    add_mem(heap, m);
     m->touched_bytes = a->committed - mid_pools_untouched(a) - (a->bytes[MID_IN_TABLE] - mid_table_touched(heap));
 }
 

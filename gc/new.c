@@ -381,7 +381,7 @@ uint64_t mid_live_slots(const mid_heap *heap, unsigned size_class)
 uint64_t mid_live_bytes(mid_heap *heap)
 {
     mid_lock(heap);
-    uint64_t bytes = heap->alloc.large_live;
+    uint64_t bytes = heap->alloc.large_live + MID_READ_(heap->domains.foreign);
     for (unsigned i = 0; i < MID_CLASSES; i++)
         bytes += mid_live_slots(heap, i) * heap->alloc.classes[i].slot_size;
     mid_unlock(heap);

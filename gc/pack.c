@@ -5,6 +5,10 @@
 size_t mid_run_size(void *owner, uint32_t name, const void *at, bool *stays)
 {
     mid_heap *heap = owner;
+    if (name & 1) { /* a block of mem */
+        *stays = true;
+        return 0;
+    }
     const mid_entry *entry = mid_entry_at(heap, name);
     *stays = (entry->word & MID_F_PINNED) != 0;
     return mid_address(entry) == at ? mid_object_size(mid_type_of_entry(heap, entry), at) : 0;

@@ -34,11 +34,11 @@ mid_status mid_proposer_open(mid_heap *heap)
         return MID_OK;
     size_t bytes = mid_round(sizeof(mid_proposer), MID_PAGE);
     mid_lock(heap);
-    mid_status status = mid_charge(&heap->alloc, MID_IN_META, bytes);
+    mid_status status = mid_book(&heap->alloc, MID_IN_META, bytes);
     if (status == MID_OK) {
         heap->proposer = heap->os.map(heap->os.ctx, bytes);
         if (heap->proposer == NULL) {
-            mid_uncharge(&heap->alloc, MID_IN_META, bytes);
+            mid_unbook(&heap->alloc, MID_IN_META, bytes);
             status = MID_ENOMEM;
         } else {
             heap->proposer->walk.heap = heap;
@@ -65,7 +65,7 @@ void mid_proposer_close(mid_heap *heap)
     mid_sweep_end(&p->sweep);
     mid_lock(heap);
     heap->os.unmap(heap->os.ctx, p, bytes);
-    mid_uncharge(&heap->alloc, MID_IN_META, bytes);
+    mid_unbook(&heap->alloc, MID_IN_META, bytes);
     mid_unlock(heap);
     heap->proposer = NULL;
     mid_proposer_count(heap);

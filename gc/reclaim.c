@@ -56,6 +56,7 @@ void mid_squeeze(mid_impl *me)
         if (mid_lost(impl))
             continue;
         mid_caches_flush(impl);
+        mid_mem_flush(impl);
         if (!mid_has_news(impl))
             mid_array_free(&heap->alloc, &impl->inbox);
     }

@@ -236,6 +236,7 @@ static void free_payload(mid_impl *me, const mid_type_info *type, const char *ob
     mid_callback frame;
     mid_part part = mid_pause_begin(me, MID_PAUSE_FINALIZE);
     mid_callback_begin(&frame, me->heap);
+    frame.payload = true;
     type->payload_free(payload, type->payload_context);
     mid_callback_end(&frame);
     mid_pause_end(&part);

@@ -196,6 +196,9 @@ mid_status mid_service_prove(mid_heap *heap, uint64_t budget_micros, uint64_t *f
 mid_status mid_service_trim(mid_heap *heap, uint64_t budget_micros, uint64_t keep_bytes, uint64_t *returned)
 {
     uint64_t begun = mid_clock_micros();
+    for (uint32_t id = 1; id <= heap->thread_count; id++)
+        if (!mid_lost(heap->threads[id]))
+            mid_mem_flush(heap->threads[id]);
     mid_status status = mid_trim_run(heap, budget_micros, keep_bytes, returned);
     uint64_t took = mid_clock_micros() - begun;
     if (status == MID_OK) /* at least one; what is left of it waits for the next time */
@@ -205,7 +208,8 @@ mid_status mid_service_trim(mid_heap *heap, uint64_t budget_micros, uint64_t kee
 
 #define PUBLISHED(X)                                                                                                   \
     X(allocated_bytes) X(live_slot_bytes) X(live_at_collection) X(pool_bytes) X(empty_bytes) X(gain_bytes)             \
-    X(finalizers_waiting) X(committed_bytes) X(large_bytes) X(live_objects) X(table_bytes) X(table_waste)
+    X(finalizers_waiting) X(committed_bytes) X(large_bytes) X(live_objects) X(table_bytes) X(table_waste)             \
+    X(foreign_bytes)
 
 static uint64_t owned_pools(const mid_heap *heap, unsigned size_class)
 {
@@ -237,6 +241,7 @@ static void fill_snapshot(mid_heap *heap, mid_snapshot *into)
     into->empty_bytes = a->bytes[MID_IN_EMPTY];
     into->finalizers_waiting = MID_READ_(heap->final_count);
     into->committed_bytes = a->committed;
+    into->foreign_bytes = MID_READ_(heap->domains.foreign);
     into->table_bytes = a->bytes[MID_IN_TABLE];
     uint64_t needed = (into->live_objects + heap->large_objects - heap->large_freed) * sizeof(mid_entry);
     into->table_waste = into->table_bytes > needed ? into->table_bytes - needed : 0;
@@ -300,7 +305,7 @@ void mid_publish(mid_impl *me, bool kick)
         me->credit = (int64_t)heap->options.credit;
     if (!kick)
         return;
-    MID_WRITE_(heap->live_at_kick, now.live_slot_bytes + now.large_bytes);
+    MID_WRITE_(heap->live_at_kick, now.live_slot_bytes + now.large_bytes + now.foreign_bytes);
     mid_kick(heap);
 }
 

@@ -30,7 +30,7 @@ typedef struct mid_snapshot {
     uint64_t allocated_bytes;    /* ever; stands still while the program is idle */
     uint64_t live_slot_bytes;    /* in pools */
     uint64_t large_bytes;        /* live blocks outside pools */
-    uint64_t live_at_collection; /* live_slot_bytes + large_bytes after the last collection */
+    uint64_t live_at_collection; /* live_slot_bytes + large_bytes + foreign_bytes after the last collection */
     uint64_t pool_bytes;         /* pools with at least one object */
     uint64_t empty_bytes;        /* empty pools held */
     uint64_t gain_bytes;         /* pools that a full evacuation would empty, pinned ones ignored */
@@ -48,6 +48,7 @@ typedef struct mid_snapshot {
     uint64_t table_bytes;        /* of the handle table, ... */
     uint64_t table_waste;        /* ... and what of it no object needs */
     mid_deepening deepening;
+    uint64_t foreign_bytes;      /* outside the heap: mid_charge */
 } mid_snapshot;
 
 /* Take the place. `kick` is called by the mutator, from anywhere in the heap's code, when it has allocated `credit`
@@ -117,9 +118,10 @@ MID_API mid_status mid_service_deep(mid_heap *heap, uint64_t budget_micros, uint
 MID_API mid_status mid_service_trim(mid_heap *heap, uint64_t budget_micros, uint64_t keep_bytes, uint64_t *returned);
 
 /* What 64 KiB of an arena are used for. */
-typedef enum mid_unit_use { MID_UNIT_UNUSED, MID_UNIT_EMPTY, MID_UNIT_PARTLY, MID_UNIT_FULL, MID_UNIT_OWNED, MID_UNIT_RUNS, MID_UNIT_LARGE } mid_unit_use;
+typedef enum mid_unit_use { MID_UNIT_UNUSED, MID_UNIT_EMPTY, MID_UNIT_PARTLY, MID_UNIT_FULL, MID_UNIT_OWNED, MID_UNIT_RUNS, MID_UNIT_LARGE, MID_UNIT_MEM } mid_unit_use;
 
-/* EMPTY to OWNED are pools, with the rest of the figures. `live` are slots handed out, those in threads' caches included; `age`:
+/* MEM are pools of the domain mem, which stay where they are: class, live (those in caches included) and slots are filled in. EMPTY to
+ * OWNED are pools of objects, with the rest of the figures. `live` are slots handed out, those in threads' caches included; `age`:
  * how many pools have been taken for objects since this one was; 0 for pools of six slots, whose descriptors have no room for it. */
 typedef struct mid_unit {
     uint8_t use, size_class;

@@ -66,6 +66,9 @@ void mid_stats_fill(const mid_heap *heap, mid_stats *into)
     s.returned_bytes = a->returned;
     s.attached_threads = MID_READ_(heap->attached);
     s.pool_size = a->pool_size;
+    s.block_bytes = a->bytes[MID_IN_BLOCKS];
+    s.foreign_bytes = MID_READ_(heap->domains.foreign);
+    s.peak_foreign_bytes = MID_READ_(heap->domains.peak_foreign);
     *into = s;
 }
 

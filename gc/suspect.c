@@ -32,7 +32,7 @@ void mid_array_drop(mid_heap *heap, mid_array *array)
         size_t less = array->bytes - UNMAP_PIECE;
         void *data = a->os.remap(a->os.ctx, array->data, array->bytes, less);
         if (data != NULL) {
-            mid_uncharge(a, MID_IN_META, UNMAP_PIECE);
+            mid_unbook(a, MID_IN_META, UNMAP_PIECE);
             *array = (mid_array){data, less};
         }
         mid_unlock(heap);

@@ -45,12 +45,12 @@ static mid_status commit(mid_heap *heap, uint32_t n)
             first = n, end = n + 1;
     }
     size_t bytes = (end - first) * BLOCK_BYTES;
-    mid_status status = mid_charge(&heap->alloc, MID_IN_TABLE, bytes);
+    mid_status status = mid_book(&heap->alloc, MID_IN_TABLE, bytes);
     if (status != MID_OK)
         return status;
     char *at = (char *)heap->table + first * BLOCK_BYTES;
     if (!heap->os.commit(heap->os.ctx, at, bytes)) {
-        mid_uncharge(&heap->alloc, MID_IN_TABLE, bytes);
+        mid_unbook(&heap->alloc, MID_IN_TABLE, bytes);
         return MID_ENOMEM;
     }
     if (huge)
@@ -127,7 +127,7 @@ void mid_table_close(mid_heap *heap)
     if (heap->table == NULL)
         return;
     heap->os.release(heap->os.ctx, heap->table, heap->table_reserved);
-    mid_uncharge(&heap->alloc, MID_IN_TABLE, heap->alloc.bytes[MID_IN_TABLE]);
+    mid_unbook(&heap->alloc, MID_IN_TABLE, heap->alloc.bytes[MID_IN_TABLE]);
     mid_array_free(&heap->alloc, &heap->table_blocks);
     heap->table = NULL;
 }
@@ -250,7 +250,7 @@ static void decommit(mid_heap *heap, uint32_t n)
 {
     block *b = block_at(heap, n);
     heap->os.decommit(heap->os.ctx, (char *)heap->table + n * BLOCK_BYTES, BLOCK_BYTES);
-    mid_uncharge(&heap->alloc, MID_IN_TABLE, BLOCK_BYTES);
+    mid_unbook(&heap->alloc, MID_IN_TABLE, BLOCK_BYTES);
     heap->alloc.returned += BLOCK_BYTES;
     heap->free_entry_count -= b->free;
     *b = (block){.free = b->free};

@@ -175,6 +175,7 @@ static void leave(mid_impl *me)
     mid_wait_turn(heap, me);
     mid_lock(heap);
     mid_array_free(&heap->alloc, &me->scope_handles);
+    mid_mem_flush(me); /* these have no entries, and go to others' pools as they are */
     mid_unlock(heap);
     mid_pause_end(&part);
     for (mid_impl **link = &mine; *link != NULL; link = &(*link)->next_mine)
@@ -343,6 +344,7 @@ void mid_threads_forget(mid_heap *heap)
         mid_array_free(&heap->alloc, &impl->scope_handles);
         mid_array_free(&heap->alloc, &impl->inbox);
         mid_array_free(&heap->alloc, &impl->way);
+        mid_mem_forget(impl);
         pthread_mutex_destroy(&impl->inbox_lock);
         mid_array_free(&heap->alloc, &memory);
     }

@@ -14,11 +14,11 @@ static mid_status types_commit(mid_heap *heap, size_t need)
     size_t more = need <= heap->types_committed ? 0 : mid_round(need - heap->types_committed, MID_PAGE);
     if (more == 0)
         return MID_OK;
-    mid_status status = mid_charge(&heap->alloc, MID_IN_META, more);
+    mid_status status = mid_book(&heap->alloc, MID_IN_META, more);
     if (status != MID_OK)
         return status;
     if (!heap->os.commit(heap->os.ctx, (char *)heap->types + heap->types_committed, more)) {
-        mid_uncharge(&heap->alloc, MID_IN_META, more);
+        mid_unbook(&heap->alloc, MID_IN_META, more);
         return MID_ENOMEM;
     }
     heap->types_committed += more;
@@ -45,7 +45,7 @@ void mid_types_close(mid_heap *heap)
             mid_array_free(&heap->alloc, &list);
         }
         heap->os.release(heap->os.ctx, heap->types, TYPES_BYTES);
-        mid_uncharge(&heap->alloc, MID_IN_META, heap->types_committed);
+        mid_unbook(&heap->alloc, MID_IN_META, heap->types_committed);
     }
     heap->types = NULL;
     mid_array_free(&heap->alloc, &heap->fast_types);

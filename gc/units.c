@@ -16,6 +16,8 @@ static mid_unit_use use_of(const mid_pool *pool)
         return MID_UNIT_RUNS;
     case MID_UNIT_SPAN:
         return MID_UNIT_LARGE;
+    case MID_UNIT_BLOCKS:
+        return MID_UNIT_MEM;
     case MID_POOL_EMPTY:
         return MID_UNIT_EMPTY;
     case MID_POOL_OWNED:
@@ -35,6 +37,11 @@ static mid_unit unit_of(const mid_alloc *a, mid_pool *pool)
         unit.slots = pool->slots;
         unit.pins = pool->pins;
         unit.age = mid_pool_taken(pool) == NULL ? 0 : a->taken - *mid_pool_taken(pool);
+    }
+    if (unit.use == MID_UNIT_MEM) {
+        unit.size_class = pool->size_class;
+        unit.live = pool->live;
+        unit.slots = pool->slots;
     }
     return unit;
 }

@@ -186,6 +186,7 @@ mid_status mid_trim(mid_thread *thread, uint64_t budget_micros, uint64_t *return
     mid_heap *heap = mid_impl_of(thread)->heap;
     mid_part part = mid_pause_begin(mid_impl_of(thread), MID_PAUSE_TRIM);
     mid_lock(heap);
+    mid_mem_flush(mid_impl_of(thread));
     status = mid_trim_run(heap, budget_micros, heap->options.reserve, &bytes);
     mid_unlock(heap);
     mid_pause_end(&part);
@@ -250,6 +251,7 @@ static mid_status reclaim(mid_impl *me, holding before)
         mid_squeeze(me);
     } else {
         mid_caches_flush(me);
+        mid_mem_flush(me);
         mid_trim_run(heap, 0, 0, &(uint64_t){0});
     }
     if (me->refused != 0)

@@ -6,7 +6,8 @@
 #include "heap.h"
 
 /* Only ever extended at the end. `committed_bytes` = pool_bytes + run_bytes + mapping_bytes + empty_bytes +
- * table_bytes + metadata_bytes: everything obtained from the system and not given back. */
+ * table_bytes + metadata_bytes + block_bytes: everything obtained from the system and not given back. Runs, mappings and empty pools
+ * may be those of the domain mem (domain.h); what objects are of is told by mid_stats_memory. */
 typedef struct mid_stats {
     uint64_t live_objects;     /* dying ones excluded */
     uint64_t live_slot_bytes;  /* of them, with rounding to the size class */
@@ -35,6 +36,8 @@ typedef struct mid_stats {
     uint64_t postponed_stops;  /* a thread did not reach a safepoint in time */
     uint64_t condemned_objects; /* garbage with finalizers and what it reaches: set aside until those have run and it is counted again */
     uint64_t pool_size;        /* bytes of a pool: the option, as the heap was opened */
+    uint64_t block_bytes;      /* pools of the domain mem with at least one block */
+    uint64_t foreign_bytes, peak_foreign_bytes; /* outside the heap, see mid_charge */
 } mid_stats;
 
 /* One size class. */
@@ -51,8 +54,8 @@ typedef struct mid_class_pass {
     uint64_t moved_bytes, least_bytes;
     uint64_t left[MID_LEFT_COUNT];
 } mid_class_pass;
-/* Where every byte of `committed_bytes` is. Only ever extended at the end. The first thirteen figures add up to the one after them,
- * exactly. `touched_bytes` is what of them the heap knows may have been written to, in whole pages: no more than that is resident,
+/* Where every byte of `committed_bytes` is. Only ever extended at the end. The first thirteen figures and the four of mem add up to
+ * `committed_bytes`, exactly. `touched_bytes` is what of them the heap knows may have been written to, in whole pages: no more than that is resident,
  * but for huge pages, and no less where the program has written its objects all over. The rest has never cost memory: pages behind
  * the last slot of a pool that was ever used, tails, back indices that are implied, entries of the table never given out. */
 typedef struct mid_memory {
@@ -71,6 +74,10 @@ typedef struct mid_memory {
     uint64_t metadata_bytes;   /* everything else: the heap itself, types, side arrays, places of threads */
     uint64_t committed_bytes;
     uint64_t touched_bytes;
+    uint64_t mem_live_bytes;     /* the domain mem: as asked for, of blocks that live */
+    uint64_t mem_rounding_bytes; /* from there to their slots and pages */
+    uint64_t mem_free_bytes;     /* free slots in pools with at least one block, in caches too */
+    uint64_t mem_index_bytes;    /* ... the sizes at their begin, and their tails */
 } mid_memory;
 
 /* Stops of the world, by length in thread CPU time: stop_histogram[i] counts stops of 2^i to 2^(i+1) - 1 µs, the

@@ -204,10 +204,54 @@ TEST(areas_are_few_whatever_goes_back)
     unit_close(&u);
 }
 
+/* --- the domain mem -------------------------------------------------------------------------------------------------- */
+
+static void *block[SMALL];
+
+static void agree_on_blocks(struct unit *u, const char *when)
+{
+    mid_memory m;
+    struct kernel_figures kernels = kernel_os_figures(&kernel);
+    ok(mid_stats_memory(u->heap, &m, sizeof m));
+    uint64_t apart = kernels.resident > m.touched_bytes ? kernels.resident - m.touched_bytes : m.touched_bytes - kernels.resident;
+    if (apart > m.touched_bytes / 50)
+        print_error("%s: %zu bytes are resident, %llu were touched\n", when, kernels.resident, (unsigned long long)m.touched_bytes);
+    assert_true(apart <= m.touched_bytes / 50);
+}
+
+TEST(the_kernel_agrees_on_blocks)
+{
+    struct unit u;
+    uint64_t seed = 4;
+    open_kernel(&u, "");
+    for (int round = 0; round < 3; round++) {
+        for (size_t i = 0; i < SMALL; i++) {
+            size_t size = 1 + unit_random(&seed) % (i % 1000 == 0 ? 100000 : round == 1 ? 100 : 1000);
+            if (block[i] == NULL) {
+                ok(mid_mem_malloc(u.thread, size, &block[i]));
+                memset(block[i], 1, size);
+            }
+        }
+        agree_on_blocks(&u, "full");
+        for (size_t i = 0; i < SMALL; i++)
+            if (unit_random(&seed) % 10 != 0) {
+                ok(mid_mem_free(u.thread, block[i]));
+                block[i] = NULL;
+            }
+        agree_on_blocks(&u, "thinned");
+        ok(mid_trim(u.thread, 0, NULL));
+        agree_on_blocks(&u, "trimmed");
+    }
+    for (size_t i = 0; i < SMALL; i++)
+        ok(mid_mem_free(u.thread, block[i]));
+    unit_close(&u);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_kernel_agrees),
+        cmocka_unit_test(the_kernel_agrees_on_blocks),
         cmocka_unit_test(each_byte_has_its_name),
         cmocka_unit_test(areas_are_few_whatever_goes_back),
     };

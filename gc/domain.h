@@ -1,0 +1,98 @@
+/* gc/domain.h: the domains of a heap (midden/domain.h), as their files know them: domain.c, leaf.c, mem.c, large.c, charge.c. Included
+ * by heap.h, which has their place in the heap.
+ *
+ * A mid_mem is a thread's caches of the domain mem. It belongs to whom its mid_impl belongs to; rows of large blocks, pools and the list
+ * of allocators are changed with `memory` held. Tallies and `foreign` are counted atomically, by anybody. */
+#ifndef MID_GC_DOMAIN_H
+#define MID_GC_DOMAIN_H
+
+#include "alloc/alloc.h"
+#include "midden/domain.h"
+
+typedef struct mid_impl mid_impl;
+
+/* Of a domain's own allocator. Of mem: without what threads have not told of yet. */
+typedef struct mid_tally {
+    int64_t blocks, asked, taken;
+    int64_t peak_blocks, peak_asked, peak_taken;
+    uint64_t made, resized, freed, refused;
+} mid_tally;
+
+/* One line of the cache, with what the fast paths need of the class. Counts only grow; what is in the cache is
+ * freed - made + (room - until). */
+typedef struct mid_mem_bin {
+    void *head;            /* free blocks, linked through themselves */
+    uint64_t made, freed;
+    int64_t asked, asked_told; /* bytes of what was made, less of what was freed; when the tally was last told */
+    int64_t until;         /* freed - made at which the cache is full */
+    uint32_t told;         /* made - freed, then */
+    uint32_t first, inverse;
+    uint16_t slot_size, slots;
+} mid_mem_bin;
+_Static_assert(sizeof(mid_mem_bin) == 64, "one line of the cache");
+
+#define MID_MEM_KNOWN 64u
+
+typedef struct mid_mem {
+    mid_mem_bin bins[MID_CLASSES];
+    mid_pool *owned[MID_CLASSES];
+    uintptr_t known[MID_MEM_KNOWN]; /* arenas of the heap, plus one, by their numbers: an address may be looked up there */
+    uint32_t released;              /* mid_alloc.arenas_released, when they were */
+    uint64_t resized;
+} mid_mem;
+
+/* A block that is no slot. Its name, for alloc/, is twice its number and one. */
+typedef struct mid_mem_row {
+    void *at;            /* null: the row is free */
+    size_t size;         /* by which alloc/ knows it; of a free row: the next */
+    size_t asked;
+} mid_mem_row;
+
+/* An allocator that was set; whose blocks it hands out, if it wraps: another that was set, or null, the domain's own. */
+typedef struct mid_kept_allocator {
+    mid_allocator allocator;
+    const struct mid_kept_allocator *base;
+} mid_kept_allocator;
+
+typedef struct mid_domains {
+    const mid_kept_allocator *set[MID_DOMAIN_COUNT]; /* atomic; null: the domain's own */
+    int64_t replaced[MID_DOMAIN_COUNT];         /* atomic: blocks that live of one which has taken its place */
+    const mid_kept_allocator *replacement[MID_DOMAIN_COUNT]; /* ... and which */
+    mid_array allocators;                       /* what was ever set: calls under way may be with any; a page, whose first word leads to the one before */
+    uint32_t allocator_count;                   /* in that page */
+    mid_tally tally[MID_DOMAIN_COUNT];
+    mid_array rows;
+    uint32_t row_count, row_free;               /* numbers from 1; 0: none is free */
+    mid_type block_type;                        /* atomic; 0: not registered yet */
+    uint64_t foreign, peak_foreign;             /* atomic */
+} mid_domains;
+
+/* --- domain.c: through whatever allocator is in force. Arguments have been checked */
+mid_status mid_domain_new(mid_caller caller, mid_domain domain, size_t count, size_t size, bool clear, uintptr_t *block);
+mid_status mid_domain_resize(mid_caller caller, mid_domain domain, uintptr_t *block, size_t size);
+mid_status mid_domain_free(mid_caller caller, mid_domain domain, uintptr_t block);
+void mid_tally_add(mid_tally *tally, int64_t blocks, int64_t asked, int64_t taken); /* and its peaks */
+void mid_domains_close(mid_heap *heap);   /* what is left is told of in a debug heap; before the heap's memory goes */
+static inline void mid_tally_count(uint64_t *figure, uint64_t more)
+{
+    __atomic_fetch_add(figure, more, __ATOMIC_RELAXED);
+}
+
+/* --- leaf.c: the domain object; its own allocator */
+extern const mid_allocator mid_object_own;
+
+/* --- mem.c, cache.c (mem.h) */
+extern const mid_allocator mid_mem_own;
+void mid_mem_flush(mid_impl *me);  /* all it has cached, into the pools; its pools too. With `memory` held, or the world stopped */
+void mid_mem_forget(mid_impl *me); /* the heap closes */
+void mid_mem_sum(const mid_heap *heap, mid_domain_stats *into); /* with `memory` held */
+const char *mid_mem_check(mid_heap *heap); /* the world stands */
+
+/* --- large.c: blocks that are no slots; with `memory` held */
+mid_status mid_mem_large_new(mid_heap *heap, size_t size, void **out);
+mid_mem_row *mid_mem_large_find(mid_heap *heap, const void *at); /* null: no such block begins there; any address */
+void mid_mem_large_free(mid_heap *heap, mid_mem_row *row);
+mid_status mid_mem_large_resize(mid_heap *heap, mid_mem_row *row, size_t size, void **out); /* both no slots; to shrink never fails */
+const char *mid_mem_large_check(const mid_heap *heap, int64_t *blocks, int64_t *asked, int64_t *taken); /* adds them up */
+
+#endif
