@@ -4,9 +4,11 @@
 #ifndef MIDDEN_MIDDEN_H
 #define MIDDEN_MIDDEN_H
 
+#include "dump.h"
 #include "events.h"
 #include "heap.h"
 #include "inspect.h"
+#include "local.h"
 #include "object.h"
 #include "options.h"
 #include "pressure.h"
