@@ -89,7 +89,7 @@ static void put_element(mid_dump *d, const mid_field *field, const void *at)
         break;
     case MID_FIELD_POINTER:
         memcpy(&pointer, at, sizeof pointer);
-        mid_dump_add(d, "%p", pointer);
+        mid_dump_add(d, pointer == NULL ? "null" : "%p", pointer);
         break;
     default:
         put_bytes(d, at, field->size);

@@ -15,7 +15,7 @@
 #include "heap.h"
 
 typedef enum mid_dump_format {
-    /* A line for each object, indented below the one by which it was found; depth first, in the order of fields. "(cycle)" marks a reference to
+    /* A line for each object, indented below the one by which it was found; depth first; an object's plain fields come before its references. "(cycle)" marks a reference to
      * an object that stands on the way to it, "(above)" one to an object that was shown before, "..." one that is beyond a limit. */
     MID_DUMP_TEXT,
     /* A directed graph for Graphviz: dot -Tsvg. Breadth first. An object is a box of its figures and plain fields, a reference an
