@@ -45,7 +45,7 @@ static mid_handle part(struct scene *s, int64_t number, const char *name)
     mid_handle made = unit_new(&s->u, s->part);
     struct part *at = MID_GET(s->u.thread, struct part, made);
     at->number = number;
-    strncpy(at->name, name, sizeof at->name);
+    memcpy(at->name, name, strnlen(name, sizeof at->name));
     return made;
 }
 
