@@ -162,6 +162,11 @@ TEST(a_live_process_and_its_core_file)
     char dump[1024];
     if (no_gdb())
         skip();
+    if (UNIT_SANITIZED) { /* whose reserved address space a core file would hold, too */
+        gdb(LIVE "break here\nrun scene\n", ask, "kill\n", "");
+        everything_is_said();
+        return;
+    }
     snprintf(dump, sizeof dump, "generate-core-file %s\nkill\n", core);
     gdb(LIVE "break here\nrun scene\n", ask, dump, "");
     char *live = strdup(output);
