@@ -24,6 +24,10 @@ void mid_dump_add(mid_dump *d, const char *format, ...)
 {
     char line[256]; /* no piece is longer: names go by mid_dump_quote */
     va_list more;
+    if (strchr(format, '%') == NULL) { /* most pieces */
+        add(d, format, strlen(format));
+        return;
+    }
     va_start(more, format);
     int length = vsnprintf(line, sizeof line, format, more);
     va_end(more);
@@ -107,7 +111,7 @@ void mid_dump_name(mid_dump *d, const mid_type_info *type, uint32_t slot)
     const mid_field *field = mid_field_of_slot(type, slot, &element);
     const bool item = type->items_are_refs && (uint64_t)slot * sizeof(mid_slot) >= type->size;
     if (field != NULL)
-        mid_dump_quote(d, field->name, SIZE_MAX - (size_t)field->name);
+        mid_dump_quote(d, field->name, MID_NAME_ROOM);
     else if (!item)
         mid_dump_add(d, "slot %u", slot);
     if (item || (field != NULL && field->count > 1))

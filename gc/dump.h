@@ -37,6 +37,7 @@ typedef struct mid_dump {
     uint64_t cut_objects, cut_depth;
 } mid_dump;
 
+#define MID_NAME_ROOM 64             /* of types and fields, with the zero byte */
 #define MID_DUMPED UINT32_MAX         /* shown, */
 #define MID_DUMP_STUB (UINT32_MAX - 1) /* named only */
 

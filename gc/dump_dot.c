@@ -8,7 +8,7 @@ static void stub(mid_dump *d, mid_handle object)
     mid_dump_add(d, "  h%u [label=\"%u ", object, object);
     d->dot = true;
     if (mid_dump_there(d, object))
-        mid_dump_quote(d, mid_type_of_entry(d->heap, mid_entry_at(d->heap, object))->name, 64);
+        mid_dump_quote(d, mid_type_of_entry(d->heap, mid_entry_at(d->heap, object))->name, MID_NAME_ROOM);
     else
         mid_dump_add(d, "(being freed)");
     d->dot = false;

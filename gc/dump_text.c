@@ -33,7 +33,7 @@ static void push_refs(mid_dump *d, uint32_t depth)
 static void name_only(mid_dump *d, mid_handle object, const char *why)
 {
     mid_dump_add(d, "%u ", object);
-    mid_dump_quote(d, mid_type_of_entry(d->heap, mid_entry_at(d->heap, object))->name, 64);
+    mid_dump_quote(d, mid_type_of_entry(d->heap, mid_entry_at(d->heap, object))->name, MID_NAME_ROOM);
     mid_dump_add(d, "%s\n", why);
 }
 

@@ -125,7 +125,7 @@ void mid_dump_fields(mid_dump *d, const char *before, unsigned indent)
         if (field->kind == MID_FIELD_REF)
             continue;
         mid_dump_add(d, "%*s%s", (int)indent, "", before);
-        mid_dump_quote(d, field->name, SIZE_MAX - (size_t)field->name);
+        mid_dump_quote(d, field->name, MID_NAME_ROOM);
         mid_dump_add(d, " = ");
         put_value(d, field, (const char *)d->object + field->offset, items ? mid_items(d->type, d->object) : field->count,
                   items || field->count > 1);

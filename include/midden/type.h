@@ -68,7 +68,7 @@ typedef struct mid_field {
     uint32_t count;   /* elements, of an array; else 1 (also if 0). Of items: 1, their number is the object's */
     uint32_t kind;    /* mid_field_kind */
 } mid_field;
-#define MID_FIELDS_MAX 65535u
+#define MID_FIELDS_MAX 1024u
 
 typedef struct mid_type_desc {
     size_t struct_size;   /* sizeof(mid_type_desc); a program compiled before a member was added at the end gives what it knew */

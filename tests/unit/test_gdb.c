@@ -65,6 +65,21 @@ static int scene(void)
     return 0;
 }
 
+/* Two heaps number their objects alike. */
+static int two_heaps(void)
+{
+    struct unit other;
+    unit_open(&u, "max-objects=100000");
+    unit_open(&other, "max-objects=100000");
+    ann = unit_new(&u, u.node);
+    if (unit_new(&other, other.node) != ann)
+        return 1;
+    bob = unit_new(&other, other.node);
+    mid_store(other.thread, ann, RIGHT, bob);
+    here();
+    return 0;
+}
+
 static char output[1 << 18], self[512], core[600], script[600];
 
 #define LIVE "set disable-randomization off\n"
@@ -187,14 +202,34 @@ TEST(before_there_is_a_heap)
     assert_non_null(strstr(output, "early: no heap is open\n"));
 }
 
+TEST(several_heaps)
+{
+    if (no_gdb())
+        skip();
+    gdb(LIVE "break here\nrun two\n", "printf \"handles %u %u 0 0 0 0\\n\", ann, bob\n"
+        CAUGHT("midden object ann", "both") CAUGHT("midden type", "types") "print ann\nmidden object bob\nmidden use 2\nprint ann\nmidden object ann\nmidden heap\n"
+        "midden use 1\nmidden object ann\n" CAUGHT("midden object bob", "other"), "kill\n", "");
+    shows("both: 2 heaps have an object %a: say which with `midden use N`, see `midden heap`\n");
+    shows("types: there are 2 heaps: say which");
+    shows("$1 = %a\n%b node: at 0x"); /* of a number that may be either's nothing more is said */
+    shows("$2 = %a node\n%a node: at 0x");
+    shows("  slot 0 = empty\n  slot 1 -> %b node\n");
+    shows("heap 1: (mid_heap *) 0x");
+    shows("heap 2 (in use): (mid_heap *) 0x");
+    shows("  slot 0 = empty\n  slot 1 = empty\nother: %b (free): no live object\n");
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_live_process_and_its_core_file),
         cmocka_unit_test(before_there_is_a_heap),
+        cmocka_unit_test(several_heaps),
     };
     if (argc > 1 && strcmp(argv[1], "scene") == 0)
         return scene();
+    if (argc > 1 && strcmp(argv[1], "two") == 0)
+        return two_heaps();
     snprintf(self, sizeof self, "%s", argv[0]);
     snprintf(core, sizeof core, "%s.%d.core", argv[0], (int)getpid());
     snprintf(script, sizeof script, "%s.%d.gdb", argv[0], (int)getpid());
