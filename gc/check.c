@@ -200,6 +200,8 @@ static mid_status check(mid_heap *heap)
 {
     audit a = {.heap = heap};
     a.wrong = mid_alloc_check(&heap->alloc);
+    if (a.wrong == NULL)
+        a.wrong = mid_fields_whole(heap);
     if (heap->any_lost && a.wrong == NULL)
         return MID_OK; /* what lost threads had in their hands contradicts itself, and nobody can tell which it is */
     size_t bytes = mid_round(heap->next_index * sizeof(uint32_t), MID_PAGE);

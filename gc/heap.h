@@ -15,6 +15,7 @@
  *   inspect.c, inspect_graph.c, inspect_why.c, inspect_retained.c, inspect_snapshot.c: what is there, and why (inspect.h)
  *   pause.c    pauses as the program sees them (pause.h)    units.c    what a map of the arenas shows
  *   domain.c, leaf.c, mem.c, cache.c, large.c, charge.c: blocks, and foreign memory (domain.h, mem.h)
+ *   field.c    fields by name   dump.c, dump_text.c, dump_dot.c, dump_value.c, writer.c: objects and graphs as text (dump.h)
  *   type.c, stats.c, memory.c, events.c, options.c, check.c, debug.c, status.c, map.c: what their names say
  *
  * WHO WRITES WHAT. A mid_impl belongs to its thread while that runs, and to whoever has claimed it while it does not
@@ -64,6 +65,9 @@ typedef struct mid_type_info {
     size_t payload_offset;
     void *payload_context;
     char name[64];
+    mid_array fields;                /* field.c: mid_field[field_count], and their names behind them */
+    uint32_t field_count;
+    uint32_t fields_before;          /* of all types registered before this one */
 } mid_type_info;
 
 /* 32-bit keys (entry indices, never 0) to 32-bit values: open addressing, at most 3/4 full. */
@@ -431,6 +435,23 @@ static inline unsigned mid_class_for(size_t size, unsigned align_shift)
     return size_class;
 }
 size_t mid_object_size(const mid_type_info *type, const void *object);
+
+/* --- field.c: with `memory` held, or for good once the type is registered */
+mid_status mid_fields_check(const mid_type_desc *desc);
+/* Their slots, if the description leaves it to them: desc->ref_offsets are then in `offsets`, to be freed by the caller. */
+mid_status mid_fields_refs(mid_heap *heap, mid_type_desc *desc, mid_array *offsets);
+mid_status mid_fields_take(mid_heap *heap, mid_type_info *info, const mid_type_desc *desc);
+/* The field of references that has a slot; null: none. *element: which of its elements, or items. */
+const mid_field *mid_field_of_slot(const mid_type_info *info, uint32_t slot, uint64_t *element);
+const char *mid_fields_whole(const mid_heap *heap); /* null, or what is wrong */
+static inline const mid_field *mid_fields_of(const mid_type_info *info)
+{
+    return (const mid_field *)info->fields.data;
+}
+static inline bool mid_field_is_items(const mid_type_info *info, const mid_field *field)
+{
+    return info->item_size != 0 && field->offset == info->size;
+}
 
 /* --- new.c */
 /* Where the head of a place's cache of a class is. */

@@ -62,6 +62,9 @@ static inline uint32_t mid_slot_number(const void *object, const mid_slot *slot)
 /* Copy it in a stop; the caller is then in a blocked region, if it can be. *object (null, or a handle) becomes the number of its node.
  * If MID_OK, to be followed by mid_graph_resume, when everything is reckoned, and mid_graph_done. */
 mid_status mid_graph_take(mid_graph *g, mid_thread *thread, uint32_t *object);
+/* The same; `during` (may be null) is called while the world still stands, after the copy, which is not made unless `copied`. */
+mid_status mid_graph_take_with(mid_graph *g, mid_thread *thread, uint32_t *object, bool copied, mid_status (*during)(mid_graph *, void *),
+                               void *context);
 void mid_graph_resume(mid_graph *g, mid_thread *thread);
 void mid_graph_done(mid_graph *g);
 mid_status mid_graph_room(mid_graph *g, mid_array *array, size_t bytes);

@@ -153,6 +153,12 @@ static mid_status copy(mid_graph *g, uint32_t *object)
 
 mid_status mid_graph_take(mid_graph *g, mid_thread *thread, uint32_t *object)
 {
+    return mid_graph_take_with(g, thread, object, true, NULL, NULL);
+}
+
+mid_status mid_graph_take_with(mid_graph *g, mid_thread *thread, uint32_t *object, bool copied, mid_status (*during)(mid_graph *, void *),
+                               void *context)
+{
     *g = (mid_graph){0};
     mid_status status = mid_thread_check(thread);
     if (status != MID_OK)
@@ -162,7 +168,9 @@ mid_status mid_graph_take(mid_graph *g, mid_thread *thread, uint32_t *object)
     bool stopped;
     status = mid_look_begin(g->heap, &stopped);
     if (status == MID_OK) {
-        status = copy(g, object);
+        status = copied ? copy(g, object) : MID_OK;
+        if (status == MID_OK && during != NULL)
+            status = during(g, context);
         mid_look_end(g->heap, stopped);
     }
     if (status != MID_OK) {

@@ -6,16 +6,15 @@
  * an edge is weak, and the panel's retained sizes are those of mid_inspect_retained. */
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "gc/inspect.h"
+#include "gc/writer.h"
 
-enum { FIELDS = 7, SYNTHETIC = 9, OBJECT = 3, ELEMENT = 1, WEAK = 6, EXTRA_NODES = 3, EXTRA_STRINGS = 4 };
+enum { FIELDS = 7, SYNTHETIC = 9, OBJECT = 3, ELEMENT = 1, PROPERTY = 2, WEAK = 6, EXTRA_NODES = 3, EXTRA_STRINGS = 4 };
 
 static const char meta[] =
     "{\"snapshot\":{\"meta\":{"
@@ -29,37 +28,6 @@ static const char meta[] =
     "\"sample_fields\":[\"timestamp_us\",\"last_assigned_id\"],"
     "\"location_fields\":[\"object_index\",\"script_id\",\"line\",\"column\"]},";
 
-typedef struct writer {
-    int fd, error;  /* error: errno of the write that failed; the rest is dropped */
-    size_t used;
-    char buffer[16384];
-} writer;
-
-static void flush(writer *w)
-{
-    for (size_t done = 0; done < w->used && w->error == 0;) {
-        ssize_t n = write(w->fd, w->buffer + done, w->used - done);
-        if (n > 0)
-            done += (size_t)n;
-        else if (n == 0 || errno != EINTR)
-            w->error = n == 0 ? EIO : errno;
-    }
-    w->used = 0;
-}
-
-static void put(writer *w, const char *text, size_t length)
-{
-    if (length > sizeof w->buffer - w->used)
-        flush(w);
-    memcpy(w->buffer + w->used, text, length); /* none is longer than the buffer */
-    w->used += length;
-}
-
-static void put_text(writer *w, const char *text)
-{
-    put(w, text, strlen(text));
-}
-
 static char *decimal(char *end, uint64_t number)
 {
     do
@@ -69,7 +37,7 @@ static char *decimal(char *end, uint64_t number)
 }
 
 /* A line of an array of numbers; only before the first there is no comma. */
-static void put_row(writer *w, bool first, const uint64_t *numbers, unsigned count)
+static void put_row(mid_writer *w, bool first, const uint64_t *numbers, unsigned count)
 {
     char line[FIELDS * 21 + 1], *end = line + sizeof line, *at = end;
     *--at = '\n';
@@ -78,15 +46,15 @@ static void put_row(writer *w, bool first, const uint64_t *numbers, unsigned cou
         if (i != 0 || !first)
             *--at = ',';
     }
-    put(w, at, (size_t)(end - at));
+    mid_put(w, at, (size_t)(end - at));
 }
 
-static void put_node(writer *w, unsigned type, uint64_t name, uint64_t id, uint64_t size, uint64_t edges)
+static void put_node(mid_writer *w, unsigned type, uint64_t name, uint64_t id, uint64_t size, uint64_t edges)
 {
     put_row(w, type == SYNTHETIC && id == 1, (const uint64_t[]){type, name, id, size, edges, 0, 0}, FIELDS);
 }
 
-static void put_edge(writer *w, bool first, unsigned type, uint64_t name, uint64_t to)
+static void put_edge(mid_writer *w, bool first, unsigned type, uint64_t name, uint64_t to)
 {
     put_row(w, first, (const uint64_t[]){type, name, to * FIELDS}, 3);
 }
@@ -96,7 +64,7 @@ static bool is_garbage(const mid_graph *g, uint32_t n)
     return ((const uint32_t *)g->parents.data)[n] == 0;
 }
 
-static void put_nodes(writer *w, const mid_graph *g, uint64_t held, uint64_t garbage)
+static void put_nodes(mid_writer *w, const mid_graph *g, uint64_t held, uint64_t garbage)
 {
     put_node(w, SYNTHETIC, 0, 1, 0, 1 + held);
     put_node(w, SYNTHETIC, 1, 3, 0, 1);
@@ -107,17 +75,31 @@ static void put_nodes(writer *w, const mid_graph *g, uint64_t held, uint64_t gar
     }
 }
 
-static void put_references(writer *w, const mid_graph *g)
+/* A field of its own goes by its name; elements, items, and slots that no field names by the number of the slot. */
+static void put_reference(mid_writer *w, const mid_graph *g, mid_type type, const mid_edge *edge)
+{
+    const mid_type_info *info = mid_type_at(g->heap, type);
+    uint64_t element, to = edge->to + EXTRA_NODES - 1ull;
+    const mid_field *field = mid_field_of_slot(info, edge->slot, &element);
+    if (field == NULL || field->count > 1 || mid_field_is_items(info, field))
+        put_edge(w, false, ELEMENT, edge->slot, to);
+    else
+        put_edge(w, false, PROPERTY, EXTRA_STRINGS + g->type_count + (uint64_t)info->fields_before + (uint64_t)(field - mid_fields_of(info)), to);
+}
+
+static void put_references(mid_writer *w, const mid_graph *g)
 {
     for (uint32_t n = 1; n <= g->node_count; n++)
         for (uint32_t e = mid_node_at(g, n)->first; e < mid_node_at(g, n + 1)->first; e++) {
             const mid_edge *edge = mid_edge_at(g, e);
-            const bool weak = is_garbage(g, n) && !is_garbage(g, edge->to);
-            put_edge(w, false, weak ? WEAK : ELEMENT, weak ? 3 : edge->slot, edge->to + EXTRA_NODES - 1ull);
+            if (is_garbage(g, n) && !is_garbage(g, edge->to))
+                put_edge(w, false, WEAK, 3, edge->to + EXTRA_NODES - 1ull);
+            else
+                put_reference(w, g, mid_node_at(g, n)->type, edge);
         }
 }
 
-static void put_edges(writer *w, const mid_graph *g)
+static void put_edges(mid_writer *w, const mid_graph *g)
 {
     uint64_t index = 1;
     put_edge(w, true, ELEMENT, index++, 1);
@@ -132,79 +114,48 @@ static void put_edges(writer *w, const mid_graph *g)
     put_references(w, g);
 }
 
-/* Bytes of the UTF-8 sequence there, 0: it is none. */
-static unsigned sequence(const unsigned char *s)
-{
-    static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
-    const unsigned length = s[0] < 0x80 ? 1 : s[0] >> 5 == 6 ? 2 : s[0] >> 4 == 14 ? 3 : s[0] >> 3 == 30 ? 4 : 0;
-    if (length < 2)
-        return length;
-    uint32_t code = s[0] & (0x7Fu >> length);
-    for (unsigned i = 1; i < length; i++) {
-        if (s[i] >> 6 != 2) /* also at the end of the string */
-            return 0;
-        code = code << 6 | (s[i] & 0x3F);
-    }
-    return code < least[length] || code > 0x10FFFF || code >> 11 == 0x1B ? 0 : length;
-}
-
 /* A type's name is what the program gave, cut to 63 bytes: it may be anything. */
-static void put_string(writer *w, const char *text)
+static void put_string(mid_writer *w, const char *text)
 {
     char escape[8];
-    put_text(w, ",\n\"");
+    mid_put_text(w, ",\n\"");
     for (const unsigned char *s = (const unsigned char *)text; *s != 0;) {
-        unsigned length = sequence(s);
+        unsigned length = mid_utf8(s, SIZE_MAX);
         if (length == 0)
-            put_text(w, "\\ufffd");
+            mid_put_text(w, "\\ufffd");
         else if (*s < 0x20 || *s == '"' || *s == '\\') {
             snprintf(escape, sizeof escape, "\\u%04x", (unsigned)*s);
-            put_text(w, escape);
+            mid_put_text(w, escape);
         } else
-            put(w, (const char *)s, length);
+            mid_put(w, (const char *)s, length);
         s += length == 0 ? 1 : length;
     }
-    put_text(w, "\"");
+    mid_put_text(w, "\"");
 }
 
-static void put_all(writer *w, const mid_graph *g)
+static void put_all(mid_writer *w, const void *graph)
 {
+    const mid_graph *g = graph;
     uint64_t held = 0, garbage = 0;
     char counts[160];
     for (uint32_t n = 1; n <= g->node_count; n++) {
         held += mid_node_held(mid_node_at(g, n));
         garbage += is_garbage(g, n);
     }
-    put_text(w, meta);
+    mid_put_text(w, meta);
     snprintf(counts, sizeof counts, "\"node_count\":%llu,\"edge_count\":%llu,\"trace_function_count\":0},\n\"nodes\":[",
              g->node_count + (unsigned long long)EXTRA_NODES, g->edge_count + 2 + (unsigned long long)(held + garbage));
-    put_text(w, counts);
+    mid_put_text(w, counts);
     put_nodes(w, g, held, garbage);
-    put_text(w, "],\n\"edges\":[");
+    mid_put_text(w, "],\n\"edges\":[");
     put_edges(w, g);
-    put_text(w, "],\n\"trace_function_infos\":[],\n\"trace_tree\":[],\n\"samples\":[],\n\"locations\":[],\n\"strings\":[\"\",\n\"(GC roots)\",\n\"(not held)\",\n\"(garbage)\"");
+    mid_put_text(w, "],\n\"trace_function_infos\":[],\n\"trace_tree\":[],\n\"samples\":[],\n\"locations\":[],\n\"strings\":[\"\",\n\"(GC roots)\",\n\"(not held)\",\n\"(garbage)\"");
     for (mid_type type = 1; type <= g->type_count; type++)
         put_string(w, mid_type_at(g->heap, type)->name);
-    put_text(w, "]}\n");
-    flush(w);
-}
-
-/* A pipe that nobody reads any more is an error like others: the signal it comes with is taken back. */
-static int write_quietly(const mid_graph *g, int fd)
-{
-    sigset_t pipe, before, pending;
-    writer w = {.fd = fd};
-    sigemptyset(&pipe);
-    sigaddset(&pipe, SIGPIPE);
-    sigpending(&pending);
-    const bool was_pending = sigismember(&pending, SIGPIPE) == 1;
-    pthread_sigmask(SIG_BLOCK, &pipe, &before);
-    put_all(&w, g);
-    if (w.error == EPIPE && !was_pending)
-        while (sigtimedwait(&pipe, NULL, &(struct timespec){0, 0}) < 0 && errno == EINTR)
-            continue;
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return w.error;
+    for (mid_type type = 1; type <= g->type_count; type++)
+        for (uint32_t i = 0; i < mid_type_at(g->heap, type)->field_count; i++)
+            put_string(w, mid_fields_of(mid_type_at(g->heap, type))[i].name);
+    mid_put_text(w, "]}\n");
 }
 
 /* With what is not whole nobody is served. A device, or a pipe, is not ours to remove. */
@@ -221,7 +172,7 @@ static int write_file(const mid_graph *g, const char *path)
     int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0600); /* a pipe is not waited for */
     if (fd < 0)
         return errno;
-    int error = write_quietly(g, fd);
+    int error = mid_write_quietly(fd, put_all, g);
     if (error != 0)
         remove_file(fd, path);
     return close(fd) != 0 && error == 0 ? errno : error;
@@ -237,7 +188,7 @@ static mid_status write_heap(mid_thread *thread, const char *path, int fd)
         return status;
     status = mid_graph_reach(&g, 0);
     if (status == MID_OK)
-        error = path != NULL ? write_file(&g, path) : write_quietly(&g, fd);
+        error = path != NULL ? write_file(&g, path) : mid_write_quietly(fd, put_all, &g);
     mid_graph_resume(&g, thread);
     mid_graph_done(&g);
     if (error == 0)

@@ -43,6 +43,7 @@ void mid_types_close(mid_heap *heap)
         for (mid_type type = 1; type <= heap->type_count; type++) {
             mid_array list = {(void *)mid_type_at(heap, type)->slots, mid_type_at(heap, type)->slots_bytes};
             mid_array_free(&heap->alloc, &list);
+            mid_array_free(&heap->alloc, &mid_type_at(heap, type)->fields);
         }
         heap->os.release(heap->os.ctx, heap->types, TYPES_BYTES);
         mid_unbook(&heap->alloc, MID_IN_META, heap->types_committed);
@@ -86,7 +87,7 @@ static mid_status check_refs(const mid_type_desc *desc)
 
 static mid_status check_desc(const mid_type_desc *desc)
 {
-    if (desc->struct_size != sizeof *desc || (desc->flags & ~(uint32_t)(MID_ACYCLIC | MID_UNCLEARED | MID_TRACE_RACES | MID_IDENTITY)) != 0)
+    if ((desc->flags & ~(uint32_t)(MID_ACYCLIC | MID_UNCLEARED | MID_TRACE_RACES | MID_IDENTITY)) != 0)
         return MID_EINVAL;
     if (desc->align != 0 && desc->align != 8 && desc->align != 16 && desc->align != 32 && desc->align != 64)
         return MID_EINVAL;
@@ -114,6 +115,17 @@ static mid_status check_desc(const mid_type_desc *desc)
           desc->payload_offset < desc->length_offset + sizeof(uint32_t))))
         return MID_EINVAL;
     return MID_OK;
+}
+
+/* A program compiled against an older header gives less: what it does not know of is not there. */
+static mid_status read_desc(mid_type_desc *desc, const mid_type_desc *given)
+{
+    const size_t bytes = given->struct_size;
+    if (bytes < offsetof(mid_type_desc, fields) || bytes > sizeof *desc || bytes % sizeof(void *) != 0)
+        return MID_EINVAL;
+    *desc = (mid_type_desc){0};
+    memcpy(desc, given, bytes);
+    return desc->name == NULL ? MID_ENULL : MID_OK;
 }
 
 /* Slots that stand side by side need no list, which is what most objects have. */
@@ -151,11 +163,11 @@ static void serve_fast(mid_heap *heap, const mid_type_info *info, mid_type type)
     fast->size_class = (uint8_t)mid_class_for(info->size, info->align_shift);
 }
 
-static mid_status enter_type(mid_heap *heap, const mid_type_desc *desc, mid_type *out)
+static mid_status enter_checked(mid_heap *heap, const mid_type_desc *desc, mid_type *out)
 {
-    if (desc->struct_size == sizeof *desc && desc->name == NULL)
-        return MID_ENULL;
     mid_status status = check_desc(desc);
+    if (status == MID_OK)
+        status = mid_fields_check(desc);
     if (status != MID_OK)
         return status;
     if (heap->type_count == MID_TYPES_MAX)
@@ -184,6 +196,12 @@ static mid_status enter_type(mid_heap *heap, const mid_type_desc *desc, mid_type
     status = take_refs(heap, info, desc);
     if (status != MID_OK)
         return status;
+    status = mid_fields_take(heap, info, desc);
+    if (status != MID_OK) {
+        mid_array list = {(void *)info->slots, info->slots_bytes};
+        mid_array_free(&heap->alloc, &list);
+        return status;
+    }
     bool refs = desc->ref_count != 0 || desc->items_are_refs || desc->trace != NULL;
     info->cyclic = refs && (desc->flags & MID_ACYCLIC) == 0;
     info->plain = info->slots == NULL && !desc->items_are_refs && !desc->trace && !desc->finalize && !desc->payload_free;
@@ -195,6 +213,19 @@ static mid_status enter_type(mid_heap *heap, const mid_type_desc *desc, mid_type
     __atomic_store_n(&heap->type_count, type, __ATOMIC_RELEASE); /* whole before other threads can check its number */
     *out = type;
     return MID_OK;
+}
+
+static mid_status enter_type(mid_heap *heap, const mid_type_desc *given, mid_type *out)
+{
+    mid_type_desc desc;
+    mid_array offsets = {0};
+    mid_status status = read_desc(&desc, given);
+    if (status == MID_OK)
+        status = mid_fields_refs(heap, &desc, &offsets);
+    if (status == MID_OK)
+        status = enter_checked(heap, &desc, out);
+    mid_array_free(&heap->alloc, &offsets);
+    return status;
 }
 
 mid_status mid_type_register(mid_heap *heap, const mid_type_desc *desc, mid_type *out)

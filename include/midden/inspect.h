@@ -83,7 +83,7 @@ MID_API mid_status mid_inspect_why(mid_thread *thread, mid_handle object, mid_re
 MID_API mid_status mid_inspect_retained(mid_thread *thread, int (*fn)(void *context, const mid_retention *retention), void *context);
 
 /* Write the heap as a snapshot that the memory panel of Chrome's developer tools loads (give the file the suffix .heapsnapshot):
- * classes are types, ids handles, elements slot numbers; "(not held)" has the garbage. A new file has mode 0600, an old one is
+ * classes are types, ids handles, properties fields that have a name (mid_field), elements slot numbers; "(not held)" has the garbage. A new file has mode 0600, an old one is
  * replaced; what could not be written whole is removed. Or to a descriptor, which stays open.
  * MID_ESYSTEM: see errno (no such folder, permission, a full disk, nobody reads; EAGAIN: a pipe that does not wait). MID_EINVAL:
  * the path is empty, or the descriptor negative. MID_ENOMEM, MID_ELIMIT. Raises no SIGPIPE. */

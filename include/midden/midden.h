@@ -5,9 +5,11 @@
 #define MIDDEN_MIDDEN_H
 
 #include "domain.h"
+#include "dump.h"
 #include "events.h"
 #include "heap.h"
 #include "inspect.h"
+#include "local.h"
 #include "object.h"
 #include "options.h"
 #include "pressure.h"

@@ -50,8 +50,28 @@ enum {
     MID_IDENTITY = 1u << 3,
 };
 
+/* What a field holds. Integers and floating point of the usual sizes; anything else is shown as bytes. */
+typedef enum mid_field_kind {
+    MID_FIELD_REF = 1, /* a mid_slot */
+    MID_FIELD_INT, MID_FIELD_UINT, MID_FIELD_FLOAT,
+    MID_FIELD_TEXT,    /* characters; the first zero byte, if there is one, ends them */
+    MID_FIELD_POINTER, /* the address is shown, and never followed */
+    MID_FIELD_BYTES,
+} mid_field_kind;
+
+/* A field of objects, by name, for whoever looks at a heap: dumps (dump.h), snapshots (inspect.h), the debugger. A field at
+ * `size` of a type of variable size is its items. midden/local.h writes these from a table. */
+typedef struct mid_field {
+    const char *name; /* copied, at most 63 bytes are kept; required */
+    uint32_t offset;  /* bytes into the object */
+    uint32_t size;    /* bytes of one element */
+    uint32_t count;   /* elements, of an array; else 1 (also if 0). Of items: 1, their number is the object's */
+    uint32_t kind;    /* mid_field_kind */
+} mid_field;
+#define MID_FIELDS_MAX 1024u
+
 typedef struct mid_type_desc {
-    size_t struct_size;   /* sizeof(mid_type_desc) */
+    size_t struct_size;   /* sizeof(mid_type_desc); a program compiled before a member was added at the end gives what it knew */
     const char *name;     /* for reports; copied, at most 63 bytes are kept. Required. */
     size_t size;          /* bytes of an object; of a variable one, of the part before its items */
     size_t align;         /* of objects: 8 (also if 0), 16, 32 or 64 */
@@ -86,6 +106,12 @@ typedef struct mid_type_desc {
     void (*payload_free)(void *payload, void *context);
     size_t payload_offset;
     void *payload_context;
+
+    /* Names and kinds of fields; copied. All or some, in any order; they do not change what objects are, with one exception: if
+     * ref_offsets is null and ref_count 0, the fields of kind MID_FIELD_REF inside `size` are the slots, and need not be
+     * listed again. Otherwise each of them must be among ref_offsets, or named by a trace function. */
+    const mid_field *fields;
+    size_t field_count;   /* at most MID_FIELDS_MAX */
 } mid_type_desc;
 
 #ifdef __cplusplus
@@ -94,12 +120,17 @@ extern "C" {
 
 /* Register a type; *out is its number. Attached thread or, while none is attached, any. Not a safepoint.
  * MID_ENULL: heap, desc, name or out is null. MID_EINVAL: a slot outside the object, misaligned or
- * declared twice, a length outside, an unknown flag, MID_UNCLEARED with references, MID_TRACE_RACES without a trace function, an align or a struct_size that is none.
+ * declared twice, a length outside, an unknown flag, MID_UNCLEARED with references, MID_TRACE_RACES without a trace function, an align or a struct_size that is none,
+ * a field without a name, outside the object, of no kind, or of a size that its kind cannot have, a field of references that are no slots.
  * MID_ESIZE: size above 2^40. MID_ETYPES: MID_TYPES_MAX are registered. MID_ENOMEM, MID_ELIMIT. */
 MID_API mid_status mid_type_register(mid_heap *heap, const mid_type_desc *desc, mid_type *out);
 
 /* The name under which a type was registered; null if it was not. Valid until the heap closes. */
 MID_API const char *mid_type_name(mid_heap *heap, mid_type type);
+
+/* Field `index` (from 0) of a type, in the order of registration: *out's name is valid until the heap closes. Any thread.
+ * MID_ENULL; MID_ETYPE: not registered; MID_EINVAL: there are not as many. */
+MID_API mid_status mid_type_field(mid_heap *heap, mid_type type, size_t index, mid_field *out);
 
 /* From a trace function: this is one of the object's slots. */
 static inline void mid_visit(mid_visitor *visitor, const mid_slot *slot)

@@ -9,6 +9,9 @@ import subprocess
 import sys
 import tempfile
 
+sys.dont_write_bytecode = True
+from python_table import test_table  # noqa: E402
+
 BUILD, CC = sys.argv[1:3]
 PAGES = sorted(os.path.join(at, name) for top in ["docs", "alloc", "gc", "daemon", "include", "tests"] for at, _, names in os.walk(top)
                for name in names if name.endswith(".md")) + ["README.md", "CHANGELOG.md"]
@@ -244,6 +247,7 @@ def main():
     test_names()
     test_map()
     test_options()
+    test_table(check)
     print(f"{passed} passed, {failed} failed")
     return failed != 0
 

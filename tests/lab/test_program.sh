@@ -57,5 +57,8 @@ check "the installed program records" installed record -o "$t" -- "$subject" ste
 check "the installed program replays" installed replay "$t" --heap midden
 check "the installed program benchmarks" installed bench --list
 check "the manual pages" test -s "$root/opt/midden/share/man/man1/midden.1" -a -s "$root/opt/midden/share/man/man7/midden-options.7"
+gdb_script=$root/opt/midden/share/gdb/auto-load/opt/midden/lib/$(basename "$root"/opt/midden/lib/libmidden.so.*.*.*)-gdb.py
+check "the script for gdb, and the name by which gdb finds it" test -s "$root/opt/midden/share/midden/midden-gdb.py" -a \
+    "$(readlink "$gdb_script")" = /opt/midden/share/midden/midden-gdb.py
 check "uninstall" $MAKE --no-print-directory uninstall DESTDIR="$root" PREFIX=/opt/midden
 check "nothing is left" same "$(find "$root" ! -type d; find "$root" -type d -name midden -path '*/midden/*/midden')" ""
