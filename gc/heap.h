@@ -49,6 +49,7 @@ typedef struct mid_type_info {
     uint8_t align_shift;
     bool leaf;                       /* dies like memory: no references, no finalizer, no payload; never in debug heaps */
     bool uncleared, races;
+    bool shadowed;                   /* registered by a checked call: what its slots hold is known (debug_slots.c) */
     bool identity;                   /* what its slots refer to keeps its number */
     bool small_items;                /* of variable size, items and all of modest size, no alignment: mid_new_array */
     uint32_t first_slot, slot_count; /* declared slots that are adjacent: no list needed */
@@ -164,6 +165,8 @@ struct mid_heap {
     mid_options options;
     mid_os os;
     bool debug;
+    uint32_t fence;          /* bytes behind each object that are nobody's: 0, but in debug heaps */
+    struct mid_debug *watch; /* of a debug heap: gc/debug.h */
 
     /* table.c */
     mid_entry *table;
@@ -421,6 +424,11 @@ static inline unsigned mid_class_for(size_t size, unsigned align_shift)
     return size_class;
 }
 size_t mid_object_size(const mid_type_info *type, const void *object);
+/* What it asks of the allocator. */
+static inline size_t mid_block_size(const mid_heap *heap, const mid_type_info *type, const void *object)
+{
+    return mid_object_size(type, object) + heap->fence;
+}
 
 /* --- new.c */
 /* Where the head of a place's cache of a class is. */
@@ -527,6 +535,7 @@ bool mid_final_due(const mid_heap *heap, const mid_entry *entry);
 
 /* --- weak.c, pin.c, map.c, scope.c */
 void mid_weak_clear(mid_heap *heap, mid_handle handle, mid_entry *entry);
+void mid_slots_swap(mid_heap *heap, mid_handle handle, mid_handle other); /* resize.c: each lives where the other did */
 void mid_weak_exchange(mid_heap *heap, mid_handle a, mid_handle b); /* the cells of each are the other's */
 void mid_pin_forget(mid_heap *heap, mid_handle handle, mid_entry *entry);
 uint32_t mid_map_get(const mid_map *map, uint32_t key);
