@@ -145,6 +145,7 @@ mid_status mid_compact_run(mid_impl *me, uint64_t budget_micros, mid_compact_res
         return status;
     MID_EMIT(heap, compact_begin);
     bool unread = mid_moving_begin(heap);
+    deadline = mid_debug_deadline(heap, deadline, budget_micros);
     for (uint32_t id = 1; id <= heap->thread_count; id++)
         if (!mid_lost(heap->threads[id]))
             mid_caches_flush(heap->threads[id]);

@@ -122,6 +122,9 @@ mid_handle mid_debug_holder(mid_heap *heap, mid_handle value);   /* some object 
 uint64_t mid_debug_verify(mid_heap *heap, const char *call); /* the world stands; returns misuses found */
 void mid_debug_still_begin(mid_heap *heap);                  /* the world stands: all is checked, and addressable until ... */
 void mid_debug_still_end(mid_heap *heap);
+/* Any heap, after mid_debug_still_begin: a slice that was to end then, and began `budget` before, is to get as far as it would
+ * have, and to work for as long as it was looked at. */
+uint64_t mid_debug_deadline(const mid_heap *heap, uint64_t deadline, uint64_t budget);
 void mid_debug_lift(mid_heap *heap);                         /* any heap: it closes */
 void mid_debug_point(mid_impl *me, const char *call);        /* a safepoint, before anything is done */
 void mid_debug_lately(mid_heap *heap, mid_handle handle);    /* its address was asked for */

@@ -53,6 +53,16 @@ void mid_debug_still_end(mid_heap *heap)
     }
 }
 
+uint64_t mid_debug_deadline(const mid_heap *heap, uint64_t deadline, uint64_t budget)
+{
+    if (!heap->debug || deadline == 0)
+        return deadline;
+    if (budget > deadline) /* it was over before */
+        budget = 0;
+    uint64_t now = mid_clock_micros(), looked = now - (deadline - budget);
+    return now + (looked > budget ? looked : budget);
+}
+
 void mid_debug_lift(mid_heap *heap)
 {
     if (heap->watch == NULL || heap->table == NULL)

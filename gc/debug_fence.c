@@ -35,10 +35,10 @@ static bool differs(const char *at, size_t size, unsigned char fill, size_t *fir
 {
     const unsigned char *bytes = (const unsigned char *)at;
     size_t n = 0;
+    if (size == 0 || (bytes[0] == fill && memcmp(at, at + 1, size - 1) == 0)) /* each is as the one before */
+        return false;
     while (n < size && bytes[n] == fill)
         n++;
-    if (n == size)
-        return false;
     *first = n;
     for (*last = size - 1; bytes[*last] == fill;)
         --*last;
@@ -173,7 +173,8 @@ void mid_debug_unbound(mid_heap *heap, mid_pool *pool)
     for (unsigned slot = 0; slot < pool->bound; slot++) {
         mid_handle name = mid_pool_name(pool, slot);
         char *at = mid_address(mid_entry_at(heap, name));
-        mid_debug_freed_whole(heap, name, "giving memory back");
+        if (heap->watch->still == 0) /* all was looked at, and names have other slots since */
+            mid_debug_freed_whole(heap, name, "giving memory back");
         mid_addressable(at, slot_size(heap, at));
     }
 }

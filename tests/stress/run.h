@@ -53,9 +53,17 @@ struct run {
 
 extern struct run run;
 
+/* A debug heap asks for so much more. */
+#ifdef MIDDEN_DEBUG
+#define FENCE 16u
+#else
+#define FENCE 0u
+#endif
+
 /* Is a block of so many bytes a page run or a mapping, and no slot of a pool? */
 static inline bool is_large(size_t bytes)
 {
+    bytes += FENCE;
     return bytes > 32768 || bytes > run.pool_size / 2;
 }
 
