@@ -10,6 +10,7 @@
 
 #define KINDS_MAX 48u
 #define SCOPES_MAX 6u
+#define MOVES_EVERY 20u
 
 enum mode { MODE_PLAIN, MODE_GC, MODE_DAEMON, MODE_STEPS };
 
@@ -49,6 +50,9 @@ struct run {
     uint64_t finalized;   /* finalizers run */
     uint64_t refused, collected, moved, audits, reports;
     bool expect_report;
+    int last_report;      /* its kind */
+    uint64_t misuses, wrongs; /* asked for; done */
+    bool moves;           /* everything moves at each MOVES_EVERY-th safepoint */
 };
 
 extern struct run run;
