@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "gc/count.h"
+#include "gc/debug.h"
 #include "gc/refs.h"
 
 typedef struct audit {
@@ -240,7 +241,12 @@ mid_status mid_heap_check(mid_heap *heap)
     mid_status status = mid_look_begin(heap, &stopped);
     if (status != MID_OK)
         return status;
+    uint64_t told = heap->debug ? mid_debug_verify(heap, "mid_heap_check") : 0;
     status = check(heap);
+    if (status == MID_OK && told != 0) {
+        snprintf(heap->check_text, sizeof heap->check_text, "%llu misuses were reported", (unsigned long long)told);
+        status = MID_ECORRUPT;
+    }
     mid_look_end(heap, stopped);
     return status;
 }

@@ -7,6 +7,7 @@
  *
  * A pass may be spread over many slices. Its plan (the pools of one class by live count) is checked against what the
  * program did in between, pool by pool; if that made it less than optimal, the next pass is due sooner. */
+#include "gc/debug.h"
 #include "gc/plan.h"
 
 #define PIECE (512u << 10) /* of empty pools that go between two looks at the clock: in smaller pieces they would cost more */
@@ -34,11 +35,15 @@ static mid_status plan_class(mid_heap *heap, mid_plan *plan)
 /* Somebody may read, perhaps where an object was, and others are there by then: for a set on trial that is void. */
 bool mid_moving_begin(mid_heap *heap)
 {
+    if (heap->debug)
+        mid_debug_still_begin(heap);
     return pthread_mutex_trylock(&heap->proposing) == 0;
 }
 
 void mid_moving_end(mid_heap *heap, bool unread)
 {
+    if (heap->debug)
+        mid_debug_still_end(heap);
     if (unread)
         pthread_mutex_unlock(&heap->proposing);
     else
@@ -140,6 +145,7 @@ mid_status mid_compact_run(mid_impl *me, uint64_t budget_micros, mid_compact_res
         return status;
     MID_EMIT(heap, compact_begin);
     bool unread = mid_moving_begin(heap);
+    deadline = mid_debug_deadline(heap, deadline, budget_micros);
     for (uint32_t id = 1; id <= heap->thread_count; id++)
         if (!mid_lost(heap->threads[id]))
             mid_caches_flush(heap->threads[id]);

@@ -13,6 +13,7 @@
 
 #include "gc/batch.h"
 #include "gc/count.h"
+#include "gc/debug.h"
 #include "gc/refs.h"
 
 /* A mark. Bit 30: a candidate, and below it the references from candidates; or ALIVE and the next index on the stack. When
@@ -346,6 +347,8 @@ static inline __attribute__((always_inline)) uint64_t free_garbage(sweep *s, con
         mid_entry *entry = &table[index];
         uint64_t word = entry->word;
         shape = take_shape(heap, shape, word);
+        if (checked)
+            mid_debug_dies(s->me, index * 2);
         if (!closed)
             each_ref(s, shape, word, drop_outward);
         freed++;
@@ -422,6 +425,8 @@ mid_status mid_cycles_collect(mid_impl *me, mid_collect_result *result)
     mid_status status = MID_OK;
     *result = (mid_collect_result){0};
     MID_EMIT(heap, collect_begin);
+    if (heap->debug)
+        mid_debug_verify(heap, "mid_collect"); /* what is no reference is not to be followed */
     mid_settle(me);
     if (any_suspect(heap)) {
         sweep s = {.heap = heap, .me = me};

@@ -1,4 +1,5 @@
 /* gc/deep.c: a pass of deep compaction, step by step and slice by slice. See deep.h. */
+#include "gc/debug.h"
 #include "gc/deep.h"
 
 #include "gc/propose.h"
@@ -158,7 +159,13 @@ mid_status mid_deep_run(mid_impl *me, mid_deep_order order, uint64_t deadline, u
         mid_suspects_give(heap->threads[id]);
         mid_caches_flush(heap->threads[id]);
     }
+    uint64_t left = deadline == 0 ? 0 : deadline - mid_clock_micros();
+    if (heap->debug)
+        mid_debug_still_begin(heap);
+    deadline = mid_debug_deadline(heap, deadline, left);
     mid_status status = go_on(heap, order, true, deadline);
+    if (heap->debug)
+        mid_debug_still_end(heap);
     if (heap->deep != NULL) {
         *renamed = heap->deep->renamed;
         heap->deep->renamed = 0;

@@ -4,7 +4,7 @@
  * come within `fork-wait`, and every lock is held; so the child finds whole structures, and one thread. The others' places are
  * ABSENT there if they stood still, like those of threads that detached, and LOST if not: what a lost one had in its hands
  * (caches, work list, messages, a pool) may be half written and is left alone. */
-#include "gc/heap.h"
+#include "gc/debug.h"
 
 static pthread_mutex_t heaps_lock = PTHREAD_MUTEX_INITIALIZER;
 static mid_heap *heaps;
@@ -22,6 +22,8 @@ static bool locks_init(mid_heap *heap)
     bool ok = pthread_mutex_init(&heap->lock, NULL) == 0 && pthread_mutex_init(&heap->kick_lock, NULL) == 0 &&
               pthread_mutex_init(&heap->escapes, NULL) == 0 && pthread_mutex_init(&heap->memory, &recursive) == 0 &&
               pthread_mutex_init(&heap->proposing, NULL) == 0 && pthread_cond_init(&heap->changed, &monotonic) == 0;
+    if (heap->debug)
+        mid_debug_forked(heap); /* its lock, as the others */
     pthread_condattr_destroy(&monotonic);
     pthread_mutexattr_destroy(&recursive);
     return ok;

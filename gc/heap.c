@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "gc/heap.h"
+#include "gc/debug.h"
 
 static mid_status take_options(mid_options *into, const mid_options *from)
 {
@@ -36,6 +36,8 @@ static mid_status fill(mid_heap *heap)
     mid_status status = mid_book(&heap->alloc, MID_IN_META, mid_round(sizeof *heap, MID_PAGE));
     if (status == MID_OK)
         status = mid_types_open(heap);
+    if (status == MID_OK && heap->debug)
+        status = mid_debug_open(heap);
     if (status == MID_OK)
         status = mid_table_open(heap);
     if (status == MID_OK && heap->debug && heap->options.quarantine != 0)
@@ -53,12 +55,14 @@ static void drop_all(mid_heap *heap)
                            &heap->weak_heads.cells, &heap->pins.cells};
     for (size_t i = 0; i < sizeof arrays / sizeof arrays[0]; i++)
         mid_array_free(&heap->alloc, arrays[i]);
+    mid_debug_lift(heap); /* memory that goes to the system is anybody's */
     mid_compact_forget(heap);
     mid_domains_close(heap);
     mid_threads_forget(heap);
     mid_types_close(heap);
     mid_alloc_finish(&heap->alloc);
     mid_table_close(heap);
+    mid_debug_close(heap);
     mid_os os = heap->os;
     os.unmap(os.ctx, heap, mid_round(sizeof *heap, MID_PAGE));
 }
@@ -93,6 +97,7 @@ mid_status mid_heap_open_abi(mid_heap **out, const mid_options *options, uint32_
     heap->options = chosen;
     heap->os = *os;
     heap->debug = debug != 0;
+    heap->fence = heap->debug ? MID_FENCE : 0;
     heap->growth_least = UINT64_MAX;
     mid_alloc_init(&heap->alloc, os, (uint32_t)chosen.pool_size, chosen.heap_limit, chosen.reserve, chosen.spare);
     heap->alloc.unbind = mid_unbind;
@@ -141,6 +146,8 @@ static mid_status closable(mid_heap *heap)
 static void report_leaks(mid_heap *heap)
 {
     bool told = false;
+    if (heap->debug)
+        mid_debug_leaks(heap);
     for (unsigned i = 0; i < heap->listener_count; i++)
         told |= heap->listeners[i].leak != NULL;
     for (mid_type type = 1; type <= heap->type_count; type++) {

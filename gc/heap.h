@@ -16,7 +16,8 @@
  *   pause.c    pauses as the program sees them (pause.h)    units.c    what a map of the arenas shows
  *   domain.c, leaf.c, mem.c, cache.c, large.c, charge.c: blocks, and foreign memory (domain.h, mem.h)
  *   field.c    fields by name   dump.c, dump_text.c, dump_dot.c, dump_value.c, writer.c: objects and graphs as text (dump.h)
- *   type.c, stats.c, memory.c, events.c, options.c, check.c, debug.c, status.c, map.c: what their names say
+ *   debug.c, debug_*.c: debug heaps (debug.h)
+ *   type.c, stats.c, memory.c, events.c, options.c, check.c, status.c, map.c: what their names say
  *
  * WHO WRITES WHAT. A mid_impl belongs to its thread while that runs, and to whoever has claimed it while it does not
  * (stop.c). Pools, the table's free entries, types, weak cells, pins, finalizers, listeners and everything in mid_alloc
@@ -52,6 +53,7 @@ typedef struct mid_type_info {
     uint8_t align_shift;
     bool leaf;                       /* dies like memory: no references, no finalizer, no payload; never in debug heaps */
     bool uncleared, races;
+    bool shadowed;                   /* registered by a checked call: what its slots hold is known (debug_slots.c) */
     bool identity;                   /* what its slots refer to keeps its number */
     bool small_items;                /* of variable size, items and all of modest size, no alignment: mid_new_array */
     uint32_t first_slot, slot_count; /* declared slots that are adjacent: no list needed */
@@ -172,6 +174,8 @@ struct mid_heap {
     mid_options options;
     mid_os os;
     bool debug;
+    uint32_t fence;          /* bytes behind each object that are nobody's: 0, but in debug heaps */
+    struct mid_debug *watch; /* of a debug heap: gc/debug.h */
 
     /* table.c */
     mid_entry *table;
@@ -435,6 +439,11 @@ static inline unsigned mid_class_for(size_t size, unsigned align_shift)
     return size_class;
 }
 size_t mid_object_size(const mid_type_info *type, const void *object);
+/* What it asks of the allocator. */
+static inline size_t mid_fenced_size(const mid_heap *heap, const mid_type_info *type, const void *object)
+{
+    return mid_object_size(type, object) + heap->fence;
+}
 
 /* --- field.c: with `memory` held, or for good once the type is registered */
 mid_status mid_fields_check(const mid_type_desc *desc);
@@ -558,6 +567,7 @@ bool mid_final_due(const mid_heap *heap, const mid_entry *entry);
 
 /* --- weak.c, pin.c, map.c, scope.c */
 void mid_weak_clear(mid_heap *heap, mid_handle handle, mid_entry *entry);
+void mid_slots_swap(mid_heap *heap, mid_handle handle, mid_handle other); /* resize.c: each lives where the other did */
 void mid_weak_exchange(mid_heap *heap, mid_handle a, mid_handle b); /* the cells of each are the other's */
 void mid_pin_forget(mid_heap *heap, mid_handle handle, mid_entry *entry);
 uint32_t mid_map_get(const mid_map *map, uint32_t key);

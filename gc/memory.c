@@ -15,7 +15,7 @@ static void take_object(const mid_heap *heap, const mid_entry *entry, struct cen
     const size_t size = mid_object_size(mid_type_of_entry(heap, entry), mid_address(entry));
     m->live_bytes += size;
     if (entry->word & MID_F_LARGE)
-        live->large_bytes += mid_large_bytes(size);
+        live->large_bytes += mid_large_bytes(size + heap->fence);
     else
         live->slots[mid_pool_in(&heap->alloc, mid_address(entry))->size_class]++;
 }

@@ -6,7 +6,7 @@
  * class or goes back to the system. */
 #include <string.h>
 
-#include "gc/heap.h"
+#include "gc/debug.h"
 
 #define BIND_BYTES 4096u /* of slots that get entries at once: a page of the pool */
 #define DRAIN_PER_REFILL 1024u
@@ -41,6 +41,8 @@ mid_status mid_bind(mid_heap *heap, mid_pool *pool)
 void mid_unbind(void *owner, mid_pool *pool)
 {
     mid_heap *heap = owner;
+    if (heap->debug)
+        mid_debug_unbound(heap, pool);
     while (pool->bound != 0) {
         if (pool->bound > GIVEN_AHEAD)
             __builtin_prefetch(mid_entry_at(heap, mid_pool_name(pool, pool->bound - 1u - GIVEN_AHEAD)), 1);
@@ -257,7 +259,10 @@ mid_status mid_slot_new(mid_impl *me, size_t size, unsigned align_shift, mid_han
 {
     if (size > me->heap->alloc.pooled_max)
         return large_new(me, size, out);
-    return slot_new(me, mid_class_for(size, align_shift), out);
+    mid_status status = slot_new(me, mid_class_for(size, align_shift), out);
+    if (status == MID_OK && me->heap->debug)
+        mid_debug_taken(me->heap, *out);
+    return status;
 }
 
 #define CLEAR_BY_WORD 128u
@@ -283,18 +288,23 @@ static inline mid_status make(mid_impl *me, const mid_type_info *info, mid_type 
                               mid_handle *out)
 {
     mid_handle made;
-    mid_status status = size > me->heap->alloc.pooled_max
-                            ? large_new(me, size, &made)
-                            : slot_new(me, mid_class_for(size, info->align_shift), &made);
+    size_t room = size + me->heap->fence;
+    mid_status status = room > me->heap->alloc.pooled_max
+                            ? large_new(me, room, &made)
+                            : slot_new(me, mid_class_for(room, info->align_shift), &made);
     if (MID_UNLIKELY_(status != MID_OK))
         return status;
     mid_entry *entry = mid_entry_(&me->pub, made);
     uint64_t word = MID_READ_(entry->word);
     char *object = (char *)(uintptr_t)(word & MID_ADDRESS_MASK_);
+    if (MID_UNLIKELY_(me->heap->debug))
+        mid_debug_made(me, made, info, size);
     if (!(word & MID_F_LARGE)) /* large blocks come cleared */
         clear(object, info->uncleared ? info->size : size);
     if (info->item_size != 0)
         *(uint32_t *)(object + info->length_offset) = (uint32_t)items;
+    if (MID_UNLIKELY_(me->heap->debug))
+        mid_debug_fence(me->heap, object, size, room);
     MID_WRITE_(entry->word, word | (uint64_t)type << MID_TYPE_SHIFT_);
     MID_WRITE_(entry->count, (uint32_t)me->pub.bias | mid_born(info));
     __atomic_store_n(&entry->shared, me->pub.fresh, __ATOMIC_RELEASE);

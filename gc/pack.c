@@ -1,4 +1,5 @@
 /* gc/pack.c: what is moved to empty regions and arenas (alloc/pack.c, alloc/gather.c), and the entries that follow. */
+#include "gc/debug.h"
 #include "gc/plan.h"
 #include "gc/refs.h"
 
@@ -11,7 +12,7 @@ size_t mid_run_size(void *owner, uint32_t name, const void *at, bool *stays)
     }
     const mid_entry *entry = mid_entry_at(heap, name);
     *stays = (entry->word & MID_F_PINNED) != 0;
-    return mid_address(entry) == at ? mid_object_size(mid_type_of_entry(heap, entry), at) : 0;
+    return mid_address(entry) == at ? mid_fenced_size(heap, mid_type_of_entry(heap, entry), at) : 0;
 }
 
 void mid_run_moved(void *owner, uint32_t name, void *to)
@@ -53,6 +54,7 @@ mid_status mid_gather_run(mid_heap *heap, uint64_t budget_micros, uint64_t *pool
     uint64_t deadline = budget_micros == 0 ? 0 : mid_clock_micros() + budget_micros;
     mid_status status = MID_OK;
     bool unread = mid_moving_begin(heap);
+    deadline = mid_debug_deadline(heap, deadline, budget_micros);
     mid_pool *pool;
     *pools = 0;
     mid_pools_gather_begin(&heap->alloc);

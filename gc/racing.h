@@ -106,16 +106,16 @@ static inline __attribute__((always_inline)) mid_racing mid_racing_piece(mid_hea
     const mid_entry *entry = heap->table + index;
     uint64_t word = MID_READ_(entry->word);
     const mid_type_info *type = mid_racing_type(heap, word);
-    bool large = (word & MID_F_LARGE) != 0, go_on = true;
+    bool large = (word & MID_F_LARGE) != 0, locked = large || heap->debug, go_on = true; /* what dies in a debug heap is filled */
     char *object = (char *)(uintptr_t)(word & MID_ADDRESS_MASK_);
     if (type == NULL || !mid_entry_live(entry))
         return MID_RACING_DONE;
     if (type->trace != NULL && !type->races && !still)
         return MID_RACING_NOT_NOW;
     MID_DELAY(READ);
-    if (large)
+    if (locked)
         mid_lock(heap);
-    if (large && (MID_READ_(entry->word) != word || !mid_entry_live(entry))) {
+    if (locked && (MID_READ_(entry->word) != word || !mid_entry_live(entry))) {
         mid_unlock(heap);
         return MID_RACING_DONE;
     }
@@ -124,7 +124,7 @@ static inline __attribute__((always_inline)) mid_racing mid_racing_piece(mid_hea
     uint32_t items = type->items_are_refs ? mid_racing_items(heap, type, object, large) : 0, i = *item;
     for (; go_on && i < items && i - *item < MID_RACING_PIECE; i++)
         go_on = mid_racing_slot(object, object + type->size + (size_t)i * sizeof(mid_slot), fn, context);
-    if (large)
+    if (locked)
         mid_unlock(heap);
     *item = i;
     if (go_on && i < items)

@@ -7,6 +7,7 @@
 
 #include "gc/batch.h"
 #include "gc/count.h"
+#include "gc/debug.h"
 #include "gc/refs.h"
 
 #define PIECE 64u      /* items of a dying array released at a time, ... */
@@ -161,6 +162,8 @@ static inline __attribute__((always_inline)) void slot_free(mid_impl *me, mid_ha
 
 void mid_slot_free(mid_impl *me, mid_handle handle, mid_entry *entry)
 {
+    if (me->heap->debug)
+        mid_debug_vacated(me, handle);
     if (me->heap->debug && me->heap->options.quarantine != 0)
         quarantine(me, handle);
     else
@@ -215,6 +218,8 @@ static void free_large(mid_impl *me, mid_handle handle, mid_entry *entry, size_t
     mid_heap *heap = me->heap;
     mid_part part = mid_pause_begin(me, MID_PAUSE_LARGE);
     mid_lock(heap);
+    if (heap->debug)
+        mid_debug_spoil(mid_address(entry), size);
     mid_large_free(&heap->alloc, mid_address(entry), size, handle);
     me->turned += size;
     me->given += size;
@@ -247,6 +252,8 @@ void mid_free_entry(mid_impl *me, mid_handle handle, mid_entry *entry)
     mid_heap *heap = me->heap;
     const mid_type_info *type = mid_type_of_entry(heap, entry);
     char *object = mid_address(entry);
+    if (heap->debug)
+        mid_debug_dies(me, handle);
     if (MID_READ_(entry->word) & MID_F_WEAK)
         mid_weak_clear(heap, handle, entry);
     if (MID_READ_(entry->word) & MID_F_PINNED)
@@ -254,7 +261,7 @@ void mid_free_entry(mid_impl *me, mid_handle handle, mid_entry *entry)
     if (type->payload_free != NULL)
         free_payload(me, type, object);
     if (MID_READ_(entry->word) & MID_F_LARGE)
-        free_large(me, handle, entry, mid_object_size(type, object));
+        free_large(me, handle, entry, mid_fenced_size(heap, type, object));
     else
         mid_slot_free(me, handle, entry);
 }
@@ -300,12 +307,12 @@ static bool drop_items(mid_impl *me, const mid_type_info *type, void *object)
 static bool shorten(mid_impl *me, mid_handle handle, mid_entry *entry, const mid_type_info *type)
 {
     char *object = mid_address(entry);
-    size_t size = mid_object_size(type, object), shorter;
+    size_t size = mid_fenced_size(me->heap, type, object), shorter;
     if (size < 4 * BLOCK_PIECE || type->item_size == 0 || type->item_size > BLOCK_PIECE)
         return false;
-    size_t items = (size - BLOCK_PIECE - type->size) / type->item_size;
+    size_t items = (size - BLOCK_PIECE - type->size - me->heap->fence) / type->item_size;
     mid_status status;
-    shorter = type->size + items * type->item_size;
+    shorter = type->size + items * type->item_size + me->heap->fence;
     mid_part part = mid_pause_begin(me, MID_PAUSE_LARGE);
     mid_lock(me->heap);
     object = mid_large_resize(&me->heap->alloc, object, size, shorter, handle, false, &status);
@@ -345,6 +352,8 @@ static bool dispose(mid_impl *me, mid_handle handle, unsigned flags)
     bool begun = me->partial == handle;
     if (!begun && mid_final_due(heap, entry) && finalize_dying(me, handle, entry, flags))
         return true;
+    if (heap->debug && !begun)
+        mid_debug_dies(me, handle);
     if (!(begun && me->partial_next == MID_ONLY_MEMORY) && !drop_refs(me, handle, type, mid_address(entry)))
         return false;
     if ((MID_READ_(entry->word) & MID_F_LARGE) && shorten(me, handle, entry, type)) {

@@ -4,7 +4,7 @@
  * have that of an object which only slots hold. Who keeps counted handles (scopes, the condemned) or numbers of dead ones
  * (work lists, quarantine, the queue of finalizers), what is pinned and what is logged as a suspect has no part in it: such an
  * object keeps its number. */
-#include "gc/heap.h"
+#include "gc/debug.h"
 
 static void exchange_entries(mid_heap *heap, mid_handle a, mid_handle b)
 {
@@ -21,7 +21,7 @@ static void tell_memory(mid_heap *heap, mid_handle name)
     if (at == NULL)
         return; /* a free entry */
     if (entry->word & MID_F_LARGE) {
-        mid_large_rename(&heap->alloc, at, mid_object_size(mid_type_of_entry(heap, entry), at), name);
+        mid_large_rename(&heap->alloc, at, mid_fenced_size(heap, mid_type_of_entry(heap, entry), at), name);
         return;
     }
     mid_pool *pool = mid_pool_of(at);
@@ -47,6 +47,7 @@ void mid_exchange(mid_heap *heap, mid_handle a, mid_handle b)
         exchange_entries, /* first: the others ask them */
         exchange_memory,
         mid_weak_exchange,
+        mid_debug_exchange,
         tell_listeners,
     };
     for (unsigned i = 0; i < sizeof holders / sizeof holders[0]; i++)

@@ -2,10 +2,11 @@
 #include <string.h>
 
 #include "gc/count.h"
+#include "gc/debug.h"
 #include "gc/refs.h"
 
 /* Let `handle` live in the slot that `other` (free, just taken) is bound to, and bind `other` to where it was. */
-static void swap_slots(mid_heap *heap, mid_handle handle, mid_handle other)
+void mid_slots_swap(mid_heap *heap, mid_handle handle, mid_handle other)
 {
     mid_handle ends[2] = {handle, other};
     for (int i = 0; i < 2; i++) {
@@ -31,12 +32,12 @@ static mid_status pooled_to_pooled(mid_impl *me, mid_handle handle, size_t kept,
 {
     mid_heap *heap = me->heap;
     mid_handle other;
-    mid_status status = mid_slot_new(me, size, align_shift, &other);
+    mid_status status = mid_slot_new(me, size + heap->fence, align_shift, &other);
     if (status != MID_OK)
         return status;
     memcpy(mid_address(mid_entry_at(heap, other)), mid_address(mid_entry_at(heap, handle)), kept);
     mid_lock(heap);
-    swap_slots(heap, handle, other);
+    mid_slots_swap(heap, handle, other);
     mid_unlock(heap);
     mid_slot_free(me, other, mid_entry_at(heap, other));
     return MID_OK;
@@ -47,7 +48,7 @@ static mid_status pooled_to_large(mid_impl *me, mid_handle handle, size_t kept, 
     mid_heap *heap = me->heap;
     mid_status status;
     mid_handle other = mid_entry_take(heap, &status);
-    char *to = other == 0 ? NULL : mid_large_new(&heap->alloc, size, handle, &status);
+    char *to = other == 0 ? NULL : mid_large_new(&heap->alloc, size + heap->fence, handle, &status);
     if (to == NULL) {
         if (other != 0)
             mid_entry_give(heap, other);
@@ -61,7 +62,7 @@ static mid_status pooled_to_large(mid_impl *me, mid_handle handle, size_t kept, 
     MID_WRITE_(mid_entry_at(heap, other)->word, (uint64_t)(uintptr_t)from);
     mid_slot_free(me, other, mid_entry_at(heap, other));
     heap->large_objects++;
-    mid_large_made(me, mid_large_bytes(size));
+    mid_large_made(me, mid_large_bytes(size + heap->fence));
     return MID_OK;
 }
 
@@ -74,7 +75,7 @@ static void large_into_slot(mid_heap *heap, mid_handle handle, size_t old_size, 
     bind_slot(heap, to, handle);
     MID_WRITE_(entry->word, (entry->word & ~(MID_ADDRESS_MASK_ | MID_F_LARGE)) | (uint64_t)(uintptr_t)to);
     mid_entry_give(heap, other);
-    mid_large_free(&heap->alloc, from, old_size, handle);
+    mid_large_free(&heap->alloc, from, old_size + heap->fence, handle);
     heap->large_freed++;
 }
 
@@ -84,7 +85,7 @@ static void large_into_run(mid_heap *heap, mid_handle handle, size_t old_size, s
     void *from = mid_address(entry);
     memcpy(to, from, size);
     MID_WRITE_(entry->word, (entry->word & ~MID_ADDRESS_MASK_) | (uint64_t)(uintptr_t)to);
-    mid_large_free(&heap->alloc, from, old_size, handle);
+    mid_large_free(&heap->alloc, from, old_size + heap->fence, handle);
 }
 
 static mid_status large_to_large(mid_impl *me, mid_handle handle, size_t old_size, size_t size, bool pinned)
@@ -92,6 +93,8 @@ static mid_status large_to_large(mid_impl *me, mid_handle handle, size_t old_siz
     mid_heap *heap = me->heap;
     mid_status status;
     mid_entry *entry = mid_entry_at(heap, handle);
+    old_size += heap->fence;
+    size += heap->fence;
     void *to = mid_large_resize(&heap->alloc, mid_address(entry), old_size, size, handle, pinned, &status);
     if (to == NULL)
         return status;
@@ -109,11 +112,12 @@ static mid_status grow(mid_impl *me, mid_handle handle, const mid_type_info *typ
     mid_status status = MID_OK;
     if (entry->word & MID_F_LARGE)
         return large_to_large(me, handle, old_size, size, pinned);
-    if (size > mid_class_size(mid_pool_of(mid_address(entry))->size_class)) {
+    const size_t room = size + heap->fence;
+    if (room > mid_class_size(mid_pool_of(mid_address(entry))->size_class)) {
         if (pinned)
             return MID_EPINNED;
-        status = size > me->heap->alloc.pooled_max ? pooled_to_large(me, handle, old_size, size)
-                                       : pooled_to_pooled(me, handle, old_size, size, type->align_shift);
+        status = room > heap->alloc.pooled_max ? pooled_to_large(me, handle, old_size, size)
+                                               : pooled_to_pooled(me, handle, old_size, size, type->align_shift);
     }
     if (status == MID_OK && !(entry->word & MID_F_LARGE) && !type->uncleared)
         memset((char *)mid_address(entry) + old_size, 0, size - old_size);
@@ -123,6 +127,7 @@ static mid_status grow(mid_impl *me, mid_handle handle, const mid_type_info *typ
 typedef struct tail {
     mid_impl *me;
     const char *from;
+    bool shadowed;
 } tail;
 
 static void drop_beyond(void *context, mid_slot *slot)
@@ -132,6 +137,8 @@ static void drop_beyond(void *context, mid_slot *slot)
         return;
     mid_handle old = slot->bits_;
     slot->bits_ = 0;
+    if (t->shadowed)
+        mid_debug_dropped(t->me->heap, old);
     mid_drop_ref(t->me, old);
 }
 
@@ -139,7 +146,7 @@ static void drop_beyond(void *context, mid_slot *slot)
  * must not see the object half done. */
 static void drop_tail(mid_impl *me, const mid_type_info *type, char *at, size_t items)
 {
-    tail t = {me, at + type->size + items * type->item_size};
+    tail t = {me, at + type->size + items * type->item_size, type->shadowed};
     if (type->items_are_refs || type->trace != NULL)
         mid_refs(me->heap, type, at, drop_beyond, &t);
     *(uint32_t *)(at + type->length_offset) = (uint32_t)items;
@@ -153,16 +160,17 @@ static mid_status shrink(mid_impl *me, mid_handle handle, const mid_type_info *t
     void *run = NULL;
     size_t old_size = mid_object_size(type, at);
     bool large = (entry->word & MID_F_LARGE) != 0, pinned = (entry->word & MID_F_PINNED) != 0;
-    bool to_slot = large && size <= heap->alloc.pooled_max;
-    bool to_run = large && !to_slot && old_size > MID_RUN_MAX && size <= MID_RUN_MAX;
+    const size_t room = size + heap->fence;
+    bool to_slot = large && room <= heap->alloc.pooled_max;
+    bool to_run = large && !to_slot && old_size + heap->fence > MID_RUN_MAX && room <= MID_RUN_MAX;
     mid_handle other = 0;
     mid_status status = MID_OK;
     if (pinned && (to_slot || to_run))
         return MID_EPINNED;
     if (to_slot)
-        status = mid_slot_new(me, size, type->align_shift, &other);
+        status = mid_slot_new(me, room, type->align_shift, &other);
     else if (to_run)
-        run = mid_large_new(&heap->alloc, size, handle, &status);
+        run = mid_large_new(&heap->alloc, room, handle, &status);
     if (status != MID_OK)
         return status;
     drop_tail(me, type, at, items);
@@ -172,7 +180,7 @@ static mid_status shrink(mid_impl *me, mid_handle handle, const mid_type_info *t
         large_into_run(heap, handle, old_size, size, run);
     else if (large)
         large_to_large(me, handle, old_size, size, pinned);
-    else if (!pinned && mid_class_for(size, type->align_shift) != mid_pool_of(at)->size_class)
+    else if (!pinned && mid_class_for(room, type->align_shift) != mid_pool_of(at)->size_class)
         pooled_to_pooled(me, handle, size, size, type->align_shift); /* or it stays where it is */
     return MID_OK;
 }
@@ -186,12 +194,16 @@ static mid_status locked(mid_impl *me, mid_handle handle, const mid_type_info *t
     mid_touch(me, entry, MID_READ_(entry->count)); /* who reads it where it is may come too late */
     mid_lock(me->heap);
     me->draining = true; /* nothing is freed, and no other lock taken, in between */
+    if (me->heap->debug)
+        mid_debug_resizes(me->heap, handle);
     mid_status status = items <= old_items ? shrink(me, handle, type, items, size)
                                            : grow(me, handle, type, old_size, size);
     me->draining = was_draining;
-    mid_unlock(me->heap);
     if (status == MID_OK && items > old_items)
         *(uint32_t *)((char *)mid_address(entry) + type->length_offset) = (uint32_t)items;
+    if (me->heap->debug)
+        mid_debug_resized(me->heap, handle, old_size);
+    mid_unlock(me->heap);
     return status;
 }
 

@@ -1,5 +1,5 @@
 /* gc/safepoint.c: what every safepoint does, asked for or not: collecting by itself, standing still, helping, news, finalizers. */
-#include "gc/heap.h"
+#include "gc/debug.h"
 
 #define SUSPECT_FACTOR_MOST 8u
 #define JUDGE_TRIES 5u
@@ -168,6 +168,8 @@ mid_status mid_work_begin(mid_thread *thread)
     mid_impl *me = mid_impl_of(thread);
     if (mid_midway(me))
         return MID_EBUSY;
+    if (me->heap->debug)
+        mid_debug_point(me, "a safepoint");
     mid_serve(me);
     return MID_OK;
 }

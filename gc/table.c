@@ -3,7 +3,7 @@
  * It never moves, and an address in it stays readable while the heap is open. Entries that belong to no slot and no large object
  * are taken from the lowest block that has any, so that the blocks above empty; a block that is empty can go back to the system
  * (mid_table_trim), and is then as if it had never been used: its entries are zero, taken from the first up. */
-#include "gc/heap.h"
+#include "gc/debug.h"
 
 #define BLOCK_BYTES ((size_t)64 << 10)
 #define HUGE ((size_t)2 << 20)
@@ -52,6 +52,11 @@ static mid_status commit(mid_heap *heap, uint32_t n)
     if (!heap->os.commit(heap->os.ctx, at, bytes)) {
         mid_unbook(&heap->alloc, MID_IN_TABLE, bytes);
         return MID_ENOMEM;
+    }
+    if (heap->debug && (status = mid_debug_commit(heap, first, end)) != MID_OK) {
+        heap->os.decommit(heap->os.ctx, at, bytes);
+        mid_unbook(&heap->alloc, MID_IN_TABLE, bytes);
+        return status;
     }
     if (huge)
         heap->os.advise_huge(heap->os.ctx, at, bytes);
@@ -113,7 +118,9 @@ mid_status mid_table_open(mid_heap *heap)
         if (base < heap->max_index / 4)
             heap->first_index = heap->next_index = base;
     }
-    mid_status status = open_blocks(heap);
+    mid_status status = heap->debug ? mid_debug_reserve(heap) : MID_OK;
+    if (status == MID_OK)
+        status = open_blocks(heap);
     if (status != MID_OK) {
         mid_table_close(heap);
         return status;
@@ -180,6 +187,8 @@ void mid_entry_give(mid_heap *heap, mid_handle handle)
     MID_WRITE_(entry->word, 0);
     MID_WRITE_(entry->count, 0);
     MID_WRITE_(entry->shared, b->head);
+    if (heap->debug)
+        mid_debug_unnamed(heap, handle);
     b->head = handle;
     b->free++;
     heap->free_entry_count++;
@@ -252,6 +261,8 @@ static void decommit(mid_heap *heap, uint32_t n)
     heap->os.decommit(heap->os.ctx, (char *)heap->table + n * BLOCK_BYTES, BLOCK_BYTES);
     mid_unbook(&heap->alloc, MID_IN_TABLE, BLOCK_BYTES);
     heap->alloc.returned += BLOCK_BYTES;
+    if (heap->debug)
+        mid_debug_decommit(heap, n);
     heap->free_entry_count -= b->free;
     *b = (block){.free = b->free};
 }

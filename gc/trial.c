@@ -15,6 +15,7 @@
 #include "gc/propose.h"
 
 #include "gc/batch.h"
+#include "gc/debug.h"
 #include "gc/racing.h"
 
 #define PIECE 64u
@@ -340,6 +341,8 @@ static void dispose_some(mid_sweep *s)
             continue;
         if (s->item == 0 && entry->word & MID_F_WEAK)
             mid_weak_clear(heap, value, entry);
+        if (s->item == 0 && heap->debug)
+            mid_debug_dies(s->me, value);
         if (entry->word & MID_F_LARGE) {
             if (!dispose_large(s, value, entry))
                 break;

@@ -156,7 +156,7 @@ static void serve_fast(mid_heap *heap, const mid_type_info *info, mid_type type)
 {
     mid_fast_type *fast = (mid_fast_type *)heap->fast_types.data + type;
     size_t words = (info->size + 7) / 8;
-    if (info->item_size != 0 || info->size > heap->alloc.pooled_max)
+    if (info->item_size != 0 || info->size > heap->alloc.pooled_max || heap->debug)
         return;
     fast->words = (uint16_t)(info->uncleared ? 0 : words);
     fast->born = (uint8_t)mid_born(info);
@@ -205,7 +205,7 @@ static mid_status enter_checked(mid_heap *heap, const mid_type_desc *desc, mid_t
     bool refs = desc->ref_count != 0 || desc->items_are_refs || desc->trace != NULL;
     info->cyclic = refs && (desc->flags & MID_ACYCLIC) == 0;
     info->plain = info->slots == NULL && !desc->items_are_refs && !desc->trace && !desc->finalize && !desc->payload_free;
-    info->small_items = desc->item_size != 0 && desc->item_size <= MID_POOLED_MAX && desc->size <= MID_POOLED_MAX && info->align_shift == 3;
+    info->small_items = desc->item_size != 0 && desc->item_size <= MID_POOLED_MAX && desc->size <= MID_POOLED_MAX && info->align_shift == 3 && !heap->debug;
     info->leaf = !refs && !desc->finalize && !desc->payload_free && !heap->debug;
     heap->any_finalizer |= desc->finalize != NULL;
     heap->any_payload |= desc->payload_free != NULL;

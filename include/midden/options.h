@@ -92,7 +92,13 @@ typedef enum mid_evacuate_order { MID_EVACUATE_FULLEST, MID_EVACUATE_ADDRESS, MI
     X(balance, "balance", BYTES, 0, 0, UINT64_C(1) << 40,                                          \
       "memory worth a hundredth of a processor: the growth that asks for a collection then follows from how fast the program " \
       "allocates and the heap is collected, instead of from `growth`; 0: off")                     \
-    X(log_entries, "log-entries", COUNT, 256, 8, 1u << 20, "decisions the daemon's log remembers")
+    X(log_entries, "log-entries", COUNT, 256, 8, 1u << 20, "decisions the daemon's log remembers") \
+    X(debug_frames, "debug-frames", COUNT, 8, 0, 32,                                               \
+      "debug heaps: callers remembered of each allocation and each free; 0: none")                 \
+    X(debug_check, "debug-check", COUNT, 0, 0, UINT32_MAX,                                         \
+      "debug heaps: safepoints between two checks of everything; 0: only what was lately in use is checked there") \
+    X(debug_move, "debug-move", COUNT, 0, 0, UINT32_MAX,                                           \
+      "debug heaps: safepoints between two moves of everything, so that addresses kept past one are told; 0: never")
 
 typedef struct mid_options {
     size_t struct_size;

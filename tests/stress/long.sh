@@ -23,6 +23,7 @@ for seed in 101 102 103 104 105; do
 done
 try "$sanitized/stress" --seed 106 --ops 100000 --check-every 100 --mode gc-every-safepoint --live 400
 try "$sanitized/stress-debug" --seed 107 --ops 100000 --check-every 100
+try "$programs/stress-debug" --seed 108 --ops 1000000 --check-every 1000
 for seed in 111 112; do
     try valgrind --quiet --error-exitcode=3 "$programs/stress" --seed $seed --ops 100000 --check-every 100 --live 700
 done

@@ -72,6 +72,7 @@ static void on_report(const mid_report *report, void *context)
 {
     (void)context;
     run.reports++;
+    run.last_report = (int)report->kind;
     if (!run.expect_report)
         fail("%s reports %s (%s) for handle %u", report->call, mid_status_name(report->status), report->detail,
              report->handle);

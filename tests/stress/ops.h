@@ -35,4 +35,9 @@ void op_large(void);
 void op_misuse(void);
 void misuse_begin(void);
 
+/* wrong.c, in debug builds: misuses that only a debug heap tells. */
+void wrong_begin(void);
+void wrong_once(void);
+void wrong_end(void);
+
 #endif

@@ -10,6 +10,7 @@
 
 #define KINDS_MAX 48u
 #define SCOPES_MAX 6u
+#define MOVES_EVERY 20u
 
 enum mode { MODE_PLAIN, MODE_GC, MODE_DAEMON, MODE_STEPS };
 
@@ -49,13 +50,24 @@ struct run {
     uint64_t finalized;   /* finalizers run */
     uint64_t refused, collected, moved, audits, reports;
     bool expect_report;
+    int last_report;      /* its kind */
+    uint64_t misuses, wrongs; /* asked for; done */
+    bool moves;           /* everything moves at each MOVES_EVERY-th safepoint */
 };
 
 extern struct run run;
 
+/* A debug heap asks for so much more. */
+#ifdef MIDDEN_DEBUG
+#define FENCE 16u
+#else
+#define FENCE 0u
+#endif
+
 /* Is a block of so many bytes a page run or a mapping, and no slot of a pool? */
 static inline bool is_large(size_t bytes)
 {
+    bytes += FENCE;
     return bytes > 32768 || bytes > run.pool_size / 2;
 }
 

@@ -77,7 +77,8 @@ static void usage(int status)
 {
     fprintf(status == 0 ? stdout : stderr,
             "usage: stress [--seed N] [--ops N] [--check-every N] [--mode plain|gc-every-safepoint|daemon|steps]\n"
-            "              [--live N] [--max-objects N] [--heap-limit BYTES] [--trace-from OPERATION]\n");
+            "              [--live N] [--max-objects N] [--heap-limit BYTES] [--trace-from OPERATION]\n"
+            "              [--misuses N]\n");
     exit(status);
 }
 
@@ -99,6 +100,7 @@ static void parse(int argc, char **argv)
         {"check-every", required_argument, NULL, 'c'}, {"mode", required_argument, NULL, 'm'},
         {"live", required_argument, NULL, 'l'},        {"max-objects", required_argument, NULL, 'x'},
         {"heap-limit", required_argument, NULL, 'h'},  {"trace-from", required_argument, NULL, 't'},
+        {"misuses", required_argument, NULL, 'w'},
         {"help", no_argument, NULL, '?'},              {NULL, 0, NULL, 0}};
     for (int c; (c = getopt_long(argc, argv, "", options, NULL)) != -1;) {
         switch (c) {
@@ -110,6 +112,7 @@ static void parse(int argc, char **argv)
         case 'x': run.max_objects = number(optarg); break;
         case 'h': run.heap_limit = number(optarg); break;
         case 't': run.trace_from = number(optarg); break;
+        case 'w': run.misuses = number(optarg); break;
         default: usage(optopt != 0 ? 2 : 0);
         }
     }
@@ -154,6 +157,11 @@ static void open_heap(void)
     options.deep = pick(4);
     options.pool_size = run.pool_size;
     options.evacuate = run.seed / 3 % 3;
+#ifdef MIDDEN_DEBUG
+    run.moves = run.misuses != 0;
+    options.debug_move = run.moves ? MOVES_EVERY : 0;
+    options.debug_check = run.seed % 4 == 0 ? 100 : 0;
+#endif
     if (run.mode == MODE_DAEMON) {
         daemon_options(&options);
         run.reserve = options.reserve;
@@ -241,6 +249,21 @@ static void free_tester(void)
     free(model.weak);
 }
 
+/* Misuses in equal distances. */
+static void go_wrong(void)
+{
+#ifdef MIDDEN_DEBUG
+    if (run.misuses == 0)
+        return;
+    if (run.op == 1)
+        wrong_begin();
+    while (run.wrongs < run.misuses && run.wrongs < run.op * run.misuses / run.ops)
+        wrong_once();
+    if (run.op == run.ops)
+        wrong_end();
+#endif
+}
+
 int main(int argc, char **argv)
 {
     run.seed = (uint64_t)time(NULL);
@@ -251,6 +274,12 @@ int main(int argc, char **argv)
     run.trace_from = UINT64_MAX;
     run.doing = "open";
     parse(argc, argv);
+#ifndef MIDDEN_DEBUG
+    if (run.misuses != 0) {
+        fprintf(stderr, "stress: built without MIDDEN_DEBUG, use stress-debug\n");
+        exit(2);
+    }
+#endif
     run.rng = run.seed;
     run.epoch = 1; /* an object never seen has 0 */
     printf("stress: --seed %" PRIu64 " --ops %" PRIu64 " --check-every %" PRIu64 " --mode %s --live %zu --max-objects %" PRIu64
@@ -261,6 +290,7 @@ int main(int argc, char **argv)
     open_heap();
     for (run.op = 1; run.op <= run.ops; run.op++) {
         random_operation();
+        go_wrong();
         if (run.check_every != 0 && run.op % run.check_every == 0) {
             run.doing = "audit";
             audit();
@@ -273,6 +303,8 @@ int main(int argc, char **argv)
     if (run.mode == MODE_DAEMON)
         daemon_end(run.daemon);
     close_heap();
+    if (run.misuses != 0)
+        printf("  %" PRIu64 " misuses, each told\n", run.wrongs);
     printf("  passed: %" PRIu64 " objects, %" PRIu64 " finalizers, %" PRIu64 " cyclic garbage, %" PRIu64 " moved, %" PRIu64 " renamed, %" PRIu64
            " refused, %" PRIu64 " audits\n",
            model.made, run.finalized, run.collected, run.moved, run.renamed, run.refused, run.audits);

@@ -28,6 +28,9 @@ for seed in 41 42 43; do
     try "$programs/stress-debug" --seed $seed --ops 40000
 done
 try "$programs/stress-debug" --seed 44 --ops 5000 --mode gc-every-safepoint --live 400
+# A hundred misuses, each told, and none in a run without.
+try "$programs/stress-debug" --seed 45 --ops 5000 --misuses 100
+try "$programs/stress-debug" --seed 49 --ops 100000 --check-every 1000
 for seed in 51 52 53; do
     try "$programs/stress-daemon" --seed $seed --ops 20000 --mode daemon
 done
