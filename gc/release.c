@@ -600,7 +600,9 @@ void mid_release_slow_(mid_thread *thread, mid_handle value)
         release_last(me, value);
         return;
     }
-    unsigned size_class = mid_pool_in(&me->heap->alloc, (void *)(uintptr_t)(word & MID_ADDRESS_MASK_))->size_class;
+    unsigned size_class = thread->types[word >> MID_TYPE_SHIFT_].size_class; /* of fixed size: no look at the pool */
+    if (MID_UNLIKELY_(size_class == MID_CLASSES))
+        size_class = mid_pool_in(&me->heap->alloc, (void *)(uintptr_t)(word & MID_ADDRESS_MASK_))->size_class;
     if (MID_LIKELY_(mid_is_last(me, value, entry, mine) && cache_put(me, size_class, value, entry)))
         mid_decided(me);
     else

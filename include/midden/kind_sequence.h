@@ -40,7 +40,7 @@ MID_API mid_status mid_list_length(mid_thread *thread, const mid_kinds *kinds, m
 
 /* All of these: MID_EBUSY while the list is being sorted, MID_EINVAL for an index that is not there. */
 
-/* Put a value at the end, counted by the list. Room grows by an eighth: the time is constant over many. MID_ESIZE: full. */
+/* Put a value at the end, counted by the list. Room grows by a quarter: the time is constant over many. MID_ESIZE: full. */
 static inline mid_status mid_list_append(mid_thread *thread, const mid_kinds *kinds, mid_handle list, mid_handle value);
 /* Before value `index`; at the end if index is the length. Time grows with what is behind it. */
 MID_API mid_status mid_list_insert(mid_thread *thread, const mid_kinds *kinds, mid_handle list, size_t index, mid_handle value);
