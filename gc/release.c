@@ -554,6 +554,23 @@ uint64_t mid_drain_timed(mid_impl *me, uint64_t limit, unsigned flags)
     return done;
 }
 
+/* What a type without ceremony refers to, then its slot; it is dying, and on no list. */
+static inline __attribute__((always_inline)) void end_plain(mid_impl *me, mid_handle value, mid_entry *entry, uint64_t word, const mid_type_info *type)
+{
+    MID_WRITE_(entry->shared, 0);
+    mid_slot *slot = (mid_slot *)(uintptr_t)(word & MID_ADDRESS_MASK_) + type->first_slot;
+    for (uint32_t n = type->slot_count; n != 0; n--, slot++)
+        drop(me, slot->bits_);
+    mid_decided(me);
+    unsigned size_class = me->pub.types[word >> MID_TYPE_SHIFT_].size_class; /* of fixed size: no look at the pool */
+    if (MID_UNLIKELY_(size_class == MID_CLASSES) || MID_UNLIKELY_(!caches(me)) || !cache_put(me, size_class, value, entry))
+        slot_free(me, value, entry);
+    if (me->pending != 0)
+        mid_drain_timed(me, me->heap->options.free_batch, MID_DRAIN_FINALIZE);
+    else if (MID_UNLIKELY_(me->outbox_count == MID_OUTBOX) && !me->draining)
+        tell_others(me);
+}
+
 static __attribute__((noinline)) void release_last(mid_impl *me, mid_handle value)
 {
     mid_heap *heap = me->heap;
@@ -566,16 +583,7 @@ static __attribute__((noinline)) void release_last(mid_impl *me, mid_handle valu
     }
     const mid_type_info *type = mid_type_of_entry(heap, entry);
     if (MID_LIKELY_(type->plain && (MID_READ_(entry->word) & MID_F_ALL) == 0 && !heap->debug && mid_callbacks == NULL)) {
-        MID_WRITE_(entry->shared, 0);
-        mid_slot *slot = (mid_slot *)mid_address(entry) + type->first_slot;
-        for (uint32_t n = type->slot_count; n != 0; n--, slot++)
-            drop(me, slot->bits_);
-        mid_decided(me);
-        slot_free(me, value, entry);
-        if (me->pending != 0)
-            mid_drain_timed(me, heap->options.free_batch, MID_DRAIN_FINALIZE);
-        else if (MID_UNLIKELY_(me->outbox_count == MID_OUTBOX) && !me->draining)
-            tell_others(me);
+        end_plain(me, value, entry, MID_READ_(entry->word), type);
         return;
     }
     mid_died(me, value, entry);
@@ -584,6 +592,18 @@ static __attribute__((noinline)) void release_last(mid_impl *me, mid_handle valu
         mid_ask(me, MID_ASK_DRAIN);
     else
         mid_drain_timed(me, heap->options.free_batch, MID_DRAIN_FINALIZE);
+}
+
+/* The owner's last count. Not inline: leaves need no frame. */
+static __attribute__((noinline)) void release_plain(mid_impl *me, mid_handle value, mid_entry *entry, const mid_type_info *type)
+{
+    uint32_t mine = mid_mine_(&me->pub, MID_READ_(entry->count));
+    if (MID_UNLIKELY_(!type->plain || me->heap->debug || !mid_is_last(me, value, entry, mine))) {
+        release_last(me, value);
+        return;
+    }
+    MID_WRITE_(entry->count, MID_DYING_);
+    end_plain(me, value, entry, MID_READ_(entry->word), type);
 }
 
 /* The common cases in a straight line, without a frame: a new suspect; the owner's last count of a leaf, and room in the cache. */
@@ -596,8 +616,12 @@ void mid_release_slow_(mid_thread *thread, mid_handle value)
     if (mid_kept(me, value, entry, count, mine, me->world))
         return;
     const mid_type_info *type = mid_type_at(me->heap, (mid_type)(word >> MID_TYPE_SHIFT_));
-    if (MID_UNLIKELY_(mine - MID_ONE_ >= MID_ONE_ || !type->leaf || (word & MID_F_ALL) != 0 || mid_callbacks != NULL)) {
+    if (MID_UNLIKELY_(mine - MID_ONE_ >= MID_ONE_ || (word & MID_F_ALL) != 0 || mid_callbacks != NULL)) {
         release_last(me, value);
+        return;
+    }
+    if (!type->leaf) {
+        release_plain(me, value, entry, type);
         return;
     }
     unsigned size_class = thread->types[word >> MID_TYPE_SHIFT_].size_class; /* of fixed size: no look at the pool */
