@@ -2,7 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "gc/count.h"
+#include "gc/policy.h"
 #include "gc/refs.h"
 
 typedef struct audit {
@@ -214,6 +214,8 @@ static mid_status check(mid_heap *heap)
         check_final(&a);
         check_counts(&a);
         check_weak(&a);
+        if (a.wrong == NULL)
+            a.wrong = mid_policies_check(heap);
         heap->os.unmap(heap->os.ctx, a.seen, bytes);
     }
     if (a.wrong == NULL) {

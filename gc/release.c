@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "gc/batch.h"
-#include "gc/count.h"
+#include "gc/policy.h"
 #include "gc/refs.h"
 
 #define PIECE 64u      /* items of a dying array released at a time, ... */
@@ -250,6 +250,8 @@ void mid_free_entry(mid_impl *me, mid_handle handle, mid_entry *entry)
         mid_weak_clear(heap, handle, entry);
     if (MID_READ_(entry->word) & MID_F_PINNED)
         mid_pin_forget(heap, handle, entry);
+    if (MID_UNLIKELY_(type->keeps) && mid_policy_keep(me, type, handle, entry))
+        return;
     if (type->payload_free != NULL)
         free_payload(me, type, object);
     if (MID_READ_(entry->word) & MID_F_LARGE)
@@ -342,6 +344,8 @@ static bool dispose(mid_impl *me, mid_handle handle, unsigned flags)
     mid_entry *entry = mid_entry_at(heap, handle);
     const mid_type_info *type = mid_type_of_entry(heap, entry);
     bool begun = me->partial == handle;
+    if (!begun && type->policy != NULL && mid_policy_cache(me, type->policy, handle, entry))
+        return true;
     if (!begun && mid_final_due(heap, entry) && finalize_dying(me, handle, entry, flags))
         return true;
     if (!(begun && me->partial_next == MID_ONLY_MEMORY) && !drop_refs(me, handle, type, mid_address(entry)))

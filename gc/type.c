@@ -1,7 +1,7 @@
 /* gc/type.c: registering types; what an object's size is. */
 #include <string.h>
 
-#include "gc/count.h"
+#include "gc/policy.h"
 #include "gc/refs.h"
 
 #define SIZE_LIMIT ((size_t)1 << 40)
@@ -37,12 +37,20 @@ mid_status mid_types_open(mid_heap *heap)
     return heap->types == NULL ? MID_ENOMEM : MID_OK;
 }
 
+static void drop_slots(mid_heap *heap, mid_type_info *info)
+{
+    mid_array list = {(void *)info->slots, info->slots_bytes};
+    mid_array_free(&heap->alloc, &list);
+    info->slots = NULL;
+    info->slots_bytes = 0;
+}
+
 void mid_types_close(mid_heap *heap)
 {
     if (heap->types != NULL) {
         for (mid_type type = 1; type <= heap->type_count; type++) {
-            mid_array list = {(void *)mid_type_at(heap, type)->slots, mid_type_at(heap, type)->slots_bytes};
-            mid_array_free(&heap->alloc, &list);
+            drop_slots(heap, mid_type_at(heap, type));
+            mid_policy_close(heap, mid_type_at(heap, type)->policy);
         }
         heap->os.release(heap->os.ctx, heap->types, TYPES_BYTES);
         mid_uncharge(&heap->alloc, MID_IN_META, heap->types_committed);
@@ -86,7 +94,7 @@ static mid_status check_refs(const mid_type_desc *desc)
 
 static mid_status check_desc(const mid_type_desc *desc)
 {
-    if (desc->struct_size != sizeof *desc || (desc->flags & ~(uint32_t)(MID_ACYCLIC | MID_UNCLEARED | MID_TRACE_RACES | MID_IDENTITY)) != 0)
+    if ((desc->flags & ~(uint32_t)(MID_ACYCLIC | MID_UNCLEARED | MID_TRACE_RACES | MID_IDENTITY | MID_IMMORTAL | MID_INTERNED)) != 0)
         return MID_EINVAL;
     if (desc->align != 0 && desc->align != 8 && desc->align != 16 && desc->align != 32 && desc->align != 64)
         return MID_EINVAL;
@@ -113,7 +121,7 @@ static mid_status check_desc(const mid_type_desc *desc)
          (desc->item_size != 0 && desc->length_offset < desc->payload_offset + sizeof(void *) &&
           desc->payload_offset < desc->length_offset + sizeof(uint32_t))))
         return MID_EINVAL;
-    return MID_OK;
+    return mid_policy_check_desc(desc);
 }
 
 /* Slots that stand side by side need no list, which is what most objects have. */
@@ -144,7 +152,7 @@ static void serve_fast(mid_heap *heap, const mid_type_info *info, mid_type type)
 {
     mid_fast_type *fast = (mid_fast_type *)heap->fast_types.data + type;
     size_t words = (info->size + 7) / 8;
-    if (info->item_size != 0 || info->size > heap->alloc.pooled_max)
+    if (info->item_size != 0 || info->size > heap->alloc.pooled_max || info->immortal || info->keeps)
         return;
     fast->words = (uint16_t)(info->uncleared ? 0 : words);
     fast->born = (uint8_t)mid_born(info);
@@ -153,8 +161,6 @@ static void serve_fast(mid_heap *heap, const mid_type_info *info, mid_type type)
 
 static mid_status enter_type(mid_heap *heap, const mid_type_desc *desc, mid_type *out)
 {
-    if (desc->struct_size == sizeof *desc && desc->name == NULL)
-        return MID_ENULL;
     mid_status status = check_desc(desc);
     if (status != MID_OK)
         return status;
@@ -189,6 +195,13 @@ static mid_status enter_type(mid_heap *heap, const mid_type_desc *desc, mid_type
     info->plain = info->slots == NULL && !desc->items_are_refs && !desc->trace && !desc->finalize && !desc->payload_free;
     info->small_items = desc->item_size != 0 && desc->item_size <= MID_POOLED_MAX && desc->size <= MID_POOLED_MAX && info->align_shift == 3;
     info->leaf = !refs && !desc->finalize && !desc->payload_free && !heap->debug;
+    status = mid_policy_open(heap, info, desc, type);
+    if (status != MID_OK) {
+        drop_slots(heap, info);
+        return status;
+    }
+    info->small_items = info->small_items && !info->immortal;
+    heap->any_policy |= info->policy != NULL;
     heap->any_finalizer |= desc->finalize != NULL;
     heap->any_payload |= desc->payload_free != NULL;
     serve_fast(heap, info, type);
@@ -197,16 +210,55 @@ static mid_status enter_type(mid_heap *heap, const mid_type_desc *desc, mid_type
     return MID_OK;
 }
 
+/* Descriptions have grown at their end. */
+static mid_status whole_desc(const mid_type_desc *desc, mid_type_desc *whole)
+{
+    size_t size = desc->struct_size;
+    *whole = (mid_type_desc){0};
+    if (size != sizeof *desc && size != offsetof(mid_type_desc, keep))
+        return MID_EINVAL;
+    memcpy(whole, desc, size);
+    return desc->name == NULL ? MID_ENULL : MID_OK;
+}
+
+/* With the lock still held, so that nobody has registered another. */
+static mid_status fill_type(mid_heap *heap, mid_type type)
+{
+    mid_thread *thread = mid_thread_current(heap);
+    mid_status status = thread == NULL ? MID_ETHREAD : mid_thread_check(thread);
+    if (status == MID_OK)
+        status = mid_policy_fill(mid_impl_of(thread), type);
+    if (status == MID_OK || heap->type_count != type)
+        return status;
+    mid_type_info *info = mid_type_at(heap, type);
+    if (thread != NULL)
+        mid_policy_abandon(mid_impl_of(thread), info->policy);
+    mid_policy_close(heap, info->policy);
+    info->policy = NULL;
+    drop_slots(heap, info);
+    ((mid_fast_type *)heap->fast_types.data)[type] = (mid_fast_type){.size_class = MID_CLASSES};
+    __atomic_store_n(&heap->type_count, type - 1, __ATOMIC_RELEASE);
+    return status;
+}
+
 mid_status mid_type_register(mid_heap *heap, const mid_type_desc *desc, mid_type *out)
 {
     if (heap == NULL || desc == NULL || out == NULL)
         return MID_ENULL;
+    mid_type_desc whole;
+    mid_type type;
     if (mid_busy(heap))
         return MID_EBUSY;
     if (!mid_is_mutator(heap))
         return MID_ETHREAD;
     mid_lock(heap);
-    mid_status status = enter_type(heap, desc, out);
+    mid_status status = whole_desc(desc, &whole);
+    if (status == MID_OK)
+        status = enter_type(heap, &whole, &type);
+    if (status == MID_OK && whole.ahead != 0)
+        status = fill_type(heap, type);
+    if (status == MID_OK)
+        *out = type;
     mid_unlock(heap);
     return status;
 }

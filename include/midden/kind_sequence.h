@@ -57,8 +57,8 @@ MID_API mid_status mid_list_extend(mid_thread *thread, const mid_kinds *kinds, m
 MID_API mid_status mid_list_slice(mid_thread *thread, const mid_kinds *kinds, mid_handle list, size_t from, size_t to, mid_handle *out);
 /* Nothing is in it afterwards, and it has room for nothing. */
 MID_API mid_status mid_list_clear(mid_thread *thread, const mid_kinds *kinds, mid_handle list);
-/* Sort: stable, by merging, at most n log2 n comparisons; nothing is compared if it is sorted already. `compare` gets [borrowed]
- * values, returns a negative number, 0 or a positive one, and may use the heap freely, safepoints too, but finds the list busy; it must return. Null:
+/* Sort: stable, by merging, at most n log2 n comparisons and 2 n more, n - 1 if it is sorted already. `compare` gets [borrowed]
+ * values, returns a negative number, 0 or a positive one, and may use the heap freely, safepoints too, but finds the list busy; it must return, and not let another thread have it. Null:
  * mid_kind_compare, and MID_ETYPE if two values have no order: the list is as it was then. Takes 8 bytes a value while it lasts. */
 typedef int mid_list_compare(mid_thread *thread, mid_handle a, mid_handle b, void *context);
 MID_API mid_status mid_list_sort(mid_thread *thread, const mid_kinds *kinds, mid_handle list, mid_list_compare *compare, void *context);

@@ -9,6 +9,7 @@
 #include "inspect.h"
 #include "object.h"
 #include "options.h"
+#include "policy.h"
 #include "pressure.h"
 #include "stats.h"
 #include "status.h"
