@@ -147,7 +147,7 @@ static void intern_theirs(size_t count)
 
 static void fresh_ours(size_t count)
 {
-    char word[24];
+    char word[32];
     for (size_t i = 0; i < count; i++) {
         mid_handle found;
         must(mid_text_intern(thread, &kinds, word, (size_t)snprintf(word, sizeof word, "fresh%zu", i), &found) == MID_OK);
@@ -157,7 +157,7 @@ static void fresh_ours(size_t count)
 
 static void fresh_theirs(size_t count)
 {
-    char word[24];
+    char word[32];
     for (size_t i = 0; i < count; i++) {
         snprintf(word, sizeof word, "fresh%zu", i);
         PyObject *found = PyUnicode_InternFromString(word);
@@ -170,7 +170,7 @@ static void hold_ours(size_t count)
 {
     mid_handle *held = handles(count);
     for (size_t i = 0; i < count; i++) {
-        char word[24];
+        char word[32];
         must(mid_text_new(thread, &kinds, word, (size_t)snprintf(word, sizeof word, "text %08zu", i), &held[i]) == MID_OK);
     }
 }
@@ -179,7 +179,7 @@ static void hold_theirs(size_t count)
 {
     PyObject **held = pointers(count);
     for (size_t i = 0; i < count; i++) {
-        char word[24];
+        char word[32];
         must((held[i] = PyUnicode_FromStringAndSize(word, snprintf(word, sizeof word, "text %08zu", i))) != NULL);
     }
 }
@@ -188,7 +188,7 @@ static void hold_interned_ours(size_t count)
 {
     mid_handle *held = handles(count);
     for (size_t i = 0; i < count; i++) {
-        char word[24];
+        char word[32];
         must(mid_text_intern(thread, &kinds, word, (size_t)snprintf(word, sizeof word, "text %08zu", i), &held[i]) == MID_OK);
     }
 }
@@ -197,7 +197,7 @@ static void hold_interned_theirs(size_t count)
 {
     PyObject **held = pointers(count);
     for (size_t i = 0; i < count; i++) {
-        char word[24];
+        char word[32];
         snprintf(word, sizeof word, "text %08zu", i);
         must((held[i] = PyUnicode_InternFromString(word)) != NULL);
     }
