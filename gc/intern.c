@@ -1,6 +1,6 @@
 /* gc/intern.c: the table of a type of which equal objects are one.
  *
- * Open addressing with linear probing. A place has a weak handle and the hash. So an object's death and its new number in a deep compaction
+ * Open addressing with linear probing. A place has a weak cell, the table's alone, and the hash. So an object's death and its new number in a deep compaction
  * are the weak cells' business; a place whose object has died is found out when somebody comes by, used again for another of that
  * chain, and swept away when the table is made anew, which is as often as it fills. A lookup compares first and counts after:
  * with `memory` held the memory of what a cell names cannot go, as death clears the cell, with `memory`, before. What is dying then
@@ -19,8 +19,13 @@ static mid_interned *at(const mid_policy *policy, uint32_t place)
 /* What a place names, dying perhaps; 0: it has died. */
 static mid_handle named(const mid_heap *heap, const mid_interned *place)
 {
-    const mid_weak_cell *cell = (const mid_weak_cell *)heap->weak_cells.data + place->weak.cell;
-    return cell->generation == place->weak.generation ? cell->target : 0;
+    const mid_weak_cell *cell = (const mid_weak_cell *)heap->weak_cells.data + place->cell;
+    return cell->target;
+}
+
+static mid_weak weak(const mid_heap *heap, const mid_interned *place)
+{
+    return (mid_weak){place->cell, ((const mid_weak_cell *)heap->weak_cells.data)[place->cell].generation};
 }
 
 static bool same(mid_heap *heap, const mid_policy *policy, mid_intern_match *matches, const void *a, const void *b)
@@ -50,14 +55,14 @@ static mid_handle find(mid_impl *me, mid_policy *policy, uint32_t hash, mid_inte
         return 0;
     for (uint32_t i = hash & policy->mask;; i = (i + 1) & policy->mask) {
         const mid_interned *place = at(policy, i);
-        mid_handle object = place->weak.cell == 0 ? 0 : named(heap, place);
+        mid_handle object = place->cell == 0 ? 0 : named(heap, place);
         if (object == 0 && *vacant == UINT32_MAX)
             *vacant = i;
-        if (place->weak.cell == 0)
+        if (place->cell == 0)
             return 0;
         if (object == 0 || place->hash != hash || !same(heap, policy, matches, mid_address(mid_entry_at(heap, object)), key))
             continue;
-        object = mid_weak_get(&me->pub, place->weak);
+        object = mid_weak_get(&me->pub, weak(heap, place));
         if (object != 0)
             return object;
     }
@@ -73,14 +78,14 @@ static mid_status rebuild(mid_impl *me, mid_policy *policy, size_t places)
         return status;
     for (uint32_t i = 0; policy->table.data != NULL && i <= policy->mask; i++) {
         const mid_interned *place = at(policy, i);
-        if (place->weak.cell == 0)
+        if (place->cell == 0)
             continue;
         if (named(heap, place) == 0) {
-            mid_weak_drop(&me->pub, place->weak);
+            mid_weak_drop(&me->pub, weak(heap, place));
             continue;
         }
         uint32_t to = place->hash & next.mask;
-        while (at(&next, to)->weak.cell != 0)
+        while (at(&next, to)->cell != 0)
             to = (to + 1) & next.mask;
         *at(&next, to) = *place;
         next.used++;
@@ -101,7 +106,7 @@ uint64_t mid_intern_live(mid_heap *heap, const mid_policy *policy)
 {
     uint64_t live = 0;
     for (uint32_t i = 0; policy->table.data != NULL && i <= policy->mask; i++)
-        live += at(policy, i)->weak.cell != 0 && named(heap, at(policy, i)) != 0;
+        live += at(policy, i)->cell != 0 && named(heap, at(policy, i)) != 0;
     return live;
 }
 
@@ -123,8 +128,8 @@ void mid_intern_purge(mid_impl *me, mid_policy *policy)
         return;
     }
     for (uint32_t i = 0; i <= policy->mask; i++)
-        if (at(policy, i)->weak.cell != 0)
-            mid_weak_drop(&me->pub, at(policy, i)->weak);
+        if (at(policy, i)->cell != 0)
+            mid_weak_drop(&me->pub, weak(me->heap, at(policy, i)));
     mid_array_free(&me->heap->alloc, &policy->table);
     policy->mask = policy->used = 0;
 }
@@ -133,24 +138,24 @@ void mid_intern_purge(mid_impl *me, mid_policy *policy)
 static mid_status enter(mid_impl *me, mid_policy *policy, uint32_t hash, mid_handle object, uint32_t vacant)
 {
     mid_status status = MID_OK;
-    if (vacant == UINT32_MAX || (at(policy, vacant)->weak.cell == 0 && full(policy))) {
+    if (vacant == UINT32_MAX || (at(policy, vacant)->cell == 0 && full(policy))) {
         status = rebuild(me, policy, places_for(mid_intern_live(me->heap, policy) + 1));
         if (status != MID_OK && (vacant == UINT32_MAX || policy->used == policy->mask)) /* one place stays empty: chains end there */
             return status;
         if (status == MID_OK)
-            for (vacant = hash & policy->mask; at(policy, vacant)->weak.cell != 0; vacant = (vacant + 1) & policy->mask)
+            for (vacant = hash & policy->mask; at(policy, vacant)->cell != 0; vacant = (vacant + 1) & policy->mask)
                 ;
     }
-    mid_interned entry = {.hash = hash};
-    status = mid_weak_new(&me->pub, object, &entry.weak);
+    mid_weak made;
+    status = mid_weak_new(&me->pub, object, &made);
     if (status != MID_OK)
         return status;
     mid_interned *place = at(policy, vacant);
-    if (place->weak.cell != 0)
-        mid_weak_drop(&me->pub, place->weak);
+    if (place->cell != 0)
+        mid_weak_drop(&me->pub, weak(me->heap, place));
     else
         policy->used++;
-    *place = entry;
+    *place = (mid_interned){made.cell, hash};
     return MID_OK;
 }
 
@@ -211,7 +216,7 @@ bool mid_intern_again(mid_heap *heap, mid_policy *policy, mid_handle handle)
         return false;
     uint32_t hash = hash_of(heap, policy, object);
     bool there = false;
-    for (uint32_t i = hash & policy->mask; at(policy, i)->weak.cell != 0; i = (i + 1) & policy->mask) {
+    for (uint32_t i = hash & policy->mask; at(policy, i)->cell != 0; i = (i + 1) & policy->mask) {
         mid_handle other = named(heap, at(policy, i));
         if (other == handle)
             there = true;
@@ -227,7 +232,7 @@ const char *mid_intern_check(mid_heap *heap, mid_policy *policy)
     uint32_t used = 0;
     for (uint32_t i = 0; policy->table.data != NULL && i <= policy->mask; i++) {
         const mid_interned *place = at(policy, i);
-        if (place->weak.cell == 0)
+        if (place->cell == 0)
             continue;
         used++;
         mid_handle object = named(heap, place);
@@ -237,7 +242,7 @@ const char *mid_intern_check(mid_heap *heap, mid_policy *policy)
         if (entry->word >> MID_TYPE_SHIFT_ != policy->type || hash_of(heap, policy, mid_address(entry)) != place->hash)
             return "an interned object is of another type, or its hash has changed";
         for (uint32_t j = place->hash & policy->mask; j != i; j = (j + 1) & policy->mask)
-            if (at(policy, j)->weak.cell == 0)
+            if (at(policy, j)->cell == 0)
                 return "an interned object is not where it is looked for";
     }
     return used == policy->used ? NULL : "the number of interned objects is wrong";

@@ -11,7 +11,7 @@
 #include "midden/policy.h"
 
 typedef struct mid_interned {
-    mid_weak weak; /* cell 0: empty */
+    uint32_t cell; /* of a weak handle that is the table's alone; 0: empty */
     uint32_t hash;
 } mid_interned;
 

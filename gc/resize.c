@@ -209,12 +209,15 @@ static bool short_of_memory(mid_impl *me, mid_status status)
     return returned || drained;
 }
 
-/* More items that its slot has room for: nothing of anybody else's changes. */
+/* More items that its slot, or its last page, has room for: nothing of anybody else's changes. */
 static bool grows_in_slot(mid_impl *me, mid_entry *entry, const mid_type_info *type, size_t items, size_t size)
 {
     uint64_t word = MID_READ_(entry->word);
     char *at = (char *)(uintptr_t)(word & MID_ADDRESS_MASK_);
-    if ((word & MID_F_LARGE) || items < mid_items(type, at) || size > mid_class_size(mid_pool_in(&me->heap->alloc, at)->size_class))
+    if (items < mid_items(type, at))
+        return false;
+    if (word & MID_F_LARGE ? mid_round(size, MID_PAGE) != mid_round(mid_object_size(type, at), MID_PAGE) || size > MID_RUN_MAX
+                           : size > mid_class_size(mid_pool_in(&me->heap->alloc, at)->size_class))
         return false;
     mid_touch(me, entry, MID_READ_(entry->count)); /* as below */
     size_t old_size = mid_object_size(type, at);

@@ -4,7 +4,7 @@
 
 #include "gc/kinds/string.h"
 
-_Static_assert(offsetof(struct mid_string_object, content) == 12, "the content follows at once");
+_Static_assert(offsetof(struct mid_string_object, content) == 8, "the content follows at once");
 
 /* --- hash: 16 bytes a step, multiplied and folded (the scheme of Wang Yi's wyhash), with the seed of these kinds -------------- */
 
@@ -32,24 +32,24 @@ static uint32_t hash_bytes(uint64_t seed, const char *at, size_t bytes)
     }
     hash = kind_mix(hash ^ a, b ^ seed);
     uint32_t folded = (uint32_t)(hash ^ hash >> 32);
-    return folded != 0 ? folded : 1; /* 0: not taken yet */
+    return folded > 1 ? folded & ~KIND_NARROW : 2; /* 0: not taken yet */
 }
 
 uint32_t kind_string_hash(const mid_kinds *kinds, struct mid_string_object *string)
 {
     uint32_t hash = MID_READ_(string->hash);
-    if (MID_UNLIKELY_(hash == 0)) {
-        hash = hash_bytes(kinds->seed, string->content, string->length);
+    if (MID_UNLIKELY_(hash <= KIND_NARROW)) {
+        hash |= hash_bytes(kinds->seed, string->content, string->length);
         MID_WRITE_(string->hash, hash); /* whoever does it finds the same */
     }
-    return hash;
+    return hash & ~KIND_NARROW;
 }
 
 /* For the table of what is interned: the hash has been taken. */
 static uint32_t interned_hash(const void *object, void *context)
 {
     (void)context;
-    return MID_READ_(((const struct mid_string_object *)object)->hash);
+    return MID_READ_(((const struct mid_string_object *)object)->hash) & ~KIND_NARROW;
 }
 
 bool kind_string_same(const struct mid_string_object *a, const struct mid_string_object *b)
@@ -63,12 +63,10 @@ static int interned_equal(const void *a, const void *b, void *context)
     return kind_string_same(a, b);
 }
 
-#define CACHED 1024u
-
 mid_status kind_string_register(mid_heap *heap, mid_kinds *kinds)
 {
     mid_type_desc desc = {.struct_size = sizeof desc, .name = "bytes", .size = offsetof(struct mid_string_object, content), .item_size = 1,
-                          .flags = MID_UNCLEARED | MID_INTERNED, .cached = CACHED, .hash = interned_hash, .equal = interned_equal};
+                          .flags = MID_UNCLEARED | MID_INTERNED, .hash = interned_hash, .equal = interned_equal};
     mid_status status = mid_type_register(heap, &desc, &kinds->bytes);
     if (status != MID_OK)
         return status;
@@ -93,13 +91,13 @@ mid_status kind_string_check(mid_thread *thread, const mid_kinds *kinds, mid_han
 }
 
 /* Its content is the caller's to write. */
-mid_status kind_string_make(mid_thread *thread, const mid_kinds *kinds, mid_kind kind, size_t bytes, size_t chars, mid_handle *out)
+mid_status kind_string_make(mid_thread *thread, const mid_kinds *kinds, mid_kind kind, size_t bytes, bool narrow, mid_handle *out)
 {
     if (bytes > KIND_STRING_MOST)
         return MID_ESIZE;
     mid_status status = mid_new_array(thread, kind == MID_KIND_TEXT ? kinds->text : kinds->bytes, bytes, out);
     if (status == MID_OK)
-        kind_string_at(thread, *out)->chars = (uint32_t)chars;
+        kind_string_at(thread, *out)->hash = narrow;
     return status;
 }
 
@@ -110,7 +108,7 @@ mid_status mid_bytes_new(mid_thread *thread, const mid_kinds *kinds, const void 
     *out = 0;
     mid_status status = kind_ready(thread, kinds);
     if (status == MID_OK)
-        status = kind_string_make(thread, kinds, MID_KIND_BYTES, bytes, bytes, out);
+        status = kind_string_make(thread, kinds, MID_KIND_BYTES, bytes, true, out);
     if (status == MID_OK && content != NULL)
         memcpy(kind_string_at(thread, *out)->content, content, bytes);
     return status;
@@ -131,9 +129,9 @@ mid_status mid_text_new(mid_thread *thread, const mid_kinds *kinds, const char *
         return MID_ESIZE;
     if (!kind_utf8(content, bytes, &chars))
         return MID_EINVAL;
-    status = kind_string_make(thread, kinds, MID_KIND_TEXT, bytes, chars, out);
-    if (status == MID_OK && bytes != 0)
-        memcpy(kind_string_at(thread, *out)->content, content, bytes);
+    status = kind_string_make(thread, kinds, MID_KIND_TEXT, bytes, chars == bytes, out);
+    if (status == MID_OK)
+        kind_copy(kind_string_at(thread, *out)->content, content, bytes);
     return status;
 }
 
@@ -155,7 +153,7 @@ mid_status mid_text_format_list(mid_thread *thread, const mid_kinds *kinds, mid_
     if ((size_t)bytes < sizeof few)
         return mid_text_new(thread, kinds, few, (size_t)bytes, out);
     mid_handle made; /* printf wants to end it with a zero */
-    status = kind_string_make(thread, kinds, MID_KIND_TEXT, (size_t)bytes + 1, 0, &made);
+    status = kind_string_make(thread, kinds, MID_KIND_TEXT, (size_t)bytes + 1, false, &made);
     if (status != MID_OK)
         return status;
     size_t chars;
@@ -165,7 +163,7 @@ mid_status mid_text_format_list(mid_thread *thread, const mid_kinds *kinds, mid_
         mid_release(thread, made);
         return status;
     }
-    kind_string_at(thread, made)->chars = (uint32_t)chars;
+    kind_string_at(thread, made)->hash = chars == (size_t)bytes;
     *out = made;
     return MID_OK;
 }
@@ -202,7 +200,7 @@ mid_status mid_string_length(mid_thread *thread, const mid_kinds *kinds, mid_han
     *length = 0;
     mid_status status = kind_string_check(thread, kinds, string, &kind);
     if (status == MID_OK)
-        *length = kind_string_at(thread, string)->chars;
+        *length = kind_string_chars(kind_string_at(thread, string));
     return status;
 }
 
@@ -254,14 +252,16 @@ static mid_status intern(mid_thread *thread, const mid_kinds *kinds, mid_kind ki
         return MID_ENULL;
     const wanted want = {bytes == 0 ? "" : content, bytes};
     mid_type type = kind == MID_KIND_TEXT ? kinds->text : kinds->bytes;
-    status = mid_intern_find(thread, type, hash_bytes(kinds->seed, want.content, bytes), matches, &want, out);
+    uint32_t hash = hash_bytes(kinds->seed, want.content, bytes);
+    status = mid_intern_find(thread, type, hash, matches, &want, out);
     if (status != MID_OK || *out != 0)
         return status;
     mid_handle made;
     status = kind == MID_KIND_TEXT ? mid_text_new(thread, kinds, want.content, bytes, &made) : mid_bytes_new(thread, kinds, want.content, bytes, &made);
     if (status != MID_OK)
         return status;
-    status = mid_string_intern(thread, kinds, made, out); /* another thread may have been quicker */
+    kind_string_at(thread, made)->hash |= hash;
+    status = mid_intern(thread, made, out); /* another thread may have been quicker */
     if (status != MID_OK)
         mid_release(thread, made);
     return status;

@@ -23,12 +23,12 @@ mid_status mid_string_concat(mid_thread *thread, const mid_kinds *kinds, mid_han
     if (status != MID_OK)
         return status;
     const struct mid_string_object *one = kind_string_at(thread, a), *other = kind_string_at(thread, b);
-    status = kind_string_make(thread, kinds, kind, (size_t)one->length + other->length, (size_t)one->chars + other->chars, out);
+    status = kind_string_make(thread, kinds, kind, (size_t)one->length + other->length, kind_string_narrow(one) && kind_string_narrow(other), out);
     if (status != MID_OK)
         return status;
     char *to = kind_string_at(thread, *out)->content;
-    memcpy(to, one->content, one->length);
-    memcpy(to + one->length, other->content, other->length);
+    kind_copy(to, one->content, one->length);
+    kind_copy(to + one->length, other->content, other->length);
     return MID_OK;
 }
 
@@ -67,16 +67,15 @@ mid_status mid_string_append(mid_thread *thread, const mid_kinds *kinds, mid_han
         return status;
     struct mid_string_object *to = kind_string_at(thread, *string);
     const struct mid_string_object *from = kind_string_at(thread, more);
-    memcpy(to->content + before, from->content, added);
-    to->chars += from->chars;
-    to->hash = 0;
+    kind_copy(to->content + before, from->content, added);
+    to->hash = kind_string_narrow(to) && kind_string_narrow(from);
     return MID_OK;
 }
 
 /* Where character `at` begins; in what is all ASCII, as in byte strings, characters are bytes. */
 static size_t offset(const struct mid_string_object *string, size_t at)
 {
-    return string->chars == string->length ? at : kind_utf8_offset(string->content, string->length, at);
+    return kind_string_narrow(string) ? at : kind_utf8_offset(string->content, string->length, at);
 }
 
 mid_status mid_string_slice(mid_thread *thread, const mid_kinds *kinds, mid_handle string, size_t from, size_t to, mid_handle *out)
@@ -89,10 +88,10 @@ mid_status mid_string_slice(mid_thread *thread, const mid_kinds *kinds, mid_hand
     if (status != MID_OK)
         return status;
     const struct mid_string_object *whole = kind_string_at(thread, string);
-    if (from > to || to > whole->chars)
+    if (from > to || to > kind_string_chars(whole))
         return MID_EINVAL;
-    size_t begin = offset(whole, from), end = begin + (whole->chars == whole->length ? to - from : kind_utf8_offset(whole->content + begin, whole->length - begin, to - from));
-    status = kind_string_make(thread, kinds, kind, end - begin, to - from, out);
+    size_t begin = offset(whole, from), end = begin + (kind_string_narrow(whole) ? to - from : kind_utf8_offset(whole->content + begin, whole->length - begin, to - from));
+    status = kind_string_make(thread, kinds, kind, end - begin, end - begin == to - from, out);
     if (status == MID_OK)
         memcpy(kind_string_at(thread, *out)->content, kind_string_at(thread, string)->content + begin, end - begin);
     return status;
@@ -108,12 +107,12 @@ mid_status mid_string_find(mid_thread *thread, const mid_kinds *kinds, mid_handl
     if (status != MID_OK)
         return status;
     const struct mid_string_object *whole = kind_string_at(thread, string), *wanted = kind_string_at(thread, part);
-    if (from > whole->chars)
+    if (from > kind_string_chars(whole))
         return MID_EINVAL;
     size_t begin = offset(whole, from);
     const char *found = wanted->length == 0 ? whole->content + begin
                                             : memmem(whole->content + begin, whole->length - begin, wanted->content, wanted->length);
     if (found != NULL)
-        *at = whole->chars == whole->length ? (size_t)(found - whole->content) : from + kind_utf8_count(whole->content + begin, (size_t)(found - whole->content) - begin);
+        *at = kind_string_narrow(whole) ? (size_t)(found - whole->content) : from + kind_utf8_count(whole->content + begin, (size_t)(found - whole->content) - begin);
     return MID_OK;
 }

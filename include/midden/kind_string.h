@@ -1,6 +1,6 @@
 /* midden/kind_string.h: byte strings, and text in UTF-8. What kinds.h says of threads and errors holds here.
  *
- * A string is one object of 12 bytes and its content, without a zero at the end. It never changes, but for mid_string_append with its only
+ * A string is one object of 8 bytes and its content, without a zero at the end. It never changes, but for mid_string_append with its only
  * holder. Calls named mid_string_ are for both kinds. Positions of byte strings count bytes, those of text characters (code
  * points); text that is all ASCII finds them at once, other text by reading up to them. */
 #ifndef MIDDEN_KIND_STRING_H
@@ -12,8 +12,7 @@
 
 struct mid_string_object {
     uint32_t length; /* bytes; the heap's */
-    uint32_t hash;   /* 0: not taken yet */
-    uint32_t chars;  /* of text: code points */
+    uint32_t hash;   /* bit 0: every character is a byte (all ASCII, or a byte string); the rest: the hash, 0: not taken yet */
     char content[];
 };
 
@@ -32,13 +31,13 @@ MID_API mid_status mid_text_format_list(mid_thread *thread, const mid_kinds *kin
 
 /* Where the content is, until this thread's next safepoint, and how many bytes; `bytes` may be null. */
 MID_API mid_status mid_string_look(mid_thread *thread, const mid_kinds *kinds, mid_handle string, const char **content, size_t *bytes);
-/* Bytes of a byte string, characters of text. */
+/* Bytes of a byte string, characters of text: counted, unless it is all ASCII. */
 MID_API mid_status mid_string_length(mid_thread *thread, const mid_kinds *kinds, mid_handle string, size_t *length);
 /* Taken once, and kept in the string. Any number of threads may ask. */
 MID_API mid_status mid_string_hash(mid_thread *thread, const mid_kinds *kinds, mid_handle string, uint32_t *hash);
 
 /* The one object of this content in the heap: every call with the same content returns the same handle, counted. The heap holds it
- * weakly, and up to 1024 of each kind whose last holder has let go, until memory is wanted (type.h, `cached`). MID_EINVAL as for new. */
+ * weakly: it dies when its last holder lets go. MID_EINVAL as for new. */
 MID_API mid_status mid_bytes_intern(mid_thread *thread, const mid_kinds *kinds, const void *content, size_t bytes, mid_handle *out);
 MID_API mid_status mid_text_intern(mid_thread *thread, const mid_kinds *kinds, const char *content, size_t bytes, mid_handle *out);
 /* The same of a string that there is [consumed after success]: itself, or the one that was there. */
