@@ -39,7 +39,7 @@ DSO        := $(B)/lib/libmidden-daemon.so.$(VERSION)
 EVENT_LIBS := -levent_core -levent_extra -levent_pthreads -ljansson
 
 PACKAGES := gcc libc6-dev pkg-config libgc-dev libevent-dev libcmocka-dev spin libmimalloc-dev libjemalloc-dev \
-            libjansson-dev gnuplot-nox valgrind python3
+            libjansson-dev gnuplot-nox valgrind python3 python3-dev
 
 # A machine that lacks a package gets it before anything is compiled, whatever target was asked for.
 all: deps

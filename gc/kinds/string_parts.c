@@ -6,7 +6,7 @@
 /* Both strings, of one kind. */
 static mid_status both(mid_thread *thread, const mid_kinds *kinds, mid_handle a, mid_handle b, mid_kind *kind)
 {
-    mid_kind other;
+    mid_kind other = MID_KIND_NONE;
     mid_status status = kind_string_check(thread, kinds, a, kind);
     if (status == MID_OK)
         status = kind_string_check(thread, kinds, b, &other);
