@@ -228,7 +228,8 @@ bool mid_policies_empty(mid_impl *me, bool all)
         if (policy == NULL)
             continue;
         policy->empties = true;
-        any |= empty_cache(me, policy) | empty_kept(me, policy, all ? 0 : policy->ahead);
+        any |= empty_cache(me, policy);
+        any |= empty_kept(me, policy, all ? 0 : policy->ahead);
         policy->empties = all; /* the heap closes */
         if (policy->interned && mid_here(me)) /* weak cells are given up by threads only */
             mid_intern_purge(me, policy);
