@@ -28,7 +28,7 @@ V        ?= 0
 Q        := $(if $(filter 1,$(V)),,@)
 say       = $(if $(filter 1,$(V)),,@printf '  %-7s %s\n' $(1) $(2);)
 
-CORE_SRC   := $(wildcard alloc/*.c gc/*.c)
+CORE_SRC   := $(wildcard alloc/*.c gc/*.c gc/kinds/*.c)
 DAEMON_SRC := $(wildcard daemon/*.c)
 CORE_OBJ   := $(CORE_SRC:%.c=$(B)/obj/%.o)
 DAEMON_OBJ := $(DAEMON_SRC:%.c=$(B)/obj/%.o) $(B)/obj/daemon/page.o
@@ -39,7 +39,7 @@ DSO        := $(B)/lib/libmidden-daemon.so.$(VERSION)
 EVENT_LIBS := -levent_core -levent_extra -levent_pthreads -ljansson
 
 PACKAGES := gcc libc6-dev pkg-config libgc-dev libevent-dev libcmocka-dev spin libmimalloc-dev libjemalloc-dev \
-            libjansson-dev gnuplot-nox valgrind python3
+            libjansson-dev gnuplot-nox valgrind python3 python3-dev
 
 # A machine that lacks a package gets it before anything is compiled, whatever target was asked for.
 all: deps

@@ -4,6 +4,7 @@
 
 #include "gc/count.h"
 #include "gc/debug.h"
+#include "gc/policy.h"
 #include "gc/refs.h"
 
 typedef struct audit {
@@ -218,6 +219,8 @@ static mid_status check(mid_heap *heap)
         check_final(&a);
         check_counts(&a);
         check_weak(&a);
+        if (a.wrong == NULL)
+            a.wrong = mid_policies_check(heap);
         heap->os.unmap(heap->os.ctx, a.seen, bytes);
     }
     if (a.wrong == NULL) {

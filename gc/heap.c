@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "gc/debug.h"
+#include "gc/policy.h"
 
 static mid_status take_options(mid_options *into, const mid_options *from)
 {
@@ -238,6 +239,7 @@ mid_status mid_heap_close(mid_heap *heap)
         return status;
     heap->alloc.limit = 0; /* the marks of this last collection may pass it */
     mid_scopes_close(mid_impl_of(thread));
+    mid_policies_empty(mid_impl_of(thread), true);
     collect_all(thread);
     mid_quarantine_flush(mid_impl_of(thread));
     mid_stats stats;

@@ -12,6 +12,7 @@
  *   fork.c     fork                                         service.c  what the daemon asks
  *   links.c, order.c, place.c, renumber.c, rename.c, deep.c: deep compaction (deep.h)
  *   reclaim.c  all that can be done for memory
+ *   policy.c, intern.c: how the memory of a type's objects is kept (policy.h)
  *   inspect.c, inspect_graph.c, inspect_why.c, inspect_retained.c, inspect_snapshot.c: what is there, and why (inspect.h)
  *   pause.c    pauses as the program sees them (pause.h)    units.c    what a map of the arenas shows
  *   domain.c, leaf.c, mem.c, cache.c, large.c, charge.c: blocks, and foreign memory (domain.h, mem.h)
@@ -61,6 +62,9 @@ typedef struct mid_type_info {
     size_t slots_bytes;              /* behind that list */
     bool items_are_refs, plain;      /* plain: dies without ceremony (no items, trace, finalizer, payload, list) */
     bool cyclic;                     /* has references and is not declared acyclic */
+    bool immortal;                   /* its objects are born so */
+    bool keeps;                      /* births and deaths come by its policy */
+    struct mid_policy *policy;       /* null: none; policy.h */
     void (*trace)(const void *, mid_visitor *);
     void (*finalize)(mid_thread *, mid_handle);
     void (*payload_free)(void *, void *);
@@ -165,6 +169,7 @@ typedef struct mid_list {
     uint32_t count;
 } mid_list;
 
+typedef struct mid_policy mid_policy; /* policy.h */
 typedef struct mid_proposer mid_proposer; /* propose.c */
 typedef struct mid_plan mid_plan; /* compact.c */
 typedef struct mid_turn mid_turn; /* stop.c */
@@ -192,7 +197,7 @@ struct mid_heap {
     size_t types_committed;
     mid_array fast_types;    /* mid_fast_type[MID_TYPES_MAX + 1] */
     uint32_t type_count;     /* atomic */
-    bool any_finalizer, any_payload;
+    bool any_finalizer, any_payload, any_policy;
 
     /* release.c */
     uint16_t cache_room[MID_CLASSES]; /* free slots that may wait in a thread's cache; no division at each free */
@@ -472,6 +477,7 @@ void mid_caches_flush(mid_impl *me); /* into the pools; it owns none then */
 void mid_unbind(void *heap, mid_pool *pool);
 mid_status mid_bind(mid_heap *heap, mid_pool *pool); /* more free slots with entries on the pool's chain */
 mid_status mid_slot_new(mid_impl *me, size_t size, unsigned align_shift, mid_handle *out); /* unzeroed, count 0 */
+mid_status mid_make_new(mid_impl *me, mid_type type, mid_handle *out); /* of a fixed-size type, whatever its policy */
 void mid_large_made(mid_impl *me, size_t bytes);
 mid_status mid_try(mid_impl *me, size_t size); /* with `memory` held: could it be had? A slot is then in the cache */
 uint64_t mid_live_slots(const mid_heap *heap, unsigned size_class);

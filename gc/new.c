@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "gc/debug.h"
+#include "gc/policy.h"
 
 #define BIND_BYTES 4096u /* of slots that get entries at once: a page of the pool */
 #define DRAIN_PER_REFILL 1024u
@@ -129,6 +130,11 @@ bool mid_drain_all(mid_impl *me)
     while (mid_drain(me, 4096, 0) != 0)
         ;
     mid_quarantine_flush(me);
+    if (mid_policies_empty(me, false)) {
+        any = true;
+        while (mid_drain(me, 4096, 0) != 0)
+            ;
+    }
     return mid_reclaim_idle(me) || any;
 }
 
@@ -306,10 +312,21 @@ static inline mid_status make(mid_impl *me, const mid_type_info *info, mid_type 
     if (MID_UNLIKELY_(me->heap->debug))
         mid_debug_fence(me->heap, object, size, room);
     MID_WRITE_(entry->word, word | (uint64_t)type << MID_TYPE_SHIFT_);
-    MID_WRITE_(entry->count, (uint32_t)me->pub.bias | mid_born(info));
-    __atomic_store_n(&entry->shared, me->pub.fresh, __ATOMIC_RELEASE);
+    if (MID_UNLIKELY_(info->immortal)) {
+        MID_WRITE_(entry->count, MID_STICKY_);
+        __atomic_store_n(&entry->shared, mid_with_others(me->pub.fresh, MID_BAND + MID_BAND / 2), __ATOMIC_RELEASE);
+    } else {
+        MID_WRITE_(entry->count, (uint32_t)me->pub.bias | mid_born(info));
+        __atomic_store_n(&entry->shared, me->pub.fresh, __ATOMIC_RELEASE);
+    }
     *out = made;
     return MID_OK;
+}
+
+mid_status mid_make_new(mid_impl *me, mid_type type, mid_handle *out)
+{
+    const mid_type_info *info = mid_type_at(me->heap, type);
+    return make(me, info, type, 0, info->size, out);
 }
 
 mid_handle mid_new_slow_(mid_thread *thread, mid_type type)
@@ -321,7 +338,10 @@ mid_handle mid_new_slow_(mid_thread *thread, mid_type type)
         status = MID_ETYPE;
     if (status == MID_OK) {
         const mid_type_info *info = mid_type_at(heap, type);
-        status = make(mid_impl_of(thread), info, type, 0, info->size, &made);
+        if (info->keeps)
+            made = mid_policy_reuse(mid_impl_of(thread), info->policy);
+        if (made == 0)
+            status = make(mid_impl_of(thread), info, type, 0, info->size, &made);
     }
     thread->status = status;
     return made;

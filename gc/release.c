@@ -8,6 +8,7 @@
 #include "gc/batch.h"
 #include "gc/count.h"
 #include "gc/debug.h"
+#include "gc/policy.h"
 #include "gc/refs.h"
 
 #define PIECE 64u      /* items of a dying array released at a time, ... */
@@ -258,6 +259,8 @@ void mid_free_entry(mid_impl *me, mid_handle handle, mid_entry *entry)
         mid_weak_clear(heap, handle, entry);
     if (MID_READ_(entry->word) & MID_F_PINNED)
         mid_pin_forget(heap, handle, entry);
+    if (MID_UNLIKELY_(type->keeps) && mid_policy_keep(me, type, handle, entry))
+        return;
     if (type->payload_free != NULL)
         free_payload(me, type, object);
     if (MID_READ_(entry->word) & MID_F_LARGE)
@@ -350,6 +353,8 @@ static bool dispose(mid_impl *me, mid_handle handle, unsigned flags)
     mid_entry *entry = mid_entry_at(heap, handle);
     const mid_type_info *type = mid_type_of_entry(heap, entry);
     bool begun = me->partial == handle;
+    if (!begun && type->policy != NULL && mid_policy_cache(me, type->policy, handle, entry))
+        return true;
     if (!begun && mid_final_due(heap, entry) && finalize_dying(me, handle, entry, flags))
         return true;
     if (heap->debug && !begun)
@@ -564,6 +569,23 @@ uint64_t mid_drain_timed(mid_impl *me, uint64_t limit, unsigned flags)
     return done;
 }
 
+/* What a type without ceremony refers to, then its slot; it is dying, and on no list. */
+static inline __attribute__((always_inline)) void end_plain(mid_impl *me, mid_handle value, mid_entry *entry, uint64_t word, const mid_type_info *type)
+{
+    MID_WRITE_(entry->shared, 0);
+    mid_slot *slot = (mid_slot *)(uintptr_t)(word & MID_ADDRESS_MASK_) + type->first_slot;
+    for (uint32_t n = type->slot_count; n != 0; n--, slot++)
+        drop(me, slot->bits_);
+    mid_decided(me);
+    unsigned size_class = me->pub.types[word >> MID_TYPE_SHIFT_].size_class; /* of fixed size: no look at the pool */
+    if (MID_UNLIKELY_(size_class == MID_CLASSES) || MID_UNLIKELY_(!caches(me)) || !cache_put(me, size_class, value, entry))
+        slot_free(me, value, entry);
+    if (me->pending != 0)
+        mid_drain_timed(me, me->heap->options.free_batch, MID_DRAIN_FINALIZE);
+    else if (MID_UNLIKELY_(me->outbox_count == MID_OUTBOX) && !me->draining)
+        tell_others(me);
+}
+
 static __attribute__((noinline)) void release_last(mid_impl *me, mid_handle value)
 {
     mid_heap *heap = me->heap;
@@ -576,16 +598,7 @@ static __attribute__((noinline)) void release_last(mid_impl *me, mid_handle valu
     }
     const mid_type_info *type = mid_type_of_entry(heap, entry);
     if (MID_LIKELY_(type->plain && (MID_READ_(entry->word) & MID_F_ALL) == 0 && !heap->debug && mid_callbacks == NULL)) {
-        MID_WRITE_(entry->shared, 0);
-        mid_slot *slot = (mid_slot *)mid_address(entry) + type->first_slot;
-        for (uint32_t n = type->slot_count; n != 0; n--, slot++)
-            drop(me, slot->bits_);
-        mid_decided(me);
-        slot_free(me, value, entry);
-        if (me->pending != 0)
-            mid_drain_timed(me, heap->options.free_batch, MID_DRAIN_FINALIZE);
-        else if (MID_UNLIKELY_(me->outbox_count == MID_OUTBOX) && !me->draining)
-            tell_others(me);
+        end_plain(me, value, entry, MID_READ_(entry->word), type);
         return;
     }
     mid_died(me, value, entry);
@@ -594,6 +607,18 @@ static __attribute__((noinline)) void release_last(mid_impl *me, mid_handle valu
         mid_ask(me, MID_ASK_DRAIN);
     else
         mid_drain_timed(me, heap->options.free_batch, MID_DRAIN_FINALIZE);
+}
+
+/* The owner's last count. Not inline: leaves need no frame. */
+static __attribute__((noinline)) void release_plain(mid_impl *me, mid_handle value, mid_entry *entry, const mid_type_info *type)
+{
+    uint32_t mine = mid_mine_(&me->pub, MID_READ_(entry->count));
+    if (MID_UNLIKELY_(!type->plain || me->heap->debug || !mid_is_last(me, value, entry, mine))) {
+        release_last(me, value);
+        return;
+    }
+    MID_WRITE_(entry->count, MID_DYING_);
+    end_plain(me, value, entry, MID_READ_(entry->word), type);
 }
 
 /* The common cases in a straight line, without a frame: a new suspect; the owner's last count of a leaf, and room in the cache. */
@@ -606,11 +631,17 @@ void mid_release_slow_(mid_thread *thread, mid_handle value)
     if (mid_kept(me, value, entry, count, mine, me->world))
         return;
     const mid_type_info *type = mid_type_at(me->heap, (mid_type)(word >> MID_TYPE_SHIFT_));
-    if (MID_UNLIKELY_(mine - MID_ONE_ >= MID_ONE_ || !type->leaf || (word & MID_F_ALL) != 0 || mid_callbacks != NULL)) {
+    if (MID_UNLIKELY_(mine - MID_ONE_ >= MID_ONE_ || (word & MID_F_ALL) != 0 || mid_callbacks != NULL)) {
         release_last(me, value);
         return;
     }
-    unsigned size_class = mid_pool_in(&me->heap->alloc, (void *)(uintptr_t)(word & MID_ADDRESS_MASK_))->size_class;
+    if (!type->leaf) {
+        release_plain(me, value, entry, type);
+        return;
+    }
+    unsigned size_class = thread->types[word >> MID_TYPE_SHIFT_].size_class; /* of fixed size: no look at the pool */
+    if (MID_UNLIKELY_(size_class == MID_CLASSES))
+        size_class = mid_pool_in(&me->heap->alloc, (void *)(uintptr_t)(word & MID_ADDRESS_MASK_))->size_class;
     if (MID_LIKELY_(mid_is_last(me, value, entry, mine) && cache_put(me, size_class, value, entry)))
         mid_decided(me);
     else

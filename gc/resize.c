@@ -221,6 +221,24 @@ static bool short_of_memory(mid_impl *me, mid_status status)
     return returned || drained;
 }
 
+/* More items that its slot, or its last page, has room for: nothing of anybody else's changes. */
+static bool grows_in_slot(mid_impl *me, mid_entry *entry, const mid_type_info *type, size_t items, size_t size)
+{
+    uint64_t word = MID_READ_(entry->word);
+    char *at = (char *)(uintptr_t)(word & MID_ADDRESS_MASK_);
+    if (items < mid_items(type, at))
+        return false;
+    if (word & MID_F_LARGE ? mid_round(size, MID_PAGE) != mid_round(mid_object_size(type, at), MID_PAGE) || size > MID_RUN_MAX
+                           : size > mid_class_size(mid_pool_in(&me->heap->alloc, at)->size_class))
+        return false;
+    mid_touch(me, entry, MID_READ_(entry->count)); /* as below */
+    size_t old_size = mid_object_size(type, at);
+    if (!type->uncleared)
+        memset(at + old_size, 0, size - old_size);
+    *(uint32_t *)(at + type->length_offset) = (uint32_t)items;
+    return true;
+}
+
 mid_status mid_resize(mid_thread *thread, mid_handle object, size_t items)
 {
     mid_status status;
@@ -234,6 +252,8 @@ mid_status mid_resize(mid_thread *thread, mid_handle object, size_t items)
     if (items > UINT32_MAX || items > (((size_t)1 << 40) - type->size) / type->item_size)
         return MID_ESIZE;
     size_t size = type->size + items * type->item_size;
+    if (grows_in_slot(me, entry, type, items, size))
+        return MID_OK;
     mid_part part = {0};
     if (size > me->heap->alloc.pooled_max || MID_READ_(entry->word) & MID_F_LARGE)
         part = mid_pause_begin(me, MID_PAUSE_LARGE);

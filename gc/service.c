@@ -1,7 +1,7 @@
 /* gc/service.c: the daemon's side of a heap (service.h). */
 #include <stdio.h>
 
-#include "gc/heap.h"
+#include "gc/policy.h"
 
 mid_status mid_service_bind(mid_heap *heap, void (*kick)(void *), void *context)
 {
@@ -199,6 +199,8 @@ mid_status mid_service_trim(mid_heap *heap, uint64_t budget_micros, uint64_t kee
     for (uint32_t id = 1; id <= heap->thread_count; id++)
         if (!mid_lost(heap->threads[id]))
             mid_mem_flush(heap->threads[id]);
+    if (keep_bytes <= heap->options.reserve) /* the program is idle, or memory is short */
+        mid_policies_empty(heap->actor, false);
     mid_status status = mid_trim_run(heap, budget_micros, keep_bytes, returned);
     uint64_t took = mid_clock_micros() - begun;
     if (status == MID_OK) /* at least one; what is left of it waits for the next time */

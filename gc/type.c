@@ -1,7 +1,7 @@
 /* gc/type.c: registering types; what an object's size is. */
 #include <string.h>
 
-#include "gc/count.h"
+#include "gc/policy.h"
 #include "gc/refs.h"
 
 #define SIZE_LIMIT ((size_t)1 << 40)
@@ -37,13 +37,21 @@ mid_status mid_types_open(mid_heap *heap)
     return heap->types == NULL ? MID_ENOMEM : MID_OK;
 }
 
+static void drop_slots(mid_heap *heap, mid_type_info *info)
+{
+    mid_array list = {(void *)info->slots, info->slots_bytes};
+    mid_array_free(&heap->alloc, &list);
+    mid_array_free(&heap->alloc, &info->fields);
+    info->slots = NULL;
+    info->slots_bytes = 0;
+}
+
 void mid_types_close(mid_heap *heap)
 {
     if (heap->types != NULL) {
         for (mid_type type = 1; type <= heap->type_count; type++) {
-            mid_array list = {(void *)mid_type_at(heap, type)->slots, mid_type_at(heap, type)->slots_bytes};
-            mid_array_free(&heap->alloc, &list);
-            mid_array_free(&heap->alloc, &mid_type_at(heap, type)->fields);
+            drop_slots(heap, mid_type_at(heap, type));
+            mid_policy_close(heap, mid_type_at(heap, type)->policy);
         }
         heap->os.release(heap->os.ctx, heap->types, TYPES_BYTES);
         mid_unbook(&heap->alloc, MID_IN_META, heap->types_committed);
@@ -87,7 +95,7 @@ static mid_status check_refs(const mid_type_desc *desc)
 
 static mid_status check_desc(const mid_type_desc *desc)
 {
-    if ((desc->flags & ~(uint32_t)(MID_ACYCLIC | MID_UNCLEARED | MID_TRACE_RACES | MID_IDENTITY)) != 0)
+    if ((desc->flags & ~(uint32_t)(MID_ACYCLIC | MID_UNCLEARED | MID_TRACE_RACES | MID_IDENTITY | MID_IMMORTAL | MID_INTERNED)) != 0)
         return MID_EINVAL;
     if (desc->align != 0 && desc->align != 8 && desc->align != 16 && desc->align != 32 && desc->align != 64)
         return MID_EINVAL;
@@ -114,7 +122,7 @@ static mid_status check_desc(const mid_type_desc *desc)
          (desc->item_size != 0 && desc->length_offset < desc->payload_offset + sizeof(void *) &&
           desc->payload_offset < desc->length_offset + sizeof(uint32_t))))
         return MID_EINVAL;
-    return MID_OK;
+    return mid_policy_check_desc(desc);
 }
 
 /* A program compiled against an older header gives less: what it does not know of is not there. */
@@ -156,7 +164,7 @@ static void serve_fast(mid_heap *heap, const mid_type_info *info, mid_type type)
 {
     mid_fast_type *fast = (mid_fast_type *)heap->fast_types.data + type;
     size_t words = (info->size + 7) / 8;
-    if (info->item_size != 0 || info->size > heap->alloc.pooled_max || heap->debug)
+    if (info->item_size != 0 || info->size > heap->alloc.pooled_max || info->immortal || info->keeps || heap->debug)
         return;
     fast->words = (uint16_t)(info->uncleared ? 0 : words);
     fast->born = (uint8_t)mid_born(info);
@@ -198,8 +206,7 @@ static mid_status enter_checked(mid_heap *heap, const mid_type_desc *desc, mid_t
         return status;
     status = mid_fields_take(heap, info, desc);
     if (status != MID_OK) {
-        mid_array list = {(void *)info->slots, info->slots_bytes};
-        mid_array_free(&heap->alloc, &list);
+        drop_slots(heap, info);
         return status;
     }
     bool refs = desc->ref_count != 0 || desc->items_are_refs || desc->trace != NULL;
@@ -207,6 +214,13 @@ static mid_status enter_checked(mid_heap *heap, const mid_type_desc *desc, mid_t
     info->plain = info->slots == NULL && !desc->items_are_refs && !desc->trace && !desc->finalize && !desc->payload_free;
     info->small_items = desc->item_size != 0 && desc->item_size <= MID_POOLED_MAX && desc->size <= MID_POOLED_MAX && info->align_shift == 3 && !heap->debug;
     info->leaf = !refs && !desc->finalize && !desc->payload_free && !heap->debug;
+    status = mid_policy_open(heap, info, desc, type);
+    if (status != MID_OK) {
+        drop_slots(heap, info);
+        return status;
+    }
+    info->small_items = info->small_items && !info->immortal;
+    heap->any_policy |= info->policy != NULL;
     heap->any_finalizer |= desc->finalize != NULL;
     heap->any_payload |= desc->payload_free != NULL;
     serve_fast(heap, info, type);
@@ -215,16 +229,41 @@ static mid_status enter_checked(mid_heap *heap, const mid_type_desc *desc, mid_t
     return MID_OK;
 }
 
+/* With the lock still held, so that nobody has registered another. */
+static mid_status fill_type(mid_heap *heap, mid_type type)
+{
+    mid_thread *thread = mid_thread_current(heap);
+    mid_status status = thread == NULL ? MID_ETHREAD : mid_thread_check(thread);
+    if (status == MID_OK)
+        status = mid_policy_fill(mid_impl_of(thread), type);
+    if (status == MID_OK || heap->type_count != type)
+        return status;
+    mid_type_info *info = mid_type_at(heap, type);
+    if (thread != NULL)
+        mid_policy_abandon(mid_impl_of(thread), info->policy);
+    mid_policy_close(heap, info->policy);
+    info->policy = NULL;
+    drop_slots(heap, info);
+    ((mid_fast_type *)heap->fast_types.data)[type] = (mid_fast_type){.size_class = MID_CLASSES};
+    __atomic_store_n(&heap->type_count, type - 1, __ATOMIC_RELEASE);
+    return status;
+}
+
 static mid_status enter_type(mid_heap *heap, const mid_type_desc *given, mid_type *out)
 {
     mid_type_desc desc;
     mid_array offsets = {0};
+    mid_type type;
     mid_status status = read_desc(&desc, given);
     if (status == MID_OK)
         status = mid_fields_refs(heap, &desc, &offsets);
     if (status == MID_OK)
-        status = enter_checked(heap, &desc, out);
+        status = enter_checked(heap, &desc, &type);
     mid_array_free(&heap->alloc, &offsets);
+    if (status == MID_OK && desc.ahead != 0)
+        status = fill_type(heap, type);
+    if (status == MID_OK)
+        *out = type;
     return status;
 }
 

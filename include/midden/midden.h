@@ -12,6 +12,7 @@
 #include "local.h"
 #include "object.h"
 #include "options.h"
+#include "policy.h"
 #include "pressure.h"
 #include "stats.h"
 #include "status.h"

@@ -48,6 +48,10 @@ enum {
     /* The slots hold identities: the program has hashed or ordered objects of this type's slots by their handles. What they refer
      * to keeps its handle, also in a deep compaction, as long as they do. */
     MID_IDENTITY = 1u << 3,
+    /* New objects of this type are immortal: never counted, never freed while the heap is open, free to share. */
+    MID_IMMORTAL = 1u << 4,
+    /* Equal objects can be made one: mid_intern, in policy.h. `hash` and `equal` say what is equal. */
+    MID_INTERNED = 1u << 5,
 };
 
 /* What a field holds. Integers and floating point of the usual sizes; anything else is shown as bytes. */
@@ -75,7 +79,7 @@ typedef struct mid_type_desc {
     const char *name;     /* for reports; copied, at most 63 bytes are kept. Required. */
     size_t size;          /* bytes of an object; of a variable one, of the part before its items */
     size_t align;         /* of objects: 8 (also if 0), 16, 32 or 64 */
-    uint32_t flags;       /* MID_ACYCLIC, MID_UNCLEARED, MID_TRACE_RACES, MID_IDENTITY */
+    uint32_t flags;       /* MID_ACYCLIC, MID_UNCLEARED, MID_TRACE_RACES, MID_IDENTITY, MID_IMMORTAL, MID_INTERNED */
 
     /* Reference slots at fixed places: byte offsets, multiples of 4, inside `size`. Copied. */
     const uint32_t *ref_offsets;
@@ -112,6 +116,26 @@ typedef struct mid_type_desc {
      * listed again. Otherwise each of them must be among ref_offsets, or named by a trace function. */
     const mid_field *fields;
     size_t field_count;   /* at most MID_FIELDS_MAX */
+
+    /* HOW ITS MEMORY IS KEPT (policy.h); all of it may be 0. A program compiled before there was any passes its smaller struct_size.
+     *
+     * Up to `keep` objects that have died (finalizer run, references released, weak references cleared) wait to be new ones, in
+     * place of being freed, and their payload stays with them: a new object may have one already, for its maker to use again. For
+     * types whose payload, or size above 32 KiB, costs more to make than to keep. `ahead`: so many are made with the type, and wait from
+     * the beginning; `keep` is at least that. Fixed size, no trace function, not MID_IMMORTAL. At most 2^20 of each. They count as
+     * live objects in statistics. A debug heap makes ahead, and keeps nothing that was used. */
+    uint32_t keep, ahead;
+    /* Up to so many interned objects that nothing holds any more stay whole, to be found again; the oldest goes first. Of MID_INTERNED
+     * types without a finalizer, for objects up to 32 KiB. A weak reference to such an object may find it again, too. */
+    uint32_t cached;
+    /* All that is kept or cached, but for what was made ahead, is given up by mid_trim, mid_reclaim, an allocation that would
+     * otherwise fail, and a daemon's trimming of an idle program or under pressure. */
+
+    /* With MID_INTERNED, both: of an object's own bytes, the same for as long as it is interned. On any thread, with a lock held: they may
+     * not call the heap, nor block. */
+    uint32_t (*hash)(const void *object, void *context);
+    int (*equal)(const void *a, const void *b, void *context);
+    void *policy_context;
 } mid_type_desc;
 
 #ifdef __cplusplus
@@ -121,8 +145,9 @@ extern "C" {
 /* Register a type; *out is its number. Attached thread or, while none is attached, any. Not a safepoint.
  * MID_ENULL: heap, desc, name or out is null. MID_EINVAL: a slot outside the object, misaligned or
  * declared twice, a length outside, an unknown flag, MID_UNCLEARED with references, MID_TRACE_RACES without a trace function, an align or a struct_size that is none,
- * a field without a name, outside the object, of no kind, or of a size that its kind cannot have, a field of references that are no slots.
- * MID_ESIZE: size above 2^40. MID_ETYPES: MID_TYPES_MAX are registered. MID_ENOMEM, MID_ELIMIT. */
+ * a field without a name, outside the object, of no kind, or of a size that its kind cannot have, a field of references that are no slots, a policy that
+ * does not fit the type. MID_ETHREAD: also if objects are to be made ahead and the caller is not attached.
+ * MID_ESIZE: size above 2^40, more than 2^20 objects kept. MID_ETYPES: MID_TYPES_MAX are registered. MID_ENOMEM, MID_ELIMIT. */
 MID_API mid_status mid_type_register(mid_heap *heap, const mid_type_desc *desc, mid_type *out);
 
 /* The name under which a type was registered; null if it was not. Valid until the heap closes. */

@@ -1,0 +1,55 @@
+/* gc/policy.h: how the memory of a type's objects is kept, beyond what every type has (midden/policy.h).
+ *
+ *   policy.c  free lists, objects made ahead, the cache of what was interned     intern.c  the table of what is interned
+ *
+ * Everything here is read and changed with `memory` held, or while the world stands. What is kept is alive for the rest of the heap,
+ * with one count that the heap has: so nothing else need know. */
+#ifndef MID_GC_POLICY_H
+#define MID_GC_POLICY_H
+
+#include "gc/count.h"
+#include "midden/policy.h"
+
+typedef struct mid_interned {
+    uint32_t cell; /* of a weak handle that is the table's alone; 0: empty */
+    uint32_t hash;
+} mid_interned;
+
+struct mid_policy {
+    mid_array memory;           /* of this structure */
+    mid_type type;
+    bool interned, empties;     /* empties: what dies now is to die */
+    uint32_t keep, ahead, cache;
+    mid_list kept;              /* handles of objects without references; room for all was obtained with the type */
+    mid_list cached;            /* a ring of `cache` handles, */
+    uint32_t cached_at;         /* ... the next place in it; `count` are in use */
+    uint32_t (*hash)(const void *, void *);
+    int (*equal)(const void *, const void *, void *);
+    void *context;
+    mid_array table;            /* mid_interned[mask + 1]: open addressing, linear probing */
+    uint32_t mask, used;        /* used: not empty, the dead among them too */
+    mid_policy_stats stats;
+};
+
+/* --- policy.c */
+mid_status mid_policy_check_desc(const mid_type_desc *desc);
+mid_status mid_policy_open(mid_heap *heap, mid_type_info *info, const mid_type_desc *desc, mid_type type);
+void mid_policy_close(mid_heap *heap, mid_policy *policy);
+mid_status mid_policy_fill(mid_impl *me, mid_type type); /* what is to be made ahead */
+void mid_policy_abandon(mid_impl *me, mid_policy *policy); /* what was made ahead, again, when not all could be */
+mid_handle mid_policy_reuse(mid_impl *me, mid_policy *policy); /* one that was kept, as a new object; 0 */
+/* Its references are gone, and who knew it weakly has been told. True: it is kept. */
+bool mid_policy_keep(mid_impl *me, const mid_type_info *info, mid_handle handle, mid_entry *entry);
+/* Nothing holds it any more, it is whole. True: the cache does. */
+bool mid_policy_cache(mid_impl *me, mid_policy *policy, mid_handle handle, mid_entry *entry);
+/* Give up what is kept and cached, but for what was made ahead (that too if `all`). It dies on `me`'s work list. Was there any? */
+bool mid_policies_empty(mid_impl *me, bool all);
+const char *mid_policies_check(mid_heap *heap); /* the world stands */
+
+/* --- intern.c */
+bool mid_intern_again(mid_heap *heap, mid_policy *policy, mid_handle handle); /* is it in the table, and nothing alive equals it? */
+void mid_intern_purge(mid_impl *me, mid_policy *policy); /* of what has died; smaller if it can be */
+uint64_t mid_intern_live(mid_heap *heap, const mid_policy *policy);
+const char *mid_intern_check(mid_heap *heap, mid_policy *policy);
+
+#endif
