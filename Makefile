@@ -28,7 +28,7 @@ V        ?= 0
 Q        := $(if $(filter 1,$(V)),,@)
 say       = $(if $(filter 1,$(V)),,@printf '  %-7s %s\n' $(1) $(2);)
 
-CORE_SRC   := $(wildcard alloc/*.c gc/*.c)
+CORE_SRC   := $(wildcard alloc/*.c gc/*.c gc/kinds/*.c)
 DAEMON_SRC := $(wildcard daemon/*.c)
 CORE_OBJ   := $(CORE_SRC:%.c=$(B)/obj/%.o)
 DAEMON_OBJ := $(DAEMON_SRC:%.c=$(B)/obj/%.o) $(B)/obj/daemon/page.o

@@ -50,6 +50,7 @@ typedef struct mid_type_info {
     bool leaf;                       /* dies like memory: no references, no finalizer, no payload; never in debug heaps */
     bool uncleared, races;
     bool identity;                   /* what its slots refer to keeps its number */
+    bool identity_even;              /* ... but only if the slot's number is even: keys, and not values */
     bool small_items;                /* of variable size, items and all of modest size, no alignment: mid_new_array */
     uint32_t first_slot, slot_count; /* declared slots that are adjacent: no list needed */
     const uint32_t *slots;           /* else their numbers, slot_count of them */
@@ -181,6 +182,7 @@ struct mid_heap {
     mid_array fast_types;    /* mid_fast_type[MID_TYPES_MAX + 1] */
     uint32_t type_count;     /* atomic */
     bool any_finalizer, any_payload;
+    uint32_t dict_base;      /* kinds/dict.h: where the types of dictionaries begin; written once */
 
     /* release.c */
     uint16_t cache_room[MID_CLASSES]; /* free slots that may wait in a thread's cache; no division at each free */
@@ -303,6 +305,11 @@ static inline mid_type_info *mid_type_at(const mid_heap *heap, mid_type type)
 static inline mid_type_info *mid_type_of_entry(const mid_heap *heap, const mid_entry *entry)
 {
     return mid_type_at(heap, (mid_type)(MID_READ_(entry->word) >> MID_TYPE_SHIFT_));
+}
+/* Does what this slot refers to keep its number? */
+static inline bool mid_keeps_number(const mid_type_info *type, uint32_t slot)
+{
+    return type->identity && !(type->identity_even && (slot & 1));
 }
 static inline bool mid_entry_live(const mid_entry *entry)
 {

@@ -4,6 +4,7 @@
 #ifndef MIDDEN_MIDDEN_H
 #define MIDDEN_MIDDEN_H
 
+#include "dict.h"
 #include "events.h"
 #include "heap.h"
 #include "inspect.h"
