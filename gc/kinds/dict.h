@@ -61,9 +61,9 @@ typedef struct mid_spot {
 
 /* --- dict_find.c */
 mid_status mid_dict_refuse(mid_thread *thread, mid_handle handle, unsigned set);
-mid_status mid_dict_find_value(mid_thread *thread, mid_handle handle, unsigned set, mid_handle key, mid_spot *place);
+mid_status mid_dict_find_value(mid_thread *thread, mid_handle handle, mid_handle key, mid_spot *place);
+mid_status mid_set_find_value(mid_thread *thread, mid_handle handle, mid_handle key, mid_spot *place);
 mid_status mid_dict_find_hashed(mid_thread *thread, mid_handle handle, unsigned set, mid_handle key, mid_spot *place);
-bool mid_dict_value_ok(mid_thread *thread, mid_handle value);
 /* --- dict_room.c */
 mid_status mid_dict_types(mid_heap *heap);
 mid_status mid_dict_make(mid_thread *thread, const mid_keys *keys, unsigned set, mid_handle *out);
@@ -90,6 +90,12 @@ static inline uint32_t *mid_dict_hashes(const mid_dict *d, mid_dict_index *index
 static inline uint32_t mid_dict_usable(uint32_t mask)
 {
     return mask == 0 ? 0 : (uint32_t)(((uint64_t)mask + 1) * 2 / 3);
+}
+
+/* What may be put in. */
+static inline bool mid_dict_value_ok(mid_thread *thread, mid_handle value)
+{
+    return !mid_is_object_(value) || (mid_in_table(mid_impl_of(thread)->heap, value) && mid_entry_live(mid_entry_(thread, value)));
 }
 
 /* Of a dictionary that no other thread can know what is put in need not be marked as known either: as mid_init. */
@@ -191,8 +197,9 @@ static inline __attribute__((always_inline)) mid_status mid_dict_find_name(mid_t
 static inline __attribute__((always_inline)) mid_status mid_dict_find(mid_thread *thread, mid_handle handle, const mid_dict *d,
                                                                       unsigned set, mid_handle key, mid_spot *place)
 {
-    return MID_LIKELY_(d->names) ? mid_dict_find_name(thread, d, set, key, place)
-                                 : mid_dict_find_value(thread, handle, set, key, place);
+    if (MID_LIKELY_(d->names))
+        return mid_dict_find_name(thread, d, set, key, place);
+    return set ? mid_set_find_value(thread, handle, key, place) : mid_dict_find_value(thread, handle, key, place);
 }
 
 /* The dictionary (set), or null, and why is in *status. */

@@ -80,7 +80,7 @@ static inline __attribute__((always_inline)) mid_status mid_dict_put(mid_thread 
     for (int tries = 0; tries < MID_DICT_TRIES; tries++) {
         if (MID_UNLIKELY_(set && (d->flags & MID_DICT_SEALED)))
             return MID_ETYPE;
-        if (MID_UNLIKELY_(!mid_dict_value_ok(thread, value) || !mid_dict_value_ok(thread, key)))
+        if (MID_UNLIKELY_(!mid_dict_value_ok(thread, value) || (d->names && !mid_dict_value_ok(thread, key))))
             return MID_EHANDLE;
         if (hashed != NULL && !d->names) {
             place.hash = *hashed;

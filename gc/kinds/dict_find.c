@@ -1,4 +1,6 @@
 /* gc/kinds/dict_find.c: who may call, and searches by value, in which the program compares. */
+#include <string.h>
+
 #include "gc/kinds/dict.h"
 
 #define ENOUGH_ABOVE 0xFF000000u /* so many bits of the hash in a cell: comparing is cheaper than a look at the hash */
@@ -15,8 +17,8 @@ static mid_status same(mid_thread *thread, void *context, mid_handle a, mid_hand
     *equal = a == b;
     return MID_OK;
 }
-const mid_keys mid_keys_int = {int_hash, same, NULL};
-const mid_keys mid_keys_identity = {int_hash, same, NULL};
+const mid_keys mid_keys_int = {int_hash, same, NULL, 0, 0};
+const mid_keys mid_keys_identity = {int_hash, same, NULL, 0, 0};
 
 __attribute__((noinline)) mid_status mid_dict_refuse(mid_thread *thread, mid_handle handle, unsigned set)
 {
@@ -24,12 +26,6 @@ __attribute__((noinline)) mid_status mid_dict_refuse(mid_thread *thread, mid_han
     const mid_entry *entry = mid_checked(thread, handle, &status);
     (void)set;
     return entry == NULL ? status : MID_ETYPE;
-}
-
-/* What may be put in. */
-bool mid_dict_value_ok(mid_thread *thread, mid_handle value)
-{
-    return !mid_is_object_(value) || (mid_in_table(mid_impl_of(thread)->heap, value) && mid_entry_live(mid_entry_(thread, value)));
 }
 
 typedef enum { GO_ON, FOUND, AGAIN, FAILED } outcome;
@@ -102,11 +98,78 @@ mid_status mid_dict_find_hashed(mid_thread *thread, mid_handle handle, unsigned 
     return MID_ECHANGED;
 }
 
-mid_status mid_dict_find_value(mid_thread *thread, mid_handle handle, unsigned set, mid_handle key, mid_spot *place)
+/* --- strings: no callback, so nothing moves, and nothing changes meanwhile ---------------------------------------------------- */
+
+static inline bool same_content(const mid_type_info *type, const char *one, const char *other)
 {
-    const mid_keys *keys = mid_dict_at(thread, handle)->keys;
-    if (key == 0 || !mid_dict_value_ok(thread, key))
+    uint32_t items = *(const uint32_t *)(one + type->length_offset);
+    return items == *(const uint32_t *)(other + type->length_offset) && memcmp(one + type->size, other + type->size, items * type->item_size) == 0;
+}
+
+/* False: it met a key of another type, which only the program can compare. */
+static inline __attribute__((always_inline)) bool search_strings(mid_thread *thread, mid_dict *d, unsigned width, unsigned set, mid_type type,
+                                                                 mid_handle key, mid_spot *place)
+{
+    mid_dict_index *index = mid_dict_index_of(thread, d);
+    const uint32_t mask = d->mask, hash = place->hash, above = ~mask & mid_width_mask(width);
+    uint32_t i = hash & mask, perturb = hash;
+    place->position = MID_NOWHERE;
+    for (;; MID_PROBE(i, perturb, mask)) {
+        uint32_t cell = mid_cell(index->words, width, i), position = (cell & mask) - 2;
+        if (cell == 0)
+            break;
+        if (((cell ^ hash) & above) != 0 || position >= d->used)
+            continue;
+        mid_handle there = mid_dict_key(d, set, position)->bits_;
+        if (there != key) {
+            if (above < ENOUGH_ABOVE && mid_dict_hashes(d, index)[position] != hash)
+                continue;
+            if (mid_is_int(there))
+                return false;
+            uint64_t word = MID_READ_(mid_entry_(thread, there)->word);
+            if (word >> MID_TYPE_SHIFT_ != type)
+                return false;
+            if (!same_content(mid_type_at(mid_impl_of(thread)->heap, type), (char *)(uintptr_t)(word & MID_ADDRESS_MASK_), mid_get(thread, key)))
+                continue;
+        }
+        place->position = position;
+        break;
+    }
+    place->cell = i;
+    return true;
+}
+
+static inline __attribute__((always_inline)) mid_status find_value(mid_thread *thread, mid_handle handle, unsigned set, mid_handle key, mid_spot *place)
+{
+    mid_dict *d = mid_dict_at(thread, handle);
+    const mid_keys *keys = d->keys;
+    if (MID_UNLIKELY_(key == 0 || !mid_dict_value_ok(thread, key)))
         return MID_EHANDLE;
-    mid_status status = keys->hash(thread, keys->context, key, &place->hash);
-    return status != MID_OK ? status : mid_dict_find_hashed(thread, handle, set, key, place);
+    mid_status status;
+    place->hash = place->steps = 0;
+    bool string = keys->strings != 0 && !mid_is_int(key) && MID_READ_(mid_entry_(thread, key)->word) >> MID_TYPE_SHIFT_ == keys->strings;
+    if (string)
+        place->hash = *(const uint32_t *)((const char *)mid_get(thread, key) + keys->hash_offset);
+    if (place->hash == 0) {
+        status = keys->hash(thread, keys->context, key, &place->hash);
+        if (status != MID_OK)
+            return status;
+        d = mid_dict_at(thread, handle);
+    }
+    if (string && d->mask != 0 &&
+        (d->width == 1   ? search_strings(thread, d, 1, set, keys->strings, key, place)
+         : d->width == 2 ? search_strings(thread, d, 2, set, keys->strings, key, place)
+                         : search_strings(thread, d, 4, set, keys->strings, key, place)))
+        return MID_OK;
+    return mid_dict_find_hashed(thread, handle, set, key, place);
+}
+
+mid_status mid_dict_find_value(mid_thread *thread, mid_handle handle, mid_handle key, mid_spot *place)
+{
+    return find_value(thread, handle, 0, key, place);
+}
+
+mid_status mid_set_find_value(mid_thread *thread, mid_handle handle, mid_handle key, mid_spot *place)
+{
+    return find_value(thread, handle, 1, key, place);
 }

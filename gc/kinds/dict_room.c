@@ -52,6 +52,16 @@ static mid_type type_of(const mid_heap *heap, unsigned kind)
     return MID_READ_(heap->dict_base) + MID_DICT_OFF + kind;
 }
 
+static bool are_strings(const mid_heap *heap, const mid_keys *keys)
+{
+    if (keys->strings > mid_type_count(heap))
+        return false;
+    const mid_type_info *type = mid_type_at(heap, keys->strings);
+    return type->item_size != 0 && !type->items_are_refs && type->slot_count == 0 && type->trace == NULL && keys->hash_offset % 4 == 0 &&
+           keys->hash_offset + sizeof(uint32_t) <= type->size;
+}
+
+/* Entries come with it: most dictionaries are not empty for long, and to resize costs more than to make. */
 mid_status mid_dict_make(mid_thread *thread, const mid_keys *keys, unsigned set, mid_handle *out)
 {
     mid_status status = mid_thread_check(thread);
@@ -62,10 +72,12 @@ mid_status mid_dict_make(mid_thread *thread, const mid_keys *keys, unsigned set,
     if (keys == NULL || out == NULL || keys->hash == NULL || keys->equal == NULL)
         return MID_ENULL;
     mid_heap *heap = mid_impl_of(thread)->heap;
+    if (keys->strings != 0 && !are_strings(heap, keys))
+        return MID_EINVAL;
     if (MID_READ_(heap->dict_base) == 0 && (status = mid_dict_types(heap)) != MID_OK)
         return status;
     unsigned identity = keys == &mid_keys_identity;
-    status = mid_new_array(thread, type_of(heap, set * MID_KIND_SET + identity), 0, out);
+    status = mid_new_array(thread, type_of(heap, set * MID_KIND_SET + identity), (size_t)mid_dict_usable(MID_DICT_LEAST - 1) << !set, out);
     if (status != MID_OK)
         return status;
     mid_dict *d = mid_dict_at(thread, *out);

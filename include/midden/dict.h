@@ -44,6 +44,11 @@ typedef struct mid_keys {
     mid_status (*hash)(mid_thread *thread, void *context, mid_handle key, uint32_t *hash);
     mid_status (*equal)(mid_thread *thread, void *context, mid_handle a, mid_handle b, int *equal); /* not called for a == b */
     void *context;
+    /* Where keys are mostly objects of one type whose items are what they are compared by, byte by byte (strings), and which keep
+     * their hash: that type, and the offset of the hash (a uint32_t; 0: not taken yet, `hash` is asked, and may write it there). Two
+     * such keys are hashed and compared without a callback; `hash` and `equal` must agree with that, and serve all other keys. 0: none. */
+    mid_type strings;
+    uint32_t hash_offset;
 } mid_keys;
 
 /* Immediate integers, and nothing else. */
@@ -54,8 +59,9 @@ MID_API extern const mid_keys mid_keys_identity;
 
 /* --- dictionaries -------------------------------------------------------------------------------------------------- */
 
-/* An empty dictionary; *out is counted. No memory for entries is taken yet. MID_ENULL also for a mid_keys that lacks a function;
- * MID_ETYPES (the first in a heap registers six types). */
+/* An empty dictionary; *out is counted. It has room for five. MID_ENULL also for a mid_keys that lacks a function;
+ * MID_EINVAL: `strings` is no variable type without references, or the hash lies outside it. MID_ETYPES (the first in a heap registers
+ * five types). */
 MID_API mid_status mid_dict_new(mid_thread *thread, const mid_keys *keys, mid_handle *out);
 
 /* The value of a key, counted. MID_EKEY: it is not there; *value is 0 then, and after every other error. */

@@ -1,4 +1,5 @@
 /* tests/kinds/tables.h: X(file's table of timed cases, file's table of held ones); each ends with an element without a name. */
 #define CASE_TABLES(X)                                                                                                 \
     X(number_timed, number_held)                                                                                       \
-    X(sequence_timed, sequence_held)
+    X(sequence_timed, sequence_held)                                                                                   \
+    X(dict_timed, dict_held)

@@ -55,7 +55,7 @@ static inline void dict_disturb(struct disturb *d, struct unit *u)
 {
     memset(d, 0, sizeof *d);
     d->u = u;
-    d->keys = (mid_keys){dict_hash, dict_equal, d};
+    d->keys = (mid_keys){.hash = dict_hash, .equal = dict_equal, .context = d};
 }
 
 /* A new object each time, of the same content for the same number. */
