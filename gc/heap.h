@@ -12,6 +12,7 @@
  *   fork.c     fork                                         service.c  what the daemon asks
  *   links.c, order.c, place.c, renumber.c, rename.c, deep.c: deep compaction (deep.h)
  *   reclaim.c  all that can be done for memory
+ *   kinds/dict.c and its kin: dictionaries and sets (kinds/dict.h)
  *   inspect.c, inspect_graph.c, inspect_why.c, inspect_retained.c, inspect_snapshot.c: what is there, and why (inspect.h)
  *   pause.c    pauses as the program sees them (pause.h)    units.c    what a map of the arenas shows
  *   type.c, stats.c, memory.c, events.c, options.c, check.c, debug.c, status.c, map.c: what their names say

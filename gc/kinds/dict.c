@@ -9,7 +9,7 @@ mid_status mid_dict_new(mid_thread *thread, const mid_keys *keys, mid_handle *ou
 static inline __attribute__((always_inline)) mid_status find(mid_thread *thread, mid_handle dict, mid_handle key, unsigned *slot)
 {
     mid_status status;
-    mid_spot place;
+    mid_spot place = {.position = MID_NOWHERE};
     const mid_dict *d = mid_dict_open(thread, dict, 0, &status);
     if (MID_UNLIKELY_(d == NULL))
         return status;

@@ -52,6 +52,7 @@ static inline uint32_t mid_dict_kind(const mid_heap *heap, mid_type type)
 
 #define MID_NOWHERE UINT32_MAX
 #define MID_DICT_LEAST 8u    /* cells */
+#define MID_DICT_BORN 16u    /* ... that a new one will have, and room for as many entries as they may name */
 #define MID_DICT_STEPS 64u   /* of a search among names, before they are thought to be chosen to collide */
 
 /* Where a key is (position MID_NOWHERE: it is not there, and would go into that cell). */
@@ -61,8 +62,10 @@ typedef struct mid_spot {
 
 /* --- dict_find.c */
 mid_status mid_dict_refuse(mid_thread *thread, mid_handle handle, unsigned set);
-mid_status mid_dict_find_value(mid_thread *thread, mid_handle handle, mid_handle key, mid_spot *place);
-mid_status mid_set_find_value(mid_thread *thread, mid_handle handle, mid_handle key, mid_spot *place);
+mid_status mid_dict_find_value(mid_thread *thread, mid_handle handle, unsigned set, mid_handle key, mid_spot *place);
+/* A string whose hash is known and not 0. False: only the program can tell. */
+bool mid_dict_find_string(mid_thread *thread, const mid_dict *d, mid_handle key, mid_spot *place);
+bool mid_set_find_string(mid_thread *thread, const mid_dict *d, mid_handle key, mid_spot *place);
 mid_status mid_dict_find_hashed(mid_thread *thread, mid_handle handle, unsigned set, mid_handle key, mid_spot *place);
 /* --- dict_room.c */
 mid_status mid_dict_types(mid_heap *heap);
@@ -104,11 +107,11 @@ static inline bool mid_dict_private(mid_thread *thread, mid_handle handle)
     return thread->alone || !(MID_READ_(mid_entry_(thread, handle)->shared) & (MID_ESCAPED_ | MID_MERGED_));
 }
 
-/* As mid_swap, but that nobody else changes the slot. */
-static inline mid_handle mid_dict_swap(mid_thread *thread, bool private, mid_slot *at, mid_handle value)
+/* As mid_swap, but that nobody else changes the slot of this dictionary. */
+static inline mid_handle mid_dict_swap(mid_thread *thread, mid_handle handle, mid_slot *at, mid_handle value)
 {
     mid_handle old = at->bits_;
-    if (!private && mid_is_object_(value) && !(MID_READ_(mid_entry_(thread, value)->shared) & (MID_ESCAPED_ | MID_MERGED_)))
+    if (mid_is_object_(value) && !(MID_READ_(mid_entry_(thread, value)->shared) & (MID_ESCAPED_ | MID_MERGED_)) && !mid_dict_private(thread, handle))
         mid_escape_(thread, value);
     __atomic_store_n(&at->bits_, value, __ATOMIC_RELEASE);
     thread->moved |= value;
@@ -199,7 +202,16 @@ static inline __attribute__((always_inline)) mid_status mid_dict_find(mid_thread
 {
     if (MID_LIKELY_(d->names))
         return mid_dict_find_name(thread, d, set, key, place);
-    return set ? mid_set_find_value(thread, handle, key, place) : mid_dict_find_value(thread, handle, key, place);
+    const mid_keys *keys = d->keys;
+    if (mid_is_object_(key) && keys->strings != 0 && d->mask != 0 && mid_dict_value_ok(thread, key)) {
+        uint64_t word = MID_READ_(mid_entry_(thread, key)->word);
+        if (word >> MID_TYPE_SHIFT_ == keys->strings) {
+            place->hash = *(const uint32_t *)((const char *)(uintptr_t)(word & MID_ADDRESS_MASK_) + keys->hash_offset);
+            if (place->hash != 0 && (set ? mid_set_find_string(thread, d, key, place) : mid_dict_find_string(thread, d, key, place)))
+                return MID_OK;
+        }
+    }
+    return mid_dict_find_value(thread, handle, set, key, place);
 }
 
 /* The dictionary (set), or null, and why is in *status. */

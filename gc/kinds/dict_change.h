@@ -12,14 +12,13 @@ static inline __attribute__((always_inline)) void mid_dict_append(mid_thread *th
 {
     mid_dict_index *index = mid_dict_index_of(thread, d);
     uint32_t position = d->used, written = (place->hash & ~d->mask) | (position + 2);
-    bool private = mid_dict_private(thread, handle);
     mid_slot *slot = mid_dict_key(d, set, position);
     mid_cell_write(index->words, d->width, place->cell, written);
     if (!d->names)
         mid_dict_hashes(d, index)[position] = place->hash;
-    mid_dict_swap(thread, private, slot, mid_retain(thread, key));
+    mid_dict_swap(thread, handle, slot, mid_retain(thread, key));
     if (!set)
-        mid_dict_swap(thread, private, slot + 1, mid_retain(thread, value));
+        mid_dict_swap(thread, handle, slot + 1, mid_retain(thread, value));
     d->used = position + 1;
     d->live++;
     d->room--;
@@ -60,7 +59,7 @@ static inline __attribute__((always_inline)) mid_status mid_dict_found(mid_threa
 {
     if (mode == MID_PUT_SET) {
         mid_retain(thread, value);
-        mid_release(thread, mid_dict_swap(thread, mid_dict_private(thread, handle), slot + 1, value));
+        mid_release(thread, mid_dict_swap(thread, handle, slot + 1, value));
     } else if (there != NULL) {
         *there = mid_load(thread, handle, (unsigned)(slot + 1 - (mid_slot *)d));
     }
@@ -73,7 +72,7 @@ static inline __attribute__((always_inline)) mid_status mid_dict_put(mid_thread 
                                                                      mid_handle *there, int *added)
 {
     mid_status status;
-    mid_spot place;
+    mid_spot place = {.position = MID_NOWHERE};
     mid_dict *d = mid_dict_open(thread, handle, set, &status);
     if (MID_UNLIKELY_(d == NULL))
         return status;
@@ -134,7 +133,7 @@ static inline __attribute__((always_inline)) mid_status mid_dict_remove(mid_thre
                                                                         mid_handle *value)
 {
     mid_status status;
-    mid_spot place;
+    mid_spot place = {.position = MID_NOWHERE};
     mid_handle old_key, old_value;
     if (value != NULL)
         *value = 0;
@@ -205,7 +204,7 @@ static inline __attribute__((always_inline)) mid_status mid_dict_contains_in(mid
                                                                              mid_handle key, int *there)
 {
     mid_status status;
-    mid_spot place;
+    mid_spot place = {.position = MID_NOWHERE};
     if (MID_UNLIKELY_(there == NULL))
         return thread == NULL ? MID_ENULL : (status = mid_thread_check(thread)) != MID_OK ? status : MID_ENULL;
     *there = 0;

@@ -107,7 +107,7 @@ static inline bool same_content(const mid_type_info *type, const char *one, cons
 }
 
 /* False: it met a key of another type, which only the program can compare. */
-static inline __attribute__((always_inline)) bool search_strings(mid_thread *thread, mid_dict *d, unsigned width, unsigned set, mid_type type,
+static inline __attribute__((always_inline)) bool search_strings(mid_thread *thread, const mid_dict *d, unsigned width, unsigned set, mid_type type,
                                                                  mid_handle key, mid_spot *place)
 {
     mid_dict_index *index = mid_dict_index_of(thread, d);
@@ -120,7 +120,7 @@ static inline __attribute__((always_inline)) bool search_strings(mid_thread *thr
             break;
         if (((cell ^ hash) & above) != 0 || position >= d->used)
             continue;
-        mid_handle there = mid_dict_key(d, set, position)->bits_;
+        mid_handle there = d->items[(size_t)position << !set].bits_;
         if (there != key) {
             if (above < ENOUGH_ABOVE && mid_dict_hashes(d, index)[position] != hash)
                 continue;
@@ -139,37 +139,36 @@ static inline __attribute__((always_inline)) bool search_strings(mid_thread *thr
     return true;
 }
 
-static inline __attribute__((always_inline)) mid_status find_value(mid_thread *thread, mid_handle handle, unsigned set, mid_handle key, mid_spot *place)
+/* The hash is known, and not 0. */
+bool mid_dict_find_string(mid_thread *thread, const mid_dict *d, mid_handle key, mid_spot *place)
 {
-    mid_dict *d = mid_dict_at(thread, handle);
+    mid_type type = d->keys->strings;
+    return d->width == 1   ? search_strings(thread, d, 1, 0, type, key, place)
+           : d->width == 2 ? search_strings(thread, d, 2, 0, type, key, place)
+                           : search_strings(thread, d, 4, 0, type, key, place);
+}
+
+bool mid_set_find_string(mid_thread *thread, const mid_dict *d, mid_handle key, mid_spot *place)
+{
+    mid_type type = d->keys->strings;
+    return d->width == 1   ? search_strings(thread, d, 1, 1, type, key, place)
+           : d->width == 2 ? search_strings(thread, d, 2, 1, type, key, place)
+                           : search_strings(thread, d, 4, 1, type, key, place);
+}
+
+/* Whatever the key is. */
+mid_status mid_dict_find_value(mid_thread *thread, mid_handle handle, unsigned set, mid_handle key, mid_spot *place)
+{
+    const mid_dict *d = mid_dict_at(thread, handle);
     const mid_keys *keys = d->keys;
-    if (MID_UNLIKELY_(key == 0 || !mid_dict_value_ok(thread, key)))
+    if (key == 0 || !mid_dict_value_ok(thread, key))
         return MID_EHANDLE;
-    mid_status status;
-    place->hash = place->steps = 0;
+    mid_status status = keys->hash(thread, keys->context, key, &place->hash);
+    if (status != MID_OK)
+        return status;
+    d = mid_dict_at(thread, handle);
     bool string = keys->strings != 0 && !mid_is_int(key) && MID_READ_(mid_entry_(thread, key)->word) >> MID_TYPE_SHIFT_ == keys->strings;
-    if (string)
-        place->hash = *(const uint32_t *)((const char *)mid_get(thread, key) + keys->hash_offset);
-    if (place->hash == 0) {
-        status = keys->hash(thread, keys->context, key, &place->hash);
-        if (status != MID_OK)
-            return status;
-        d = mid_dict_at(thread, handle);
-    }
-    if (string && d->mask != 0 &&
-        (d->width == 1   ? search_strings(thread, d, 1, set, keys->strings, key, place)
-         : d->width == 2 ? search_strings(thread, d, 2, set, keys->strings, key, place)
-                         : search_strings(thread, d, 4, set, keys->strings, key, place)))
+    if (string && d->mask != 0 && (set ? mid_set_find_string(thread, d, key, place) : mid_dict_find_string(thread, d, key, place)))
         return MID_OK;
     return mid_dict_find_hashed(thread, handle, set, key, place);
-}
-
-mid_status mid_dict_find_value(mid_thread *thread, mid_handle handle, mid_handle key, mid_spot *place)
-{
-    return find_value(thread, handle, 0, key, place);
-}
-
-mid_status mid_set_find_value(mid_thread *thread, mid_handle handle, mid_handle key, mid_spot *place)
-{
-    return find_value(thread, handle, 1, key, place);
 }

@@ -77,7 +77,7 @@ mid_status mid_dict_make(mid_thread *thread, const mid_keys *keys, unsigned set,
     if (MID_READ_(heap->dict_base) == 0 && (status = mid_dict_types(heap)) != MID_OK)
         return status;
     unsigned identity = keys == &mid_keys_identity;
-    status = mid_new_array(thread, type_of(heap, set * MID_KIND_SET + identity), (size_t)mid_dict_usable(MID_DICT_LEAST - 1) << !set, out);
+    status = mid_new_array(thread, type_of(heap, set * MID_KIND_SET + identity), (size_t)mid_dict_usable(MID_DICT_BORN - 1) << !set, out);
     if (status != MID_OK)
         return status;
     mid_dict *d = mid_dict_at(thread, *out);
@@ -158,7 +158,7 @@ static void settle(mid_thread *thread, mid_handle handle, unsigned set, mid_hand
     if (made == 0)
         memset(index->words, 0, (size_t)cells * width);
     else
-        made = mid_dict_swap(thread, mid_dict_private(thread, handle), &d->index, made);
+        made = mid_dict_swap(thread, handle, &d->index, made);
     d->mask = cells - 1;
     d->width = (uint8_t)width;
     pack(d, set, from, mid_dict_hashes(d, index));
@@ -208,7 +208,7 @@ mid_status mid_dict_rebuild(mid_thread *thread, mid_handle handle, unsigned set,
 /* As CPython: for three times what lives, so that the next time is as many insertions away, and doubled where nothing was deleted. */
 mid_status mid_dict_grow(mid_thread *thread, mid_handle handle, unsigned set)
 {
-    uint64_t live = mid_dict_at(thread, handle)->live, cells = MID_DICT_LEAST;
+    uint64_t live = mid_dict_at(thread, handle)->live, cells = MID_DICT_BORN;
     if (live >= MID_DICT_MOST)
         return MID_ESIZE;
     while (cells <= live * 3 - (live != 0) && cells < MOST_CELLS)
@@ -285,7 +285,7 @@ mid_status mid_dict_copy_of(mid_thread *thread, mid_handle handle, unsigned set,
             continue;
         mid_slot *goal = mid_dict_key(to, set, to->used);
         for (unsigned i = 0; i < 2 - set; i++)
-            mid_dict_swap(thread, true, goal + i, mid_load(thread, handle, (unsigned)((const mid_slot *)(entry + i) - (mid_slot *)from)));
+            mid_dict_swap(thread, *out, goal + i, mid_load(thread, handle, (unsigned)((const mid_slot *)(entry + i) - (mid_slot *)from)));
         if (!from->names)
             copied[to->used] = hashes[at];
         to->used++;

@@ -59,7 +59,7 @@ MID_API extern const mid_keys mid_keys_identity;
 
 /* --- dictionaries -------------------------------------------------------------------------------------------------- */
 
-/* An empty dictionary; *out is counted. It has room for five. MID_ENULL also for a mid_keys that lacks a function;
+/* An empty dictionary; *out is counted. It has room for ten. MID_ENULL also for a mid_keys that lacks a function;
  * MID_EINVAL: `strings` is no variable type without references, or the hash lies outside it. MID_ETYPES (the first in a heap registers
  * five types). */
 MID_API mid_status mid_dict_new(mid_thread *thread, const mid_keys *keys, mid_handle *out);

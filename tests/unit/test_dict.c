@@ -489,10 +489,10 @@ TEST(pinned_it_grows_only_where_it_is)
 {
     struct unit u;
     unit_open(&u, "");
-    mid_handle dict = ints(&u, 5);
+    mid_handle dict = ints(&u, 10);
     ok(mid_pin(u.thread, dict, NULL));
     expect(MID_EPINNED, mid_dict_set(u.thread, dict, INT(77), 0));
-    assert_int_equal(dict_length(&u, dict), 5);
+    assert_int_equal(dict_length(&u, dict), 10);
     unit_check(&u);
     ok(mid_unpin(u.thread, dict));
     ok(mid_dict_set(u.thread, dict, INT(77), 0));
