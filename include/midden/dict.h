@@ -13,7 +13,7 @@
  * sees to that, as with the data in any object.
  *
  * TIME. A search takes some 1.5 looks at the index on average: it is at most two thirds full. Growth by doubling copies the entries,
- * and so does an insertion where deleted entries fill the room: one call in n takes n times 10 ns, or so. mid_dict_reserve does it
+ * and so does an insertion where deleted entries fill the room: one call in n takes time in proportion to n. mid_dict_reserve does it
  * beforehand. Nothing depends on the size of the heap. Hashes that are all equal make a search as long as the dictionary; integers
  * and identities that were chosen to collide are noticed at the insertion, and from then on hashed with a seed.
  *
