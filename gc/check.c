@@ -4,6 +4,7 @@
 
 #include "gc/count.h"
 #include "gc/debug.h"
+#include "gc/kinds/dict.h"
 #include "gc/policy.h"
 #include "gc/refs.h"
 
@@ -189,6 +190,18 @@ static void check_counts(audit *a)
     }
 }
 
+static void check_kinds(audit *a)
+{
+    for (uint32_t i = a->heap->first_index; i < a->heap->next_index; i++) {
+        const mid_entry *entry = a->heap->table + i;
+        if (!mid_entry_live(entry) || mid_dict_kind(a->heap, (mid_type)(entry->word >> MID_TYPE_SHIFT_)) >= MID_KIND_INDEX)
+            continue;
+        const char *wrong = mid_dict_check(a->heap, entry);
+        if (wrong != NULL)
+            fail(a, wrong, i);
+    }
+}
+
 static void check_weak(audit *a)
 {
     const mid_weak_cell *cells = a->heap->weak_cells.data;
@@ -221,6 +234,8 @@ static mid_status check(mid_heap *heap)
         check_weak(&a);
         if (a.wrong == NULL)
             a.wrong = mid_policies_check(heap);
+        if (a.wrong == NULL)
+            check_kinds(&a);
         heap->os.unmap(heap->os.ctx, a.seen, bytes);
     }
     if (a.wrong == NULL) {

@@ -53,7 +53,7 @@ typedef struct mid_deep {
     mid_array first;      /* uint32_t[end]: an object's first link, 0: none */
     mid_array links;      /* mid_link[], the first is none */
     uint32_t link_count;
-    bool never;           /* the holder in hand keeps identities */
+    const mid_type_info *type; /* of the holder in hand, as it was read */
     uint32_t last;        /* of its slots that are links: none is read twice */
     mid_link late[MID_LINKS_AHEAD]; /* .next is the referent; their first links are on their way */
     uint32_t late_in;

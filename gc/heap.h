@@ -13,6 +13,7 @@
  *   links.c, order.c, place.c, renumber.c, rename.c, deep.c: deep compaction (deep.h)
  *   reclaim.c  all that can be done for memory
  *   policy.c, intern.c: how the memory of a type's objects is kept (policy.h)
+ *   kinds/dict.c and its kin: dictionaries and sets (kinds/dict.h)
  *   inspect.c, inspect_graph.c, inspect_why.c, inspect_retained.c, inspect_snapshot.c: what is there, and why (inspect.h)
  *   pause.c    pauses as the program sees them (pause.h)    units.c    what a map of the arenas shows
  *   domain.c, leaf.c, mem.c, cache.c, large.c, charge.c: blocks, and foreign memory (domain.h, mem.h)
@@ -56,6 +57,7 @@ typedef struct mid_type_info {
     bool uncleared, races;
     bool shadowed;                   /* registered by a checked call: what its slots hold is known (debug_slots.c) */
     bool identity;                   /* what its slots refer to keeps its number */
+    bool identity_even;              /* ... but only if the slot's number is even: keys, and not values */
     bool small_items;                /* of variable size, items and all of modest size, no alignment: mid_new_array */
     uint32_t first_slot, slot_count; /* declared slots that are adjacent: no list needed */
     const uint32_t *slots;           /* else their numbers, slot_count of them */
@@ -198,6 +200,7 @@ struct mid_heap {
     mid_array fast_types;    /* mid_fast_type[MID_TYPES_MAX + 1] */
     uint32_t type_count;     /* atomic */
     bool any_finalizer, any_payload, any_policy;
+    uint32_t dict_base;      /* kinds/dict.h: where the types of dictionaries begin; written once */
 
     /* release.c */
     uint16_t cache_room[MID_CLASSES]; /* free slots that may wait in a thread's cache; no division at each free */
@@ -322,6 +325,11 @@ static inline mid_type_info *mid_type_at(const mid_heap *heap, mid_type type)
 static inline mid_type_info *mid_type_of_entry(const mid_heap *heap, const mid_entry *entry)
 {
     return mid_type_at(heap, (mid_type)(MID_READ_(entry->word) >> MID_TYPE_SHIFT_));
+}
+/* Does what this slot refers to keep its number? */
+static inline bool mid_keeps_number(const mid_type_info *type, uint32_t slot)
+{
+    return type->identity && !(type->identity_even && (slot & 1));
 }
 static inline bool mid_entry_live(const mid_entry *entry)
 {

@@ -41,7 +41,7 @@ static bool link_one(void *context, mid_handle value, uint32_t slot)
     late->next = 0;
     if (value / 2 >= d->end || value / 2 < d->heap->first_index)
         return go_on;
-    *late = (mid_link){d->at, d->never ? MID_LINK_NEVER : slot, value / 2};
+    *late = (mid_link){d->at, mid_keeps_number(d->type, slot) ? MID_LINK_NEVER : slot, value / 2};
     __builtin_prefetch(mid_deep_cell(&d->first, value / 2), 1);
     return go_on;
 }
@@ -60,7 +60,7 @@ static bool read_one(mid_deep *d, bool still, uint64_t deadline)
 {
     mid_heap *heap = d->heap;
     const mid_type_info *type = mid_racing_type(heap, MID_READ_(heap->table[d->at].word));
-    d->never = type != NULL && type->identity;
+    d->type = type != NULL ? type : mid_type_at(heap, 0);
     d->last = d->item == 0 ? 0 : d->last;
     mid_racing state;
     while ((state = mid_racing_piece(heap, d->at, still, &d->item, link_one, d)) == MID_RACING_MORE)

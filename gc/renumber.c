@@ -53,7 +53,7 @@ static mid_slot *holds(const mid_deep *d, const mid_link *link, mid_handle value
         return NULL;
     const mid_type_info *type = mid_type_of_entry(d->heap, entry);
     char *object = mid_address(entry);
-    if (type->identity || (type->trace != NULL && mid_object_size(type, object) > TRACED_MOST) ||
+    if (mid_keeps_number(type, link->slot) || (type->trace != NULL && mid_object_size(type, object) > TRACED_MOST) ||
         !is_slot(d->heap, type, object, link->slot))
         return NULL;
     mid_slot *slot = (mid_slot *)object + link->slot;

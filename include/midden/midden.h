@@ -4,6 +4,7 @@
 #ifndef MIDDEN_MIDDEN_H
 #define MIDDEN_MIDDEN_H
 
+#include "dict.h"
 #include "domain.h"
 #include "dump.h"
 #include "events.h"

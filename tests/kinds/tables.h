@@ -2,4 +2,5 @@
 #define CASE_TABLES(X)                                                                                                 \
     X(number_timed, number_held)                                                                                       \
     X(sequence_timed, sequence_held)                                                                                   \
-    X(string_timed, string_held)
+    X(string_timed, string_held)                                                                                       \
+    X(dict_timed, dict_held)

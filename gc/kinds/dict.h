@@ -1,0 +1,242 @@
+/* gc/kinds/dict.h: how dictionaries and sets lie in the heap, and searches in them. docs/design/dict.md says why.
+ *
+ * The dictionary is one object of variable size: what is below, then its entries, a key and a value each (of a set, a key), dense
+ * and in order of insertion: a plain array of references, which collectors read fast and deep compaction rewrites. A key of 0 is an
+ * entry that was deleted. The index is a leaf object: cells, a power of two of them, and behind them a hash for each position, but
+ * where the key is its own hash ("names": integers and identities).
+ *
+ * A cell is 0 (empty), 1 (its entry was deleted) or position + 2 in its low bits, as many as number the cells, and above them the same
+ * bits of the hash. So most keys that are not the one sought are told apart without a look at the entry. At most two thirds of
+ * the cells are ever not empty, so every search ends, and position + 2 fits. */
+#ifndef MID_GC_KINDS_DICT_H
+#define MID_GC_KINDS_DICT_H
+
+#include "gc/heap.h"
+#include "midden/dict.h"
+
+enum { MID_DICT_SEALED = 1, MID_DICT_WALKED = 2, MID_DICT_MIXED = 4 };
+
+typedef struct mid_dict {
+    uint32_t length;     /* slots of entries, the heap's */
+    mid_slot index;      /* none while mask is 0 */
+    uint32_t live;       /* entries */
+    uint32_t used;       /* positions that are or were an entry's; behind them the slots are empty */
+    uint32_t first;      /* no entry is before this position */
+    uint32_t mask;       /* cells - 1 */
+    uint32_t room;       /* cells that may still be filled */
+    uint32_t version;    /* keys came or went, or anything moved */
+    uint32_t packed;     /* entries took other positions, or positions other entries */
+    uint8_t width;       /* bytes of a cell */
+    uint8_t names;       /* keys are compared by their handles */
+    uint8_t ints;        /* ... and are immediate integers */
+    uint8_t flags;
+    const mid_keys *keys;
+    mid_slot items[];
+} mid_dict;
+
+typedef struct mid_dict_index {
+    uint32_t length, spare;
+    uint32_t words[];
+} mid_dict_index;
+
+_Static_assert(sizeof(mid_dict) == 48 && offsetof(mid_dict, items) == 48 && offsetof(mid_dict, index) == 4, "six words, then entries");
+_Static_assert(offsetof(mid_dict, items) / sizeof(mid_slot) % 2 == 0, "keys of dictionaries have even slot numbers: heap.h, identity_even");
+
+/* Registered side by side, from heap.dict_base + MID_DICT_OFF on: is one a dictionary? Without types of their own nothing is. */
+enum { MID_DICT_OFF = MID_TYPES_MAX + 1, MID_KIND_DICT = 0, MID_KIND_DICT_IDENTITY, MID_KIND_SET, MID_KIND_SET_IDENTITY, MID_KIND_INDEX, MID_KIND_COUNT };
+
+static inline uint32_t mid_dict_kind(const mid_heap *heap, mid_type type)
+{
+    return type - MID_DICT_OFF - MID_READ_(heap->dict_base);
+}
+
+#define MID_NOWHERE UINT32_MAX
+#define MID_DICT_LEAST 8u    /* cells */
+#define MID_DICT_BORN 16u    /* ... that a new one will have, and room for as many entries as they may name */
+#define MID_DICT_STEPS 64u   /* of a search among names, before they are thought to be chosen to collide */
+
+/* Where a key is (position MID_NOWHERE: it is not there, and would go into that cell). */
+typedef struct mid_spot {
+    uint32_t position, cell, hash, steps;
+} mid_spot;
+
+/* --- dict_find.c */
+mid_status mid_dict_refuse(mid_thread *thread, mid_handle handle, unsigned set);
+mid_status mid_dict_find_value(mid_thread *thread, mid_handle handle, unsigned set, mid_handle key, mid_spot *place);
+/* A string whose hash is known and not 0. False: only the program can tell. */
+bool mid_dict_find_string(mid_thread *thread, const mid_dict *d, mid_handle key, mid_spot *place);
+bool mid_set_find_string(mid_thread *thread, const mid_dict *d, mid_handle key, mid_spot *place);
+mid_status mid_dict_find_hashed(mid_thread *thread, mid_handle handle, unsigned set, mid_handle key, mid_spot *place);
+/* --- dict_room.c */
+mid_status mid_dict_types(mid_heap *heap);
+mid_status mid_dict_make(mid_thread *thread, const mid_keys *keys, unsigned set, mid_handle *out);
+/* Room for that many entries, no more cells than that takes. MID_ECHANGED: a finalizer that ran meanwhile changed it. */
+mid_status mid_dict_rebuild(mid_thread *thread, mid_handle handle, unsigned set, uint64_t entries, uint8_t flags);
+mid_status mid_dict_grow(mid_thread *thread, mid_handle handle, unsigned set);
+mid_status mid_dict_mix(mid_thread *thread, mid_handle handle, unsigned set);
+mid_status mid_dict_copy_of(mid_thread *thread, mid_handle handle, unsigned set, mid_handle *out);
+void mid_dict_empty(mid_thread *thread, mid_handle handle);
+void mid_dict_shrink_some(mid_thread *thread, mid_handle handle, unsigned set);
+const char *mid_dict_check(mid_heap *heap, const mid_entry *entry); /* what is wrong, or null; the world stands */
+/* --- dict_change.c */
+mid_status mid_dict_update_from(mid_thread *thread, mid_handle handle, mid_handle from, unsigned set);
+mid_status mid_dict_put_hashed(mid_thread *thread, mid_handle handle, unsigned set, mid_handle key, uint32_t hash, mid_handle value);
+
+static inline mid_dict_index *mid_dict_index_of(mid_thread *thread, const mid_dict *d)
+{
+    return (mid_dict_index *)mid_get(thread, d->index.bits_);
+}
+static inline uint32_t *mid_dict_hashes(const mid_dict *d, mid_dict_index *index)
+{
+    return (uint32_t *)((char *)index->words + ((size_t)d->mask + 1) * d->width);
+}
+static inline uint32_t mid_dict_usable(uint32_t mask)
+{
+    return mask == 0 ? 0 : (uint32_t)(((uint64_t)mask + 1) * 2 / 3);
+}
+
+/* What may be put in. */
+static inline bool mid_dict_value_ok(mid_thread *thread, mid_handle value)
+{
+    return !mid_is_object_(value) || (mid_in_table(mid_impl_of(thread)->heap, value) && mid_entry_live(mid_entry_(thread, value)));
+}
+
+/* Of a dictionary that no other thread can know what is put in need not be marked as known either: as mid_init. */
+static inline bool mid_dict_private(mid_thread *thread, mid_handle handle)
+{
+    return thread->alone || !(MID_READ_(mid_entry_(thread, handle)->shared) & (MID_ESCAPED_ | MID_MERGED_));
+}
+
+/* As mid_swap, but that nobody else changes the slot of this dictionary. */
+static inline mid_handle mid_dict_swap(mid_thread *thread, mid_handle handle, mid_slot *at, mid_handle value)
+{
+    mid_handle old = at->bits_;
+    if (mid_is_object_(value) && !(MID_READ_(mid_entry_(thread, value)->shared) & (MID_ESCAPED_ | MID_MERGED_)) && !mid_dict_private(thread, handle))
+        mid_escape_(thread, value);
+    __atomic_store_n(&at->bits_, value, __ATOMIC_RELEASE);
+    thread->moved |= value;
+    return old;
+}
+
+/* The hash of a name: itself, so that numbers in sequence lie in sequence; of a dictionary in which they collided too often a
+ * mixture that is not to be foreseen (the finalizer of MurmurHash3, A. Appleby), by where the system has put the table. */
+static inline uint32_t mid_name_hash(mid_thread *thread, const mid_dict *d, mid_handle key)
+{
+    uint32_t hash = key >> 1;
+    if (MID_UNLIKELY_(d->flags & MID_DICT_MIXED)) {
+        hash = (hash ^ (uint32_t)((uintptr_t)thread->table >> 12)) * 0x85EBCA6Bu;
+        hash = (hash ^ hash >> 13 ^ (uint32_t)((uintptr_t)thread->table >> 20)) * 0xC2B2AE35u;
+        hash ^= hash >> 16;
+    }
+    return hash;
+}
+
+static inline __attribute__((always_inline)) uint32_t mid_cell(const void *cells, unsigned width, uint32_t i)
+{
+    return width == 1 ? ((const uint8_t *)cells)[i] : width == 2 ? ((const uint16_t *)cells)[i] : ((const uint32_t *)cells)[i];
+}
+static inline __attribute__((always_inline)) void mid_cell_write(void *cells, unsigned width, uint32_t i, uint32_t value)
+{
+    if (width == 1)
+        ((uint8_t *)cells)[i] = (uint8_t)value;
+    else if (width == 2)
+        ((uint16_t *)cells)[i] = (uint16_t)value;
+    else
+        ((uint32_t *)cells)[i] = value;
+}
+static inline __attribute__((always_inline)) uint32_t mid_width_mask(unsigned width)
+{
+    return width == 1 ? 0xFFu : width == 2 ? 0xFFFFu : 0xFFFFFFFFu;
+}
+/* The order in which cells are tried is CPython's: i = 5 i + 1 + what is left of the hash, which goes through all of them. */
+#define MID_PROBE(i, perturb, mask) ((perturb) >>= 5, (i) = ((i) * 5 + (perturb) + 1) & (mask))
+
+static inline __attribute__((always_inline)) void mid_find_name(const mid_dict *d, const void *cells, unsigned width, unsigned set,
+                                                                mid_handle key, mid_spot *place)
+{
+    const uint32_t mask = d->mask, hash = place->hash, above = ~mask & mid_width_mask(width);
+    uint32_t i = hash & mask, perturb = hash, steps = 0;
+    for (;;) {
+        uint32_t cell = mid_cell(cells, width, i), position = (cell & mask) - 2;
+        if (((cell ^ hash) & above) == 0 && position < d->used && d->items[(size_t)position << !set].bits_ == key) {
+            place->position = position;
+            break;
+        }
+        if (cell == 0) {
+            place->position = MID_NOWHERE;
+            break;
+        }
+        steps++;
+        MID_PROBE(i, perturb, mask);
+    }
+    place->cell = i;
+    place->steps = steps;
+}
+
+/* Of a dictionary of names. */
+static inline __attribute__((always_inline)) mid_status mid_dict_find_name(mid_thread *thread, const mid_dict *d, unsigned set,
+                                                                           mid_handle key, mid_spot *place)
+{
+    if (MID_UNLIKELY_(key == 0))
+        return MID_EHANDLE;
+    if (MID_UNLIKELY_(d->ints && !mid_is_int(key)))
+        return MID_ETYPE;
+    place->hash = mid_name_hash(thread, d, key);
+    if (MID_UNLIKELY_(d->mask == 0)) {
+        *place = (mid_spot){MID_NOWHERE, 0, place->hash, 0};
+        return MID_OK;
+    }
+    const void *cells = mid_dict_index_of(thread, d)->words;
+    if (d->width == 1)
+        mid_find_name(d, cells, 1, set, key, place);
+    else if (d->width == 2)
+        mid_find_name(d, cells, 2, set, key, place);
+    else
+        mid_find_name(d, cells, 4, set, key, place);
+    return MID_OK;
+}
+
+/* After it addresses are to be had anew. */
+static inline __attribute__((always_inline)) mid_status mid_dict_find(mid_thread *thread, mid_handle handle, const mid_dict *d,
+                                                                      unsigned set, mid_handle key, mid_spot *place)
+{
+    if (MID_LIKELY_(d->names))
+        return mid_dict_find_name(thread, d, set, key, place);
+    const mid_keys *keys = d->keys;
+    if (mid_is_object_(key) && keys->strings != 0 && d->mask != 0 && mid_dict_value_ok(thread, key)) {
+        uint64_t word = MID_READ_(mid_entry_(thread, key)->word);
+        if (word >> MID_TYPE_SHIFT_ == keys->strings) {
+            place->hash = *(const uint32_t *)((const char *)(uintptr_t)(word & MID_ADDRESS_MASK_) + keys->hash_offset);
+            if (place->hash != 0 && (set ? mid_set_find_string(thread, d, key, place) : mid_dict_find_string(thread, d, key, place)))
+                return MID_OK;
+        }
+    }
+    return mid_dict_find_value(thread, handle, set, key, place);
+}
+
+/* The dictionary (set), or null, and why is in *status. */
+static inline __attribute__((always_inline)) mid_dict *mid_dict_open(mid_thread *thread, mid_handle handle, unsigned set,
+                                                                     mid_status *status)
+{
+    mid_impl *me = mid_impl_of(thread);
+    if (MID_LIKELY_(me != NULL && mid_here(me) && mid_in_table(me->heap, handle))) {
+        const mid_entry *entry = mid_entry_(thread, handle);
+        uint64_t word = MID_READ_(entry->word);
+        if (MID_LIKELY_(mid_dict_kind(me->heap, (mid_type)(word >> MID_TYPE_SHIFT_)) - 2 * set < 2 && mid_entry_live(entry))) {
+            *status = MID_OK;
+            return (mid_dict *)(uintptr_t)(word & MID_ADDRESS_MASK_);
+        }
+    }
+    *status = mid_dict_refuse(thread, handle, set);
+    return NULL;
+}
+static inline mid_dict *mid_dict_at(mid_thread *thread, mid_handle handle)
+{
+    return mid_get(thread, handle);
+}
+static inline __attribute__((always_inline)) mid_slot *mid_dict_key(mid_dict *d, unsigned set, uint32_t position)
+{
+    return d->items + ((size_t)position << !set);
+}
+
+#endif

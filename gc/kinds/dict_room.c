@@ -1,0 +1,350 @@
+/* gc/kinds/dict_room.c: the types, and the memory of dictionaries: growth, packing, the index. */
+#include <string.h>
+
+#include "gc/kinds/dict.h"
+
+#define MOST_CELLS (1u << 31)
+
+static mid_status register_types(mid_heap *heap)
+{
+    static const char *const names[] = {"dict", "dict by identity", "set", "set by identity"};
+    static const uint32_t slots[] = {offsetof(mid_dict, index)};
+    mid_type first = 0, made;
+    mid_status status = MID_OK;
+    if (heap->type_count + MID_KIND_COUNT > MID_TYPES_MAX)
+        return MID_ETYPES;
+    for (unsigned kind = 0; kind < MID_KIND_COUNT && status == MID_OK; kind++) {
+        mid_type_desc desc = {.struct_size = sizeof desc, .name = kind == MID_KIND_INDEX ? "dict index" : names[kind]};
+        desc.item_size = 4;
+        if (kind == MID_KIND_INDEX) {
+            desc.size = sizeof(mid_dict_index);
+            desc.length_offset = offsetof(mid_dict_index, length);
+            desc.flags = MID_UNCLEARED;
+        } else {
+            desc.size = sizeof(mid_dict);
+            desc.length_offset = offsetof(mid_dict, length);
+            desc.items_are_refs = 1;
+            desc.ref_offsets = slots;
+            desc.ref_count = 1;
+            desc.flags = kind == MID_KIND_DICT_IDENTITY || kind == MID_KIND_SET_IDENTITY ? MID_IDENTITY : 0;
+        }
+        status = mid_type_register(heap, &desc, &made);
+        if (status == MID_OK && kind == MID_KIND_DICT_IDENTITY)
+            mid_type_at(heap, made)->identity_even = true;
+        first = first == 0 ? made : first;
+    }
+    if (status == MID_OK)
+        MID_WRITE_(heap->dict_base, first - MID_DICT_OFF);
+    return status;
+}
+
+/* Once a heap, by whoever makes the first. If memory fails in the middle, what was registered stays, unused. */
+mid_status mid_dict_types(mid_heap *heap)
+{
+    mid_lock(heap);
+    mid_status status = heap->dict_base != 0 ? MID_OK : register_types(heap);
+    mid_unlock(heap);
+    return status;
+}
+
+static mid_type type_of(const mid_heap *heap, unsigned kind)
+{
+    return MID_READ_(heap->dict_base) + MID_DICT_OFF + kind;
+}
+
+static bool are_strings(const mid_heap *heap, const mid_keys *keys)
+{
+    if (keys->strings > mid_type_count(heap))
+        return false;
+    const mid_type_info *type = mid_type_at(heap, keys->strings);
+    return type->item_size != 0 && !type->items_are_refs && type->slot_count == 0 && type->trace == NULL && keys->hash_offset % 4 == 0 &&
+           keys->hash_offset + sizeof(uint32_t) <= type->size;
+}
+
+/* Entries come with it: most dictionaries are not empty for long, and to resize costs more than to make. */
+mid_status mid_dict_make(mid_thread *thread, const mid_keys *keys, unsigned set, mid_handle *out)
+{
+    mid_status status = mid_thread_check(thread);
+    if (out != NULL)
+        *out = 0;
+    if (status != MID_OK)
+        return status;
+    if (keys == NULL || out == NULL || keys->hash == NULL || keys->equal == NULL)
+        return MID_ENULL;
+    mid_heap *heap = mid_impl_of(thread)->heap;
+    if (keys->strings != 0 && !are_strings(heap, keys))
+        return MID_EINVAL;
+    if (MID_READ_(heap->dict_base) == 0 && (status = mid_dict_types(heap)) != MID_OK)
+        return status;
+    unsigned identity = keys == &mid_keys_identity;
+    status = mid_new_array(thread, type_of(heap, set * MID_KIND_SET + identity), (size_t)mid_dict_usable(MID_DICT_BORN - 1) << !set, out);
+    if (status != MID_OK)
+        return status;
+    mid_dict *d = mid_dict_at(thread, *out);
+    d->keys = keys;
+    d->ints = keys == &mid_keys_int;
+    d->names = d->ints || identity;
+    return MID_OK;
+}
+
+/* --- the index -------------------------------------------------------------------------------------------------------------- */
+
+static inline __attribute__((always_inline)) void fill(mid_thread *thread, mid_dict *d, mid_dict_index *index, unsigned width, unsigned set)
+{
+    const uint32_t mask = d->mask, *hashes = mid_dict_hashes(d, index);
+    void *cells = index->words;
+    for (uint32_t position = 0; position < d->used; position++) {
+        uint32_t hash = d->names ? mid_name_hash(thread, d, mid_dict_key(d, set, position)->bits_) : hashes[position];
+        uint32_t i = hash & mask, perturb = hash;
+        while (mid_cell(cells, width, i) != 0)
+            MID_PROBE(i, perturb, mask);
+        mid_cell_write(cells, width, i, (hash & ~mask) | (position + 2));
+    }
+}
+
+/* All entries are live, and all cells empty. */
+static void fill_index(mid_thread *thread, mid_dict *d, unsigned set)
+{
+    mid_dict_index *index = mid_dict_index_of(thread, d);
+    if (d->width == 1)
+        fill(thread, d, index, 1, set);
+    else if (d->width == 2)
+        fill(thread, d, index, 2, set);
+    else
+        fill(thread, d, index, 4, set);
+}
+
+/* Large blocks come cleared, from the system: not to be written twice. */
+static mid_status new_index(mid_thread *thread, const mid_dict *d, uint32_t cells, unsigned width, mid_handle *out)
+{
+    size_t bytes = (size_t)cells * width, hashes = d->names ? 0 : mid_dict_usable(cells - 1);
+    mid_status status = mid_new_array(thread, type_of(mid_impl_of(thread)->heap, MID_KIND_INDEX), bytes / 4 + hashes, out);
+    if (status == MID_OK && !(MID_READ_(mid_entry_(thread, *out)->word) & MID_F_LARGE))
+        memset(((mid_dict_index *)mid_get(thread, *out))->words, 0, bytes);
+    return status;
+}
+
+/* Entries move up to where deleted ones were; hashes from `from` go to `to`, which may be the same. References stay in their holder, so
+ * nothing is counted, and who reads at the same time proves later what it has seen. */
+static void pack(mid_dict *d, unsigned set, const uint32_t *from, uint32_t *to)
+{
+    if (d->live == d->used) {
+        if (from != NULL && from != to)
+            memcpy(to, from, (size_t)d->used * sizeof *to);
+        return;
+    }
+    uint32_t n = 0;
+    for (uint32_t at = 0; at < d->used; at++) {
+        mid_slot *key = mid_dict_key(d, set, at);
+        if (key->bits_ == 0)
+            continue;
+        if (from != NULL)
+            to[n] = from[at];
+        mid_slot *goal = mid_dict_key(d, set, n++);
+        for (unsigned i = 0; goal != key && i < 2 - set; i++) {
+            MID_WRITE_(goal[i].bits_, key[i].bits_);
+            MID_WRITE_(key[i].bits_, 0);
+        }
+    }
+    d->used = n;
+    d->packed++;
+}
+
+static void settle(mid_thread *thread, mid_handle handle, unsigned set, mid_handle made, uint32_t cells, unsigned width, uint8_t flags)
+{
+    mid_dict *d = mid_dict_at(thread, handle);
+    mid_dict_index *old = mid_dict_index_of(thread, d), *index = made != 0 ? mid_get(thread, made) : old;
+    const uint32_t *from = d->names || d->mask == 0 ? NULL : mid_dict_hashes(d, old);
+    if (made == 0)
+        memset(index->words, 0, (size_t)cells * width);
+    else
+        made = mid_dict_swap(thread, handle, &d->index, made);
+    d->mask = cells - 1;
+    d->width = (uint8_t)width;
+    pack(d, set, from, mid_dict_hashes(d, index));
+    d->first = 0;
+    d->room = mid_dict_usable(d->mask) - d->used;
+    d->flags = (uint8_t)((d->flags | flags) & ~MID_DICT_WALKED);
+    d->version++;
+    fill_index(thread, d, set);
+    mid_release(thread, made);
+}
+
+/* Least number of cells for so many entries. */
+static uint32_t cells_for(uint64_t entries)
+{
+    uint64_t cells = MID_DICT_LEAST;
+    while (cells * 2 / 3 < entries)
+        cells *= 2;
+    return (uint32_t)cells;
+}
+
+mid_status mid_dict_rebuild(mid_thread *thread, mid_handle handle, unsigned set, uint64_t entries, uint8_t flags)
+{
+    if (entries > MID_DICT_MOST)
+        return MID_ESIZE;
+    mid_dict *d = mid_dict_at(thread, handle);
+    uint32_t version = d->version, cells = cells_for(entries);
+    unsigned width = cells <= 256 ? 1 : cells <= 65536 ? 2 : 4;
+    size_t slots = (size_t)mid_dict_usable(cells - 1) << !set;
+    mid_status status = MID_OK;
+    mid_handle made = 0;
+    if (cells - 1 != d->mask)
+        status = new_index(thread, d, cells, width, &made);
+    if (status == MID_OK && slots > mid_dict_at(thread, handle)->length)
+        status = mid_resize(thread, handle, slots);
+    if (status == MID_OK && mid_dict_at(thread, handle)->version != version)
+        status = MID_ECHANGED; /* a finalizer has been at it */
+    if (status != MID_OK) {
+        mid_release(thread, made);
+        return status;
+    }
+    settle(thread, handle, set, made, cells, width, flags);
+    if (slots < mid_dict_at(thread, handle)->length)
+        mid_resize(thread, handle, slots); /* or it stays as large as it is */
+    return MID_OK;
+}
+
+/* As CPython: for three times what lives, so that the next time is as many insertions away, and doubled where nothing was deleted. */
+mid_status mid_dict_grow(mid_thread *thread, mid_handle handle, unsigned set)
+{
+    uint64_t live = mid_dict_at(thread, handle)->live, cells = MID_DICT_BORN;
+    if (live >= MID_DICT_MOST)
+        return MID_ESIZE;
+    while (cells <= live * 3 - (live != 0) && cells < MOST_CELLS)
+        cells *= 2;
+    uint64_t entries = cells * 2 / 3;
+    return mid_dict_rebuild(thread, handle, set, entries < MID_DICT_MOST ? entries : MID_DICT_MOST, 0);
+}
+
+/* Its names collide more often than chance does it. */
+mid_status mid_dict_mix(mid_thread *thread, mid_handle handle, unsigned set)
+{
+    return mid_dict_rebuild(thread, handle, set, mid_dict_usable(mid_dict_at(thread, handle)->mask), MID_DICT_MIXED);
+}
+
+/* After a deletion. Without memory it stays as it is, and one of the next deletions tries again. */
+void mid_dict_shrink_some(mid_thread *thread, mid_handle handle, unsigned set)
+{
+    mid_dict *d = mid_dict_at(thread, handle);
+    if (d->length < 256 || d->live % 16 != 0 || (d->flags & MID_DICT_WALKED) || d->live >= (d->length >> !set) / 8)
+        return;
+    mid_dict_rebuild(thread, handle, set, (uint64_t)d->live * 2, 0);
+}
+
+/* --- all at once --------------------------------------------------------------------------------------------------------------- */
+
+/* What they hold goes when nothing of it is in the dictionary any more: finalizers find it empty. */
+void mid_dict_empty(mid_thread *thread, mid_handle handle)
+{
+    mid_impl *me = mid_impl_of(thread);
+    mid_dict *d = mid_dict_at(thread, handle);
+    bool was_draining = me->draining;
+    me->draining = true;
+    size_t slots = d->length;
+    for (size_t i = 0; i < slots; i++) {
+        mid_handle old = d->items[i].bits_;
+        MID_WRITE_(d->items[i].bits_, 0);
+        if (old != 0)
+            mid_drop_ref(me, old);
+    }
+    mid_handle index = d->index.bits_;
+    MID_WRITE_(d->index.bits_, 0);
+    mid_drop_ref(me, index);
+    me->draining = was_draining;
+    d->live = d->used = d->first = d->mask = d->room = 0;
+    d->width = 0;
+    d->flags &= (uint8_t)~(MID_DICT_WALKED | MID_DICT_MIXED);
+    d->version++;
+    d->packed++;
+    mid_resize(thread, handle, 0); /* also frees some of what died */
+}
+
+mid_status mid_dict_copy_of(mid_thread *thread, mid_handle handle, unsigned set, mid_handle *out)
+{
+    mid_dict *from = mid_dict_at(thread, handle), *to;
+    mid_status status = mid_dict_make(thread, from->keys, set, out);
+    uint32_t version = from->version;
+    if (status != MID_OK || from->live == 0)
+        return status;
+    status = mid_dict_rebuild(thread, *out, set, from->live, mid_dict_at(thread, handle)->flags & MID_DICT_MIXED);
+    from = mid_dict_at(thread, handle);
+    if (status == MID_OK && from->version != version)
+        status = MID_ECHANGED;
+    if (status != MID_OK) {
+        mid_release(thread, *out);
+        *out = 0;
+        return status;
+    }
+    to = mid_dict_at(thread, *out);
+    const uint32_t *hashes = mid_dict_hashes(from, mid_dict_index_of(thread, from));
+    uint32_t *copied = mid_dict_hashes(to, mid_dict_index_of(thread, to));
+    for (uint32_t at = from->first; at < from->used; at++) {
+        const mid_slot *entry = mid_dict_key(from, set, at);
+        if (entry->bits_ == 0)
+            continue;
+        mid_slot *goal = mid_dict_key(to, set, to->used);
+        for (unsigned i = 0; i < 2 - set; i++)
+            mid_dict_swap(thread, *out, goal + i, mid_load(thread, handle, (unsigned)((const mid_slot *)(entry + i) - (mid_slot *)from)));
+        if (!from->names)
+            copied[to->used] = hashes[at];
+        to->used++;
+    }
+    to->live = to->used;
+    to->room -= to->used;
+    fill_index(thread, to, set);
+    return MID_OK;
+}
+
+/* --- whole? ----------------------------------------------------------------------------------------------------------------------- */
+
+static const char *check_cells(const mid_heap *heap, const mid_dict *d, const mid_dict_index *index, unsigned set)
+{
+    const uint32_t mask = d->mask, *hashes = mid_dict_hashes(d, (mid_dict_index *)index);
+    uint32_t cells = 0, filled = 0;
+    for (uint32_t i = 0; i <= mask; i++) {
+        uint32_t cell = mid_cell(index->words, d->width, i), position = (cell & mask) - 2;
+        filled += cell != 0;
+        if (cell == 0 || cell == 1)
+            continue;
+        if (position >= d->used || mid_dict_key((mid_dict *)d, set, position)->bits_ == 0)
+            return "a cell of a dictionary names no entry";
+        mid_thread reader = {.table = heap->table};
+        mid_handle key = mid_dict_key((mid_dict *)d, set, position)->bits_;
+        uint32_t hash = d->names ? mid_name_hash(&reader, d, key) : hashes[position], at = hash & mask, perturb = hash;
+        while (at != i && mid_cell(index->words, d->width, at) != 0)
+            MID_PROBE(at, perturb, mask);
+        if (at != i || ((cell ^ hash) & ~mask & mid_width_mask(d->width)) != 0)
+            return "a key of a dictionary is not where its hash leads";
+        cells++;
+    }
+    if (cells != d->live)
+        return "a dictionary has not one cell for each entry";
+    return filled + d->room != mid_dict_usable(mask) ? "the room of a dictionary is wrong" : NULL;
+}
+
+const char *mid_dict_check(mid_heap *heap, const mid_entry *entry)
+{
+    mid_dict *d = mid_address(entry);
+    unsigned set = mid_dict_kind(heap, (mid_type)(entry->word >> MID_TYPE_SHIFT_)) >= MID_KIND_SET;
+    uint32_t live = 0, slots = d->length >> !set;
+    if (d->keys == NULL || d->live > d->used || d->first > d->used || d->used > slots || d->used > mid_dict_usable(d->mask) ||
+        (d->mask == 0) != (d->index.bits_ == 0))
+        return d->keys == NULL && d->length == 0 ? NULL : "the figures of a dictionary contradict each other"; /* or it is being made */
+    for (uint32_t at = 0; at < slots; at++) {
+        mid_handle key = mid_dict_key(d, set, at)->bits_;
+        if (key != 0 && (at >= d->used || at < d->first))
+            return "a dictionary has an entry where none can be";
+        if (!set && key == 0 && mid_dict_key(d, set, at)[1].bits_ != 0)
+            return "a dictionary has a value without a key";
+        live += key != 0;
+    }
+    if (live != d->live)
+        return "a dictionary has another number of entries than it says";
+    if (d->mask == 0)
+        return NULL;
+    const mid_dict_index *index = mid_address(mid_entry_at(heap, d->index.bits_));
+    if (index->length < (((size_t)d->mask + 1) * d->width + (d->names ? 0 : (size_t)mid_dict_usable(d->mask) * 4)) / 4)
+        return "the index of a dictionary is too short";
+    return check_cells(heap, d, index, set);
+}
