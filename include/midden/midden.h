@@ -14,5 +14,6 @@
 #include "status.h"
 #include "type.h"
 #include "version.h"
+#include "weak.h"
 
 #endif
