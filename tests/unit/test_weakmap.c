@@ -668,6 +668,69 @@ TEST(without_memory_maps_stay_whole)
     unit_close(&u);
 }
 
+/* Tried again after a refusal, which is honest and leaves everything whole. */
+#define INSIST(call)                                                                                                   \
+    do {                                                                                                               \
+        mid_status status_ = (call);                                                                                   \
+        if (status_ != MID_OK) {                                                                                       \
+            assert_int_equal(status_, MID_ENOMEM);                                                                     \
+            assert_true(fault.failed != 0);                                                                            \
+            fault.fail_at = 0;                                                                                         \
+            unit_check(&u);                                                                                            \
+            assert_int_equal(unit_stats(&u).weak_references, weak);                                                    \
+            ok(call);                                                                                                  \
+        }                                                                                                              \
+    } while (0)
+
+/* The system refuses the nth request, for every n until nothing is refused any more. */
+TEST(every_refusal_leaves_maps_whole)
+{
+    enum { PAIRS = 1500 };
+    static mid_handle keys[PAIRS];
+    memset(&called, 0, sizeof called);
+    size_t n = 1;
+    for (size_t refused = 1; refused != 0; n++) {
+        struct unit u;
+        struct fault_os fault;
+        mid_options options;
+        mid_weak note_of;
+        mid_handle map, values, e;
+        uint64_t weak = 0;
+        fault_os_init(&fault);
+        mid_options_init(&options);
+        options.os = &fault.os;
+        unit_open_with(&u, &options);
+        fault.fail_at = fault.calls + n;
+        INSIST(mid_weak_map_new(u.thread, MID_WEAK_KEYS, &map));
+        INSIST(mid_weak_map_new(u.thread, MID_WEAK_VALUES, &values));
+        for (int i = 0; i < PAIRS; i++) {
+            INSIST(mid_new(u.thread, u.node, &keys[i]));
+            INSIST(mid_ephemeron_new(u.thread, keys[i], mid_from_int(i), &e));
+            mid_give(u.thread, keys[i], LEFT, e);
+            INSIST(mid_weak_map_set(u.thread, map, keys[i], keys[i]));
+            INSIST(mid_weak_map_set(u.thread, values, mid_from_int(i / 2), keys[i]));
+            INSIST(mid_weak_new_with(u.thread, keys[i], map, note, NULL, &note_of));
+            weak++;
+        }
+        refused = fault.failed;
+        fault.fail_at = 0;
+        unit_check(&u);
+        assert_int_equal(count(&u, map), PAIRS);
+        assert_int_equal(count(&u, values), PAIRS / 2);
+        for (int i = 0; i < PAIRS; i++)
+            mid_release(u.thread, keys[i]);
+        ok(mid_collect(u.thread, NULL));
+        assert_int_equal(unit_live(&u), 2);
+        assert_int_equal(called.calls, n * PAIRS);
+        mid_release(u.thread, map);
+        mid_release(u.thread, values);
+        unit_close(&u);
+        assert_int_equal(fault.violations, 0);
+        fault_os_done(&fault);
+    }
+    assert_true(n > 10);
+}
+
 struct worker {
     struct unit *u;
     mid_handle map, values, shared;
@@ -837,6 +900,7 @@ int main(void)
         cmocka_unit_test(a_callback_may_drop_one_that_is_due),
         cmocka_unit_test(bad_handles_and_kinds),
         cmocka_unit_test(without_memory_maps_stay_whole),
+        cmocka_unit_test(every_refusal_leaves_maps_whole),
         cmocka_unit_test(threads_share_maps),
         cmocka_unit_test(random_graphs_against_a_search_by_hand),
     };
