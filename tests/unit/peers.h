@@ -12,7 +12,7 @@ static struct {
     uint64_t values[NOTED];
     mid_handle saved[NOTED]; /* counted */
     mid_weak weak;           /* of whatever the test likes */
-    mid_type type;
+    mid_type type, node;
     mid_status status;
     size_t callbacks;
     void (*then)(mid_thread *thread, mid_handle object);
@@ -52,6 +52,7 @@ static inline mid_type peers_open(struct unit *u, const char *options, void (*fi
 {
     memset(&peers, 0, sizeof peers);
     unit_open(u, options);
+    peers.node = u->node;
     return peers.type = unit_node_type(u->heap, (mid_type_desc){.name = "finalized", .finalize = finalize});
 }
 
