@@ -5,6 +5,7 @@
 #include "gc/count.h"
 #include "gc/debug.h"
 #include "gc/kinds/dict.h"
+#include "gc/pairs.h"
 #include "gc/policy.h"
 #include "gc/refs.h"
 
@@ -209,6 +210,8 @@ static void check_weak(audit *a)
         if (cells[i].target != 0 && (!mid_in_table(a->heap, cells[i].target) ||
                                      !(mid_entry_at(a->heap, cells[i].target)->word & MID_F_WEAK)))
             fail(a, "a weak cell names an object that does not know it", cells[i].target / 2);
+    if (a->wrong == NULL)
+        a->wrong = mid_pairs_check(a->heap);
 }
 
 static mid_status check(mid_heap *heap)

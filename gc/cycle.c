@@ -14,6 +14,7 @@
 #include "gc/batch.h"
 #include "gc/count.h"
 #include "gc/debug.h"
+#include "gc/pairs.h"
 #include "gc/refs.h"
 
 /* A mark. Bit 30: a candidate, and below it the references from candidates; or ALIVE and the next index on the stack. When
@@ -29,6 +30,7 @@ typedef uint64_t shape;
 #define CYCLIC (1ull << 32)
 #define SIMPLE (1ull << 33)
 #define PLAIN (1ull << 34)
+#define EPHEMERAL (1ull << 35) /* a map whose values depend on their keys */
 #define NO_SHAPE 0 /* of type 0, which no object has */
 
 #define AHEAD 16u /* prefetched */
@@ -40,6 +42,7 @@ typedef struct sweep {
     mid_handle *list; /* null: the whole table */
     uint32_t count;
     uint32_t stack;
+    bool pairs;             /* there are pairs in weak maps: their values are alive only if map and key are */
     uint64_t candidates, garbage;
     uint64_t edges;         /* references from candidates, ... */
     uint64_t alive_edges;   /* ... and of them, from those alive */
@@ -65,7 +68,7 @@ static __attribute__((noinline)) shape shape_of(const mid_heap *heap, uint64_t w
 {
     const mid_type_info *info = mid_type_at(heap, (mid_type)(word >> MID_TYPE_SHIFT_));
     shape shape = word >> MID_TYPE_SHIFT_ << MID_TYPE_SHIFT_;
-    shape |= (info->cyclic ? CYCLIC : 0) | (info->plain ? PLAIN : 0);
+    shape |= (info->cyclic ? CYCLIC : 0) | (info->plain ? PLAIN : 0) | (info->ephemeral ? EPHEMERAL : 0);
     if (info->slots == NULL && info->trace == NULL && !info->items_are_refs && info->first_slot <= UINT16_MAX &&
         info->slot_count <= UINT16_MAX)
         shape |= SIMPLE | (uint64_t)info->first_slot << 16 | info->slot_count;
@@ -94,6 +97,12 @@ static inline __attribute__((always_inline)) void each_ref(sweep *s, shape shape
         fn(s, slot++);
 }
 
+/* What is in no cycle of references can be in one of pairs: as a key that only its own value holds. */
+static inline bool may_be_garbage(const sweep *s, uint32_t index, uint64_t word, bool cyclic)
+{
+    return MID_LIKELY_(cyclic) || (MID_UNLIKELY_(word & MID_F_WEAK) && s->pairs && mid_pairs_key(s->heap, index));
+}
+
 static mid_status sweep_open(sweep *s)
 {
     mid_status status =
@@ -102,13 +111,14 @@ static mid_status sweep_open(sweep *s)
         return status;
     s->marks = s->heap->marks.data;
     s->stack = END;
+    s->pairs = s->heap->pairs_count != 0;
     if (s->list == NULL)
         s->count = s->heap->next_index;
     for (uint32_t i = 0; s->list != NULL && i < s->count; i++) {
         const mid_entry *entry = entry_of(s, s->list[i] / 2);
         if (i + AHEAD < s->count)
             __builtin_prefetch(entry_of(s, s->list[i + AHEAD] / 2));
-        if (!mid_entry_live(entry) || mid_watched(entry->count) || !mid_type_of_entry(s->heap, entry)->cyclic)
+        if (!mid_entry_live(entry) || mid_watched(entry->count) || !may_be_garbage(s, s->list[i] / 2, entry->word, mid_type_of_entry(s->heap, entry)->cyclic))
             continue;
         if (s->marks[s->list[i] / 2] == CANDIDATE)
             s->list[i] = 0; /* of two proposals: what it refers to would be counted twice, and it freed twice */
@@ -123,6 +133,8 @@ static bool any_suspect(const mid_heap *heap)
     for (uint32_t id = 1; id <= heap->thread_count; id++)
         if (heap->threads[id]->pub.moved != 0)
             return true;
+    if (heap->leaf_pairs != 0) /* nobody notes what happens to the counts of such keys */
+        return true;
     for (uint32_t i = heap->first_index; i < heap->next_index; i++) {
         const mid_entry *entry = heap->table + i;
         if (mid_suspect(entry) && mid_entry_live(entry) && mid_type_of_entry(heap, entry)->cyclic)
@@ -149,6 +161,14 @@ static inline void subtract_one(void *context, mid_slot *slot)
         ++*mark;
 }
 
+/* The value of a candidate key is referred to from within the set, whether its map is in it or not. */
+static void subtract_pair(void *context, mid_handle map, mid_slot *value)
+{
+    sweep *s = context;
+    if (map != 0 && !(s->marks[map / 2] & CANDIDATE) && mid_is_object_(value->bits_))
+        subtract_one(s, value);
+}
+
 static inline __attribute__((always_inline)) void subtract(sweep *s, const mid_handle *list)
 {
     mid_entry *const table = s->heap->table;
@@ -164,11 +184,13 @@ static inline __attribute__((always_inline)) void subtract(sweep *s, const mid_h
         if (list != NULL && !(marks[index] & CANDIDATE))
             continue;
         shape = take_shape(s->heap, shape, word);
-        if (!(shape & CYCLIC) || !mid_entry_live(&table[index]) || (committed && mid_watched(table[index].count)))
+        if (!may_be_garbage(s, index, word, (shape & CYCLIC) != 0) || !mid_entry_live(&table[index]) || (committed && mid_watched(table[index].count)))
             continue;
         marks[index] |= CANDIDATE;
         candidates++;
         each_ref(s, shape, word, subtract_one);
+        if (MID_UNLIKELY_(word & MID_F_WEAK) && s->pairs && list != NULL)
+            mid_pairs_of_key(s->heap, index, subtract_pair, s);
     }
     s->candidates = candidates;
 }
@@ -196,6 +218,16 @@ static inline void revive_ref(void *context, mid_slot *slot)
         revive(s, value / 2);
 }
 
+/* An edge from two objects, of which the one is found alive now: it holds if the other is. It is not counted as an edge of what is
+ * alive, for it may come up from either side: then garbage that is closed passes for open, which costs another look at it. */
+static void revive_pair(void *context, mid_handle other, mid_slot *value)
+{
+    sweep *s = context;
+    mid_handle to = value->bits_;
+    if (mid_is_object_(to) && (other == 0 || !is_garbage(s, other / 2)) && is_garbage(s, to / 2))
+        revive(s, to / 2);
+}
+
 /* Follow what was put on the stack to all it reaches. `visit` sees each object once, before its references are followed.
  *
  * Between the stack and the visit objects pass through a short queue, where first their entry and then their memory is
@@ -221,14 +253,22 @@ static inline __attribute__((always_inline)) void follow(sweep *s,
         uint32_t next = queue[out++ % AHEAD];
         mid_entry *entry = entry_of(s, next);
         visit(s, next, entry);
-        shape = take_shape(s->heap, shape, entry->word);
-        each_ref(s, shape, entry->word, revive_ref);
+        const uint64_t word = entry->word;
+        shape = take_shape(s->heap, shape, word);
+        if (MID_UNLIKELY_(word & MID_F_WEAK) && s->pairs)
+            mid_pairs_of_key(s->heap, next, revive_pair, s);
+        if (MID_UNLIKELY_(shape & EPHEMERAL) && s->pairs)
+            mid_pairs_of_map(s->heap, mid_address(entry), revive_pair, s);
+        else
+            each_ref(s, shape, word, revive_ref);
     }
 }
 
 static inline void no_suspect(sweep *s, uint32_t index, mid_entry *entry)
 {
     (void)index;
+    if (!mid_type_of_entry(s->heap, entry)->cyclic)
+        return;
     if (s->list == NULL)
         mid_not_suspect(entry);
     else
@@ -268,6 +308,19 @@ static bool tally(sweep *s)
     return s->edges - s->alive_edges == received;
 }
 
+/* The strong half of a pair whose weak half is garbage. Of garbage the count alone falls: it is freed, or held, as garbage is. */
+static void severed(void *context, mid_handle strong)
+{
+    sweep *s = context;
+    if (!mid_is_object_(strong))
+        return;
+    mid_entry *entry = mid_entry_at(s->heap, strong);
+    if (!is_garbage(s, strong / 2))
+        mid_drop_ref(s->me, strong);
+    else if (!mid_immortal(entry))
+        MID_WRITE_(entry->shared, entry->shared - MID_SHARED_ONE_);
+}
+
 /* Clear weak references to garbage; true if some of it wants to be finalized. */
 static bool sentence(sweep *s)
 {
@@ -277,8 +330,10 @@ static bool sentence(sweep *s)
         if (!is_garbage(s, index))
             continue;
         mid_entry *entry = entry_of(s, index);
+        if ((entry->word & MID_F_WEAK) && s->pairs)
+            mid_pairs_sever(s->heap, index * 2, severed, s);
         if (entry->word & MID_F_WEAK)
-            mid_weak_clear(s->heap, index * 2, entry);
+            mid_weak_clear(s->me, index * 2, entry, false);
         finalizable |= mid_final_due(s->heap, entry);
     }
     return finalizable;
@@ -393,7 +448,7 @@ static mid_status sweep_run(sweep *s, uint64_t *freed)
         revive_held(s, s->list);
     }
     bool closed = tally(s);
-    if (s->garbage != 0 && (s->heap->weak_live != 0 || s->heap->any_finalizer) && sentence(s)) {
+    if (s->garbage != 0 && (s->heap->weak_live != 0 || s->pairs || s->heap->any_finalizer) && sentence(s)) {
         condemn(s);
         closed = false;
     }
@@ -436,6 +491,8 @@ mid_status mid_cycles_collect(mid_impl *me, mid_collect_result *result)
         MID_WRITE_(heap->candidates_left, (uint32_t)(s.candidates - s.garbage));
         result->candidates = s.candidates;
         result->garbage = s.garbage;
+        if (status == MID_OK)
+            MID_WRITE_(heap->pairs_alive, heap->pairs_count);
         mid_settle(me);
     }
     result->micros = (mid_thread_cpu_nanos() - began) / 1000;

@@ -14,7 +14,7 @@ bool mid_final_due(const mid_heap *heap, const mid_entry *entry)
 
 bool mid_final_waits(const mid_heap *heap)
 {
-    return MID_READ_(heap->final_count) != 0 || MID_READ_(heap->condemned_count) != 0;
+    return MID_READ_(heap->final_count) != 0 || MID_READ_(heap->condemned_count) != 0 || MID_READ_(heap->weak_due) != 0;
 }
 
 static void call(mid_impl *me, mid_handle handle, mid_entry *entry)
@@ -136,10 +136,19 @@ void mid_final_abandon(mid_impl *me)
     }
 }
 
+void mid_final_run_due(mid_impl *me, uint64_t limit)
+{
+    if (me->finalizing || me->draining || mid_busy(me->heap))
+        return;
+    while (limit != 0 && mid_weak_call(me))
+        limit--;
+}
+
 void mid_final_run(mid_impl *me, uint64_t limit)
 {
     if (me->finalizing)
         return;
+    mid_final_run_due(me, limit); /* who is told of a death learns it before the dead one's finalizer can undo it */
     for (uint64_t n = 0; n < limit; n++)
         if (!run_dead(me) && !run_condemned(me))
             return;

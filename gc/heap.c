@@ -53,7 +53,8 @@ static mid_status fill(mid_heap *heap)
 static void drop_all(mid_heap *heap)
 {
     mid_array *arrays[] = {&heap->quarantine,       &heap->condemned,  &heap->weak_cells, &heap->marks,
-                           &heap->weak_heads.cells, &heap->pins.cells};
+                           &heap->weak_heads.cells, &heap->pins.cells,
+                           &heap->weak_extras,      &heap->pairs};
     for (size_t i = 0; i < sizeof arrays / sizeof arrays[0]; i++)
         mid_array_free(&heap->alloc, arrays[i]);
     mid_debug_lift(heap); /* memory that goes to the system is anybody's */

@@ -6,6 +6,7 @@
  *   cycle.c    garbage cycles                               compact.c  evacuation
  *   suspect.c, walk.c, propose.c, proof.c, sweep.c, trial.c: the same while mutators run (propose.h)    step.c  on request
  *   finalize.c queue of finalizers, recount after them      weak.c     weak cells
+ *   pairs.c    pairs with a weak half                       weakmap.c  maps of them
  *   pin.c      pins                                         scope.c    temporaries
  *   thread.c   attach, blocked regions, who may call        stop.c     stop and resume the world
  *   safepoint.c: what threads do when asked                 work.c     what programs ask for
@@ -67,6 +68,7 @@ typedef struct mid_type_info {
     bool immortal;                   /* its objects are born so */
     bool keeps;                      /* births and deaths come by its policy */
     struct mid_policy *policy;       /* null: none; policy.h */
+    bool pairs, ephemeral;           /* a weak map (weak.h); of which the values depend on their keys */
     void (*trace)(const void *, mid_visitor *);
     void (*finalize)(mid_thread *, mid_handle);
     void (*payload_free)(void *, void *);
@@ -219,6 +221,15 @@ struct mid_heap {
     mid_array weak_cells;
     uint32_t weak_used, weak_free, weak_live;
     mid_map weak_heads;      /* entry index -> first cell */
+    mid_array weak_extras;   /* weak.h: what cells are besides */
+    uint32_t weak_due_first, weak_due_last;
+    uint64_t weak_due;       /* callbacks in that queue; atomic */
+    uint64_t weak_called;    /* ... that have run, ever; atomic */
+    mid_array pairs;         /* pairs.c: cells, by map and key */
+    uint32_t pairs_mask, pairs_count; /* the latter atomic */
+    uint32_t leaf_pairs;     /* of which the key is of a type that is in no cycle; atomic */
+    uint32_t pairs_alive;    /* when they were last collected exactly; atomic */
+    mid_type map_types[3];   /* weakmap.c */
     mid_map pins;            /* entry index -> number of pins, MID_PINNED_LONG */
     mid_pool *long_pools[MID_CLASSES]; /* where what is pinned for long is brought together; null: nowhere yet */
 
@@ -484,6 +495,7 @@ static inline mid_handle *mid_cache_head(mid_impl *impl, unsigned size_class)
 void mid_caches_flush(mid_impl *me); /* into the pools; it owns none then */
 void mid_unbind(void *heap, mid_pool *pool);
 mid_status mid_bind(mid_heap *heap, mid_pool *pool); /* more free slots with entries on the pool's chain */
+mid_status mid_make_own(mid_impl *me, mid_type type, size_t items, mid_handle *out); /* of one of the library's types */
 mid_status mid_slot_new(mid_impl *me, size_t size, unsigned align_shift, mid_handle *out); /* unzeroed, count 0 */
 mid_status mid_make_new(mid_impl *me, mid_type type, mid_handle *out); /* of a fixed-size type, whatever its policy */
 void mid_large_made(mid_impl *me, size_t bytes);
@@ -496,6 +508,10 @@ static inline void mid_spend(mid_impl *me, uint64_t bytes)
     me->credit -= (int64_t)bytes;
     me->turned += bytes;
 }
+
+/* --- resize.c: with `memory` held; nothing is freed. The caller knows that it is alive, and of variable size. */
+mid_status mid_resize_held(mid_impl *me, mid_handle handle, size_t items);
+bool mid_resize_again(mid_impl *me, mid_status status); /* without it: is it worth another try? */
 
 /* --- release.c */
 void mid_caches_open(mid_heap *heap);
@@ -573,6 +589,7 @@ mid_status mid_cycles_prove(mid_impl *me, mid_handle *set, uint32_t count, uint6
 /* --- finalize.c */
 void mid_final_push(mid_heap *heap, mid_handle handle); /* dead, its finalizer due */
 void mid_final_run(mid_impl *me, uint64_t limit);      /* on its own thread only */
+void mid_final_run_due(mid_impl *me, uint64_t limit); /* callbacks of weak references; on its own thread only */
 bool mid_final_waits(const mid_heap *heap);
 void mid_final_abandon(mid_impl *me);
 uint64_t mid_final_judge(mid_impl *me);                /* the world stands; returns garbage freed by the recount */
@@ -580,8 +597,11 @@ void mid_final_call(mid_impl *me, mid_handle handle, mid_entry *entry);
 bool mid_final_due(const mid_heap *heap, const mid_entry *entry);
 
 /* --- weak.c, pin.c, map.c, scope.c */
-void mid_weak_clear(mid_heap *heap, mid_handle handle, mid_entry *entry);
 void mid_slots_swap(mid_heap *heap, mid_handle handle, mid_handle other); /* resize.c: each lives where the other did */
+/* `for_good`: it is being freed, not only about to be finalized. What only its death ends is dropped. */
+void mid_weak_clear(mid_impl *me, mid_handle handle, mid_entry *entry, bool for_good);
+bool mid_weak_call(mid_impl *me); /* the callback of one whose object has gone; was there any? */
+void mid_pairs_orphan(mid_heap *heap, mid_handle map); /* pairs.c: a map dies; what it refers to is the caller's to drop */
 void mid_weak_exchange(mid_heap *heap, mid_handle a, mid_handle b); /* the cells of each are the other's */
 void mid_pin_forget(mid_heap *heap, mid_handle handle, mid_entry *entry);
 uint32_t mid_map_get(const mid_map *map, uint32_t key);

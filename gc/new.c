@@ -347,6 +347,12 @@ mid_handle mid_new_slow_(mid_thread *thread, mid_type type)
     return made;
 }
 
+mid_status mid_make_own(mid_impl *me, mid_type type, size_t items, mid_handle *out)
+{
+    const mid_type_info *info = mid_type_at(me->heap, type);
+    return make(me, info, type, items, info->size + items * info->item_size, out);
+}
+
 static __attribute__((noinline)) mid_status new_array(mid_thread *thread, mid_type type, size_t items, mid_handle *out)
 {
     if (out == NULL)
@@ -356,7 +362,7 @@ static __attribute__((noinline)) mid_status new_array(mid_thread *thread, mid_ty
     if (status != MID_OK)
         return status;
     mid_heap *heap = mid_impl_of(thread)->heap;
-    if (type == 0 || type > mid_type_count(heap) || mid_type_at(heap, type)->item_size == 0)
+    if (type == 0 || type > mid_type_count(heap) || mid_type_at(heap, type)->item_size == 0 || mid_type_at(heap, type)->pairs)
         return MID_ETYPE;
     const mid_type_info *info = mid_type_at(heap, type);
     size_t size;

@@ -256,7 +256,7 @@ void mid_free_entry(mid_impl *me, mid_handle handle, mid_entry *entry)
     if (heap->debug)
         mid_debug_dies(me, handle);
     if (MID_READ_(entry->word) & MID_F_WEAK)
-        mid_weak_clear(heap, handle, entry);
+        mid_weak_clear(me, handle, entry, true);
     if (MID_READ_(entry->word) & MID_F_PINNED)
         mid_pin_forget(heap, handle, entry);
     if (MID_UNLIKELY_(type->keeps) && mid_policy_keep(me, type, handle, entry))
@@ -273,7 +273,7 @@ void mid_free_entry(mid_impl *me, mid_handle handle, mid_entry *entry)
 static bool finalize_dying(mid_impl *me, mid_handle handle, mid_entry *entry, unsigned flags)
 {
     if (MID_READ_(entry->word) & MID_F_WEAK)
-        mid_weak_clear(me->heap, handle, entry);
+        mid_weak_clear(me, handle, entry, false);
     if (!(flags & MID_DRAIN_FINALIZE)) {
         mid_final_push(me->heap, handle);
         return true;
@@ -359,6 +359,8 @@ static bool dispose(mid_impl *me, mid_handle handle, unsigned flags)
         return true;
     if (heap->debug && !begun)
         mid_debug_dies(me, handle);
+    if (!begun && type->pairs)
+        mid_pairs_orphan(heap, handle);
     if (!(begun && me->partial_next == MID_ONLY_MEMORY) && !drop_refs(me, handle, type, mid_address(entry)))
         return false;
     if ((MID_READ_(entry->word) & MID_F_LARGE) && shorten(me, handle, entry, type)) {
@@ -516,6 +518,7 @@ static void tell_others(mid_impl *me)
 
 /* Objects, about a microsecond: most structures that die are no larger, and would pay too much for a look at the clock. */
 #define UNTIMED 128u
+#define CALLED 64u    /* callbacks of weak references at the end of a drain, at most */
 #define CEREMONY 15u /* more of them that one which dies with ceremony counts for */
 
 uint64_t mid_drain(mid_impl *me, uint64_t limit, unsigned flags)
@@ -551,6 +554,8 @@ uint64_t mid_drain(mid_impl *me, uint64_t limit, unsigned flags)
         mid_ask(me, MID_ASK_DRAIN);
     else
         MID_WRITE_(me->emptied, me->emptied + 1);
+    if (MID_UNLIKELY_(MID_READ_(me->heap->weak_due) != 0) && flags & MID_DRAIN_FINALIZE)
+        mid_final_run_due(me, CALLED);
     return all;
 }
 

@@ -207,8 +207,14 @@ static mid_status locked(mid_impl *me, mid_handle handle, const mid_type_info *t
     return status;
 }
 
+mid_status mid_resize_held(mid_impl *me, mid_handle handle, size_t items)
+{
+    const mid_type_info *type = mid_type_of_entry(me->heap, mid_entry_at(me->heap, handle));
+    return locked(me, handle, type, items, type->size + items * type->item_size);
+}
+
 /* As for an allocation: what waits is freed, and empty pools give up the entries they hold; each time it is worth another try. */
-static bool short_of_memory(mid_impl *me, mid_status status)
+bool mid_resize_again(mid_impl *me, mid_status status)
 {
     if (status != MID_ENOMEM && status != MID_ELIMIT)
         return false;
@@ -247,7 +253,7 @@ mid_status mid_resize(mid_thread *thread, mid_handle object, size_t items)
         return status;
     mid_impl *me = mid_impl_of(thread);
     const mid_type_info *type = mid_type_of_entry(me->heap, entry);
-    if (type->item_size == 0)
+    if (type->item_size == 0 || type->pairs)
         return MID_ETYPE;
     if (items > UINT32_MAX || items > (((size_t)1 << 40) - type->size) / type->item_size)
         return MID_ESIZE;
@@ -258,7 +264,7 @@ mid_status mid_resize(mid_thread *thread, mid_handle object, size_t items)
     if (size > me->heap->alloc.pooled_max || MID_READ_(entry->word) & MID_F_LARGE)
         part = mid_pause_begin(me, MID_PAUSE_LARGE);
     status = locked(me, object, type, items, size);
-    while (short_of_memory(me, status))
+    while (mid_resize_again(me, status))
         status = locked(me, object, type, items, size);
     if (size > me->heap->alloc.pooled_max)
         me->refused = 0; /* it might grow where it is: that cannot be tried */

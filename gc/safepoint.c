@@ -1,5 +1,6 @@
 /* gc/safepoint.c: what every safepoint does, asked for or not: collecting by itself, standing still, helping, news, finalizers. */
 #include "gc/debug.h"
+#include "gc/pairs.h"
 
 #define SUSPECT_FACTOR_MOST 8u
 #define JUDGE_TRIES 5u
@@ -42,6 +43,8 @@ static void collect_now(mid_impl *me, uint64_t live_before)
 static bool due(const mid_heap *heap, uint64_t live)
 {
     bool served = MID_READ_(heap->growth_least) != UINT64_MAX;
+    if (served && mid_pairs_due(heap))
+        return true;
     if (served && mid_array_slots(heap) / ARRAY_SLOTS_A_MICRO > heap->options.collect_stop)
         return false;
     return mid_grown(heap, live) || (served && MID_READ_(heap->suspected) >= mid_suspects_most(heap));

@@ -1,5 +1,6 @@
 /* gc/step.c: the collector's work on mutators' own threads: asked for (mid_step), and where the service falls behind. */
 #include "gc/heap.h"
+#include "gc/pairs.h"
 
 /* One slice with the world stopped. MID_OK: nothing is left to prove. */
 static mid_status prove(mid_impl *me, mid_part *part, uint64_t budget_micros)
@@ -77,6 +78,8 @@ static mid_status collect_some(mid_impl *me, mid_part *part, uint64_t deadline)
             status = mid_propose(heap, left, &walked, &proposed);
         else if (sweeps == MID_SWEEPS_RUNNING || (sweeps == MID_SWEEPS_NOT && mid_sweep_due(heap)))
             status = mid_sweep_run(heap, left, sweeps == MID_SWEEPS_NOT);
+        else if (mid_pairs_due(heap))
+            status = mid_collect(&me->pub, NULL); /* at once: nothing less finds what only pairs hold */
         else
             return MID_OK;
         if (status != MID_OK && status != MID_MORE)

@@ -231,7 +231,7 @@ static bool hold_one(void *context, mid_handle value, uint32_t slot)
     *mid_sweep_mark(s, value / 2) = 0;
     mid_entry *entry = mid_entry_at(s->heap, value);
     if (entry->word & MID_F_WEAK)
-        mid_weak_clear(s->heap, value, entry);
+        mid_weak_clear(s->me, value, entry, false);
     return true;
 }
 
@@ -340,7 +340,7 @@ static void dispose_some(mid_sweep *s)
         if (!mid_watched(entry->count) || !mid_sweep_member(s, value))
             continue;
         if (s->item == 0 && entry->word & MID_F_WEAK)
-            mid_weak_clear(heap, value, entry);
+            mid_weak_clear(s->me, value, entry, true);
         if (s->item == 0 && heap->debug)
             mid_debug_dies(s->me, value);
         if (entry->word & MID_F_LARGE) {

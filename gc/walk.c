@@ -12,6 +12,7 @@
 
 #include "gc/walk.h"
 
+#include "gc/pairs.h"
 #include "gc/racing.h"
 
 #define ITEMS_MOST 16384u /* an array of more is left to the sweep, and what holds it */
@@ -136,13 +137,37 @@ void mid_walk_prepare(mid_walk *w, mid_handle suspect)
     w->needs_still = false;
 }
 
+static void meet_value(void *context, mid_handle map, mid_slot *value)
+{
+    mid_walk *w = context;
+    mid_handle to = mid_racing_read(value);
+    uint32_t slot = *slot_of(w, map / 2);
+    bool met = slot != 0 && w->nodes[slot - 1].state == MID_NODE_EXPLORED; /* then the map's reference was */
+    if (mid_is_object_(to) && !met && !w->odd && w->seen < w->limit * 4)
+        meet(w, to, 0);
+}
+
+/* What its maps hold for a key they hold only while it lives: as good as a reference of its own. */
+static void meet_values(mid_walk *w, uint32_t index)
+{
+    if (!(MID_READ_(w->heap->table[index].word) & MID_F_WEAK) || MID_READ_(w->heap->pairs_count) == 0)
+        return;
+    mid_lock(w->heap);
+    mid_pairs_of_key(w->heap, index, meet_value, w);
+    mid_unlock(w->heap);
+}
+
 static bool explore(mid_walk *w, mid_walk_node *n)
 {
     n->state = MID_NODE_EXPLORED;
     w->explored++;
     MID_DELAY(WALK);
     w->missing += missing_of(n);
-    return refs_of(w, n->index, meet);
+    const uint32_t index = n->index;
+    if (!refs_of(w, index, meet))
+        return false;
+    meet_values(w, index);
+    return !w->odd && w->seen < w->limit * 4;
 }
 
 /* What is held from elsewhere holds what it refers to. Of what it referred to when it was explored: if that has changed since,

@@ -20,6 +20,12 @@ static void world_leave(mid_impl *me)
     mid_world_resume(heap);
 }
 
+/* Finalizers and callbacks, ever. */
+static uint64_t ran(const mid_heap *heap)
+{
+    return MID_READ_(heap->counts.finalized_objects) + MID_READ_(heap->weak_called);
+}
+
 /* Free all that waits, finalizers included; returns the garbage that a recount after them freed. What other threads have under
  * way is theirs. */
 static uint64_t settle(mid_impl *me)
@@ -28,13 +34,13 @@ static uint64_t settle(mid_impl *me)
     me->whole = true;
     do {
         mid_exchange_news(me);
-        before = MID_READ_(me->heap->counts.finalized_objects) + freed;
+        before = ran(me->heap) + freed;
         mid_final_run(me, UINT64_MAX);
         freed += mid_judge(me, MID_PATIENCE);
         while (mid_drain(me, 4096, MID_DRAIN_FINALIZE) != 0)
             ;
     } while (me->outbox_count != 0 || mid_has_news(me) ||
-             (mid_final_waits(me->heap) && MID_READ_(me->heap->counts.finalized_objects) + freed != before));
+             (mid_final_waits(me->heap) && ran(me->heap) + freed != before));
     me->whole = false;
     return freed;
 }

@@ -19,5 +19,6 @@
 #include "status.h"
 #include "type.h"
 #include "version.h"
+#include "weak.h"
 
 #endif
