@@ -107,7 +107,7 @@ static mid_status sweep_open(sweep *s)
         const mid_entry *entry = entry_of(s, s->list[i] / 2);
         if (i + AHEAD < s->count)
             __builtin_prefetch(entry_of(s, s->list[i + AHEAD] / 2));
-        if (!mid_entry_live(entry) || mid_watched(entry->count) || !mid_type_of_entry(s->heap, entry)->cyclic)
+        if (!mid_entry_live(entry) || mid_watched(entry->count) || mid_frozen(entry->count) || !mid_type_of_entry(s->heap, entry)->cyclic)
             continue;
         if (s->marks[s->list[i] / 2] == CANDIDATE)
             s->list[i] = 0; /* of two proposals: what it refers to would be counted twice, and it freed twice */
@@ -163,7 +163,7 @@ static inline __attribute__((always_inline)) void subtract(sweep *s, const mid_h
         if (list != NULL && !(marks[index] & CANDIDATE))
             continue;
         shape = take_shape(s->heap, shape, word);
-        if (!(shape & CYCLIC) || !mid_entry_live(&table[index]) || (committed && mid_watched(table[index].count)))
+        if (!(shape & CYCLIC) || !mid_entry_live(&table[index]) || mid_frozen(table[index].count) || (committed && mid_watched(table[index].count)))
             continue;
         marks[index] |= CANDIDATE;
         candidates++;

@@ -3,7 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "gc/heap.h"
+#include "gc/freeze.h"
+#include "midden/freeze.h"
 
 static mid_status take_options(mid_options *into, const mid_options *from)
 {
@@ -190,6 +191,7 @@ static void destroy(mid_heap *heap)
     free_payloads(heap);
     mid_proposer_close(heap);
     mid_deep_close(heap);
+    mid_freezer_close(heap);
     mid_locks_close(heap);
     drop_all(heap);
 }
@@ -229,6 +231,7 @@ mid_status mid_heap_close(mid_heap *heap)
         return status;
     heap->alloc.limit = 0; /* the marks of this last collection may pass it */
     mid_scopes_close(mid_impl_of(thread));
+    mid_unfreeze(thread);
     collect_all(thread);
     mid_quarantine_flush(mid_impl_of(thread));
     mid_stats stats;

@@ -11,6 +11,7 @@
  *   safepoint.c: what threads do when asked                 work.c     what programs ask for
  *   fork.c     fork                                         service.c  what the daemon asks
  *   links.c, order.c, place.c, renumber.c, rename.c, deep.c: deep compaction (deep.h)
+ *   freeze.c, side.c  frozen objects, and their counts (freeze.h)
  *   reclaim.c  all that can be done for memory
  *   inspect.c, inspect_graph.c, inspect_why.c, inspect_retained.c, inspect_snapshot.c: what is there, and why (inspect.h)
  *   pause.c    pauses as the program sees them (pause.h)    units.c    what a map of the arenas shows
@@ -229,6 +230,8 @@ struct mid_heap {
     uint32_t deepening;    /* atomic: mid_deepening */
     bool unlisted;         /* suspects are on no list for the moment */
 
+    struct mid_freezer *freezer; /* freeze.c: null if nothing was ever frozen, or it has thawed */
+
     /* thread.c, safepoint.c, stop.c, fork.c */
     pthread_mutex_t memory;  /* recursive: see the head of this file */
     pthread_mutex_t lock;    /* attach, detach, claims, and the whole of a stop; signalled through `changed` */
@@ -308,9 +311,16 @@ static inline bool mid_entry_live(const mid_entry *entry)
 {
     return MID_READ_(entry->count) > MID_DYING_;
 }
+/* A frozen object's whole count word (freeze.c): no fast path takes it for its own, and no thread's objects have it, not even
+ * watched ones, which its owner counts at least once. It is sticky, so that what is about counts passes it over. */
+#define MID_FROZEN_ 0xE0000000u
+static inline bool mid_frozen(uint32_t count)
+{
+    return count == MID_FROZEN_;
+}
 static inline bool mid_sticky(uint32_t count)
 {
-    return count == MID_STICKY_;
+    return (count | (MID_STICKY_ ^ MID_FROZEN_)) == MID_FROZEN_;
 }
 /* An even number inside the part of the table that was given out. */
 static inline bool mid_in_table(const mid_heap *heap, mid_handle value)
@@ -529,6 +539,8 @@ bool mid_final_due(const mid_heap *heap, const mid_entry *entry);
 void mid_weak_clear(mid_heap *heap, mid_handle handle, mid_entry *entry);
 void mid_weak_exchange(mid_heap *heap, mid_handle a, mid_handle b); /* the cells of each are the other's */
 void mid_pin_forget(mid_heap *heap, mid_handle handle, mid_entry *entry);
+bool mid_map_room(const mid_map *map); /* for one key more, without memory */
+mid_status mid_map_grow(mid_heap *heap, mid_map *map);
 uint32_t mid_map_get(const mid_map *map, uint32_t key);
 mid_status mid_map_set(mid_heap *heap, mid_map *map, uint32_t key, uint32_t value); /* cannot fail for a key it has */
 void mid_map_remove(mid_map *map, uint32_t key);
@@ -580,6 +592,9 @@ void mid_exchange_news(mid_impl *me);                /* what others have told it
 uint64_t mid_judge(mid_impl *me, uint64_t patience); /* condemned garbage whose finalizers have run; objects freed */
 
 /* --- work.c */
+/* For the whole heap, and alone: the world stands, nobody proposes, no set is on trial. */
+mid_status mid_whole_enter(mid_impl *me);
+void mid_whole_leave(mid_impl *me);
 void mid_propose_lock(mid_heap *heap); /* `proposing`; the caller, if attached, is at a safepoint */
 
 /* --- stop.c */

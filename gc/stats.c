@@ -2,6 +2,7 @@
  * mid_stats_type. */
 #include <string.h>
 
+#include "gc/freeze.h"
 #include "gc/refs.h"
 
 /* What goes into a cache counts as freed, and handed out again. */
@@ -66,6 +67,9 @@ void mid_stats_fill(const mid_heap *heap, mid_stats *into)
     s.returned_bytes = a->returned;
     s.attached_threads = MID_READ_(heap->attached);
     s.pool_size = a->pool_size;
+    s.frozen_objects = heap->freezer == NULL ? 0 : heap->freezer->objects;
+    s.frozen_counts = mid_side_objects(heap);
+    s.frozen_written = heap->freezer == NULL ? 0 : MID_READ_(heap->freezer->written);
     *into = s;
 }
 

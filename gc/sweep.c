@@ -92,7 +92,7 @@ static bool count_one(void *context, mid_handle value, uint32_t slot)
 static bool cyclic(const mid_heap *heap, const mid_entry *entry)
 {
     const mid_type_info *type = mid_racing_type(heap, MID_READ_(entry->word));
-    return mid_entry_live(entry) && type != NULL && type->cyclic;
+    return mid_entry_live(entry) && !mid_frozen(MID_READ_(entry->count)) && type != NULL && type->cyclic;
 }
 
 static void subtract(mid_sweep *s)

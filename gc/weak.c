@@ -5,6 +5,7 @@
  * strong while other threads let go of the object counts up only what is alive, and death clears the cells before the name
  * can be another's. */
 #include "gc/count.h"
+#include "gc/freeze.h"
 
 static mid_weak_cell *cell_at(mid_heap *heap, uint32_t cell)
 {
@@ -59,7 +60,8 @@ static mid_status make(mid_heap *heap, mid_handle object, mid_entry *entry, mid_
     *c = (mid_weak_cell){object, c->generation + 1, head, 0};
     if (head != 0)
         cell_at(heap, head)->prev = cell;
-    __atomic_fetch_or(&entry->word, MID_F_WEAK, __ATOMIC_RELAXED);
+    if (!mid_frozen(MID_READ_(entry->count))) /* it learns of it when it thaws, and does not die before */
+        __atomic_fetch_or(&entry->word, MID_F_WEAK, __ATOMIC_RELAXED);
     heap->weak_live++;
     *out = (mid_weak){cell, c->generation};
     return MID_OK;
@@ -84,13 +86,15 @@ mid_status mid_weak_new(mid_thread *thread, mid_handle object, mid_weak *out)
 }
 
 /* Only the owner ends what it owns without an atomic instruction, and that is not for what has weak references. */
-static bool count_up_if_alive(mid_thread *thread, mid_entry *entry)
+static bool count_up_if_alive(mid_thread *thread, mid_handle object, mid_entry *entry)
 {
     uint32_t count = MID_READ_(entry->count);
     if (mid_watched(count) && MID_READ_(mid_impl_of(thread)->heap->committed))
         return false; /* garbage that is being freed */
     MID_DELAY(UPGRADE);
     count = mid_touch(mid_impl_of(thread), entry, count);
+    if (mid_frozen(count))
+        mid_side_count(mid_impl_of(thread)->heap, object, 1);
     if (mid_sticky(count))
         return true;
     if (mid_mine_(thread, count) - MID_ONE_ < MID_LOCAL_ - 2 * MID_ONE_) {
@@ -116,7 +120,7 @@ mid_handle mid_weak_get(mid_thread *thread, mid_weak weak)
     mid_lock(heap);
     mid_weak_cell *c = checked(heap, weak);
     /* What waits on the work list still has its cells, and is gone all the same. */
-    mid_handle found = c != NULL && c->target != 0 && count_up_if_alive(thread, mid_entry_at(heap, c->target)) ? c->target : 0;
+    mid_handle found = c != NULL && c->target != 0 && count_up_if_alive(thread, c->target, mid_entry_at(heap, c->target)) ? c->target : 0;
     mid_unlock(heap);
     return found;
 }
@@ -131,7 +135,8 @@ static void unlink_cell(mid_heap *heap, mid_weak_cell *c)
         mid_map_set(heap, &heap->weak_heads, c->target / 2, c->next);
     } else {
         mid_map_remove(&heap->weak_heads, c->target / 2);
-        __atomic_fetch_and(&mid_entry_at(heap, c->target)->word, ~MID_F_WEAK, __ATOMIC_RELAXED);
+        if (!mid_frozen(MID_READ_(mid_entry_at(heap, c->target)->count)))
+            __atomic_fetch_and(&mid_entry_at(heap, c->target)->word, ~MID_F_WEAK, __ATOMIC_RELAXED);
     }
 }
 

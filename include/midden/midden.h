@@ -5,6 +5,7 @@
 #define MIDDEN_MIDDEN_H
 
 #include "events.h"
+#include "freeze.h"
 #include "heap.h"
 #include "inspect.h"
 #include "object.h"
