@@ -50,7 +50,8 @@ static mid_status fill(mid_heap *heap)
 
 static void drop_all(mid_heap *heap)
 {
-    mid_array *arrays[] = {&heap->quarantine,       &heap->condemned,  &heap->weak_cells, &heap->marks,
+    mid_array *arrays[] = {&heap->collector.saved,  &heap->collector.hooks,
+                           &heap->quarantine,       &heap->condemned,  &heap->weak_cells, &heap->marks,
                            &heap->weak_heads.cells, &heap->pins.cells};
     for (size_t i = 0; i < sizeof arrays / sizeof arrays[0]; i++)
         mid_array_free(&heap->alloc, arrays[i]);
@@ -125,7 +126,7 @@ static mid_status closable(mid_heap *heap)
         return MID_ENULL;
     mid_thread *thread = mid_thread_current(heap);
     mid_impl *me = thread == NULL ? NULL : mid_impl_of(thread);
-    if (mid_busy(heap) || (me != NULL && mid_midway(me)))
+    if (mid_busy(heap) || heap->collector.closing || (me != NULL && mid_midway(me)))
         return MID_EBUSY;
     pthread_mutex_lock(&heap->kick_lock);
     bool served = heap->kick != NULL;
@@ -229,7 +230,13 @@ mid_status mid_heap_close(mid_heap *heap)
         status = mid_thread_attach(heap, &thread);
     if (status != MID_OK)
         return status;
+    status = mid_close_call_hooks(heap, &thread);
+    if (status == MID_OK)
+        status = closable(heap); /* still */
+    if (status != MID_OK)
+        return status;
     heap->alloc.limit = 0; /* the marks of this last collection may pass it */
+    mid_saved_let_go(thread);
     mid_scopes_close(mid_impl_of(thread));
     mid_unfreeze(thread);
     collect_all(thread);
@@ -237,8 +244,10 @@ mid_status mid_heap_close(mid_heap *heap)
     mid_stats stats;
     mid_stats_get(heap, &stats, sizeof stats);
     bool held = stats.live_objects != 0;
-    if (held)
+    if (held) {
         report_leaks(heap);
+        mid_leaks_report(heap, stats.live_objects);
+    }
     destroy(heap);
     return held ? MID_EHELD : MID_OK;
 }

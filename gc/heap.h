@@ -12,6 +12,7 @@
  *   fork.c     fork                                         service.c  what the daemon asks
  *   links.c, order.c, place.c, renumber.c, rename.c, deep.c: deep compaction (deep.h)
  *   freeze.c, side.c  frozen objects, and their counts (freeze.h)
+ *   collector.c, save.c  the collector in the program's hands    closing.c  hooks and leaks (collector.h)
  *   reclaim.c  all that can be done for memory
  *   inspect.c, inspect_graph.c, inspect_why.c, inspect_retained.c, inspect_snapshot.c: what is there, and why (inspect.h)
  *   pause.c    pauses as the program sees them (pause.h)    units.c    what a map of the arenas shows
@@ -27,6 +28,7 @@
 #include <pthread.h>
 
 #include "alloc/alloc.h"
+#include "gc/collector.h"
 #include "gc/delay.h"
 #include "midden/midden.h"
 #include "gc/pause.h"
@@ -230,6 +232,7 @@ struct mid_heap {
     uint32_t deepening;    /* atomic: mid_deepening */
     bool unlisted;         /* suspects are on no list for the moment */
 
+    mid_collector collector; /* collector.c, save.c, closing.c */
     struct mid_freezer *freezer; /* freeze.c: null if nothing was ever frozen, or it has thawed */
 
     /* thread.c, safepoint.c, stop.c, fork.c */
@@ -526,6 +529,25 @@ void mid_settle(mid_impl *me); /* the world stands: news of counts, and all work
 /* Free what is garbage among these handles, proved by an exact recount. One that is there again becomes 0. */
 mid_status mid_cycles_prove(mid_impl *me, mid_handle *set, uint32_t count, uint64_t *freed);
 
+/* --- collector.c, save.c, closing.c */
+static inline bool mid_collector_off(const mid_heap *heap)
+{
+    return __atomic_load_n(&heap->collector.disabled, __ATOMIC_SEQ_CST) != 0;
+}
+#define MID_AGES_OF_TIME (UINT64_MAX / 8) /* a budget that is never used up, and to which a time can be added */
+typedef struct mid_collecting {
+    mid_collection is; /* to be filled in before its end */
+    uint64_t began, freed;
+} mid_collecting;
+/* Around each piece of work of the collector: what listeners are told, and the figures of its kind. */
+mid_collecting mid_collecting_begin(mid_heap *heap, mid_collector_kind kind, bool beside);
+void mid_collecting_end(mid_heap *heap, mid_collecting *now, mid_status status);
+bool mid_save_room(mid_heap *heap, uint64_t more); /* the world stands: for so much more garbage to be kept */
+void mid_save(mid_heap *heap, mid_handle object);
+void mid_saved_let_go(mid_thread *thread);
+mid_status mid_close_call_hooks(mid_heap *heap, mid_thread **thread);
+void mid_leaks_report(mid_heap *heap, uint64_t live); /* objects, to who wants them */
+
 /* --- finalize.c */
 void mid_final_push(mid_heap *heap, mid_handle handle); /* dead, its finalizer due */
 void mid_final_run(mid_impl *me, uint64_t limit);      /* on its own thread only */
@@ -634,12 +656,16 @@ bool mid_worth_a_kick(mid_heap *heap);
 /* --- events.c, stats.c, check.c */
 #define MID_EMIT(heap, event, ...)                                                                                     \
     do {                                                                                                               \
+        if (MID_READ_((heap)->listener_count) == 0)                                                                    \
+            break;                                                                                                     \
+        mid_lock(heap); /* some work beside the program, and beside who has stopped it */                              \
         mid_callback frame_;                                                                                           \
         mid_callback_begin(&frame_, heap);                                                                             \
         for (unsigned i_ = 0; i_ < (heap)->listener_count; i_++)                                                       \
             if ((heap)->listeners[i_].event != NULL)                                                                   \
                 (heap)->listeners[i_].event((heap)->listeners[i_].context, ##__VA_ARGS__);                             \
         mid_callback_end(&frame_);                                                                                     \
+        mid_unlock(heap);                                                                                              \
     } while (0)
 void mid_histogram_add(uint64_t histogram[MID_STOP_BUCKETS], uint64_t value); /* by powers of two; any thread */
 void mid_stop_begins(mid_heap *heap); /* the world stands: from here to the other is what a stop is recorded to have taken */

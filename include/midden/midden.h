@@ -4,6 +4,7 @@
 #ifndef MIDDEN_MIDDEN_H
 #define MIDDEN_MIDDEN_H
 
+#include "collector.h"
 #include "events.h"
 #include "freeze.h"
 #include "heap.h"
