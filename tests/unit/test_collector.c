@@ -237,7 +237,7 @@ TEST(the_daemon_goes_by_new_thresholds)
     struct unit u;
     mid_daemon *daemon;
     mid_thresholds t = {.struct_size = sizeof t};
-    unit_open(&u, "growth-min=1000G,suspect-min=4G,heartbeat=1ms,idle=3600s,pressure=off");
+    unit_open(&u, "growth-min=18446744073709551615,suspect-min=4G,heartbeat=1ms,idle=3600s,pressure=off");
     ok(mid_daemon_start(u.heap, &daemon));
     for (int i = 0; i < 100; i++) {
         rings(&u, 1000);
