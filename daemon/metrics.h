@@ -44,7 +44,7 @@
     X(condemned_objects, "midden_condemned_objects", "gauge", 1, "Garbage that waits for its finalizers.")                       \
     X(pool_size, "midden_pool_size_bytes", "gauge", 1, "Of one pool, an option.")                                                  \
     X(frozen_objects, "midden_frozen_objects", "gauge", 1, "Frozen: mid_freeze.")                                              \
-    X(frozen_counts, "midden_frozen_counts", "gauge", 1, "Of them, with a count that is not what it was.")                     \
-    X(frozen_written, "midden_frozen_written", "gauge", 1, "Their counts for which the side table had no memory.")
+    X(frozen_counts, "midden_frozen_differing_objects", "gauge", 1, "Of them, with a count that is not what it was.")                     \
+    X(frozen_written, "midden_frozen_writes_total", "counter", 1, "Their counts for which the side table had no memory.")
 
 #endif

@@ -76,7 +76,7 @@ void mid_collecting_end(mid_heap *heap, mid_collecting *now, mid_status status)
 
 size_t mid_collector_stats_get(mid_heap *heap, mid_collector_kind kind, mid_collector_stats *stats, size_t size)
 {
-    mid_collector_stats s;
+    mid_collector_stats s = {0};
     if (heap == NULL || stats == NULL || (unsigned)kind >= MID_COLLECTOR_KINDS)
         return 0;
     const uint64_t *from = (const uint64_t *)&heap->collector.stats[kind];

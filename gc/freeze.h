@@ -23,7 +23,6 @@ typedef struct mid_freezer {
     mid_side sides[MID_SIDES];
     mid_array was;     /* uint32_t[], by index: count words; MID_WAS_ALONE in those that had no ESCAPED */
     uint64_t objects;
-    uint64_t written;  /* atomic: counts for which there was no memory, so that they went to the entry */
 } mid_freezer;
 
 #define MID_WAS_ALONE 0x80000000u /* nothing that is frozen was watched */

@@ -27,7 +27,7 @@ static bool add(mid_heap *heap, mid_map *map, uint32_t key, int32_t by)
 static void write_to_entry(mid_heap *heap, mid_handle object, int32_t by)
 {
     __atomic_fetch_add(&mid_entry_at(heap, object)->shared, (uint32_t)by * MID_SHARED_ONE_, __ATOMIC_RELAXED);
-    __atomic_fetch_add(&heap->freezer->written, 1, __ATOMIC_RELAXED);
+    MID_COUNT(heap, frozen_written, 1);
 }
 
 /* Memory is taken with `memory` held, which comes first. */

@@ -69,7 +69,6 @@ void mid_stats_fill(const mid_heap *heap, mid_stats *into)
     s.pool_size = a->pool_size;
     s.frozen_objects = heap->freezer == NULL ? 0 : heap->freezer->objects;
     s.frozen_counts = mid_side_objects(heap);
-    s.frozen_written = heap->freezer == NULL ? 0 : MID_READ_(heap->freezer->written);
     *into = s;
 }
 

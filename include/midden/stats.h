@@ -37,7 +37,7 @@ typedef struct mid_stats {
     uint64_t pool_size;        /* bytes of a pool: the option, as the heap was opened */
     uint64_t frozen_objects;   /* freeze.h */
     uint64_t frozen_counts;    /* of them, with a count that is not what it was when they were frozen */
-    uint64_t frozen_written;   /* counts for which the side table had no memory, since: each has touched a page of the table */
+    uint64_t frozen_written;   /* counts for which the side table had no memory, ever: each has touched a page of the table */
 } mid_stats;
 
 /* One size class. */
