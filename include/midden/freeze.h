@@ -15,7 +15,7 @@
  * A frozen object whose last count is dropped dies when it thaws, not before: mid_is_live says 1, a weak reference still finds it,
  * its finalizer has not run. (To let it die at once would write to it and to all that it refers to.)
  *
- * COSTS. A count of a frozen object is a lock and a look into a hash table: some 40 ns instead of one. Threads seldom meet, for
+ * COSTS. A count of a frozen object is a lock and a look into a hash table: some 40 ns instead of a few. Threads seldom meet, for
  * the table has sixteen parts. 4 bytes for each handle that was given out, written when the objects are frozen; 11 to 22 for each
  * difference. The fast paths of other objects are as before. */
 #ifndef MIDDEN_FREEZE_H
