@@ -182,6 +182,23 @@ TEST(cycles_wait_for_the_thaw)
     unit_close(&u);
 }
 
+/* A count that fell and rose again leaves no difference and no suspect behind. */
+TEST(a_cycle_without_a_trace_is_found)
+{
+    struct unit u;
+    mid_collect_result result;
+    unit_open(&u, "");
+    mid_handle selfish = node(&u, 0, 0);
+    ok(mid_freeze(u.thread));
+    mid_store(u.thread, selfish, RIGHT, selfish);
+    mid_release(u.thread, selfish);
+    ok(mid_collect(u.thread, NULL));
+    ok(mid_unfreeze(u.thread));
+    ok(mid_collect(u.thread, &result));
+    assert_int_equal(result.freed, 1);
+    unit_close(&u);
+}
+
 TEST(a_second_freeze_takes_in_what_is_new)
 {
     struct unit u;
@@ -533,6 +550,7 @@ int main(void)
         cmocka_unit_test(the_last_count_kills_when_it_thaws),
         cmocka_unit_test(a_weak_reference_made_and_kept),
         cmocka_unit_test(cycles_wait_for_the_thaw),
+        cmocka_unit_test(a_cycle_without_a_trace_is_found),
         cmocka_unit_test(a_second_freeze_takes_in_what_is_new),
         cmocka_unit_test(compaction_leaves_it_alone),
         cmocka_unit_test(pins_immortals_and_sizes_change_meanwhile),
