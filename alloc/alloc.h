@@ -40,11 +40,12 @@ enum {
     MID_POOL_FULL = 8,
     MID_POOL_OWNED = 9,   /* a thread allocates from it */
     MID_POOL_EMPTY = 10,  /* no live slot, memory kept; slots may still be named */
-    MID_POOL_LISTS = 11,
-    MID_UNIT_FREE = 11,   /* no memory behind it */
-    MID_UNIT_REGION = 12, /* part of a region of page runs */
-    MID_UNIT_SPAN = 13,   /* part of a large block that found no mapping */
-    MID_UNIT_BLOCKS = 14  /* a pool of blocks without names, which stay where they are: block.c */
+    MID_POOL_FROZEN = 11, /* nobody allocates from it, and nothing is moved into it or out of it */
+    MID_POOL_LISTS = 12,
+    MID_UNIT_FREE = 12,   /* no memory behind it */
+    MID_UNIT_REGION = 13, /* part of a region of page runs */
+    MID_UNIT_SPAN = 14,   /* part of a large block that found no mapping */
+    MID_UNIT_BLOCKS = 15  /* a pool of blocks without names, which stay where they are: block.c */
 };
 
 /* Descriptor of a unit of an arena, which has the size of a pool. They stand at the arena's begin, 64 bytes each. The first is
@@ -71,6 +72,7 @@ typedef struct mid_class {
     uint32_t first;      /* offset of slot 0 in a pool */
     uint32_t inverse;    /* ceil(2^34 / slot_size): slot index without a division, exact to the end of the largest pool */
     uint64_t pools;      /* with at least one live slot, or owned */
+    uint64_t frozen, frozen_live; /* of them, frozen ones; slots handed out there when they were frozen */
     uint64_t handed, freed; /* slots, ever; live = handed - freed (- what a thread's cache still holds) */
     mid_pool *list[MID_POOL_LISTS];
 } mid_class;
@@ -208,8 +210,10 @@ static inline char *mid_pool_base(const mid_pool *pool)
 /* A pool of the class for a thread to allocate from: the fullest partly used one, else an empty one, else a new one.
  * Its state is then MID_POOL_OWNED. Null: *status is MID_ENOMEM or MID_ELIMIT. */
 mid_pool *mid_pool_take(mid_alloc *a, unsigned size_class, mid_status *status);
-/* An owned pool goes back to the list its live count asks for. */
+/* An owned pool, or a frozen one, goes back to the list its live count asks for. */
 void mid_pool_put(mid_alloc *a, mid_pool *pool);
+/* A pool with a live slot, that nobody owns, stays as it is until it is put back (mid_pool_put). */
+void mid_pool_freeze(mid_alloc *a, mid_pool *pool);
 /* live fell below low: move to the right list; an empty pool beyond reserve and spare goes back to the system. */
 void mid_pool_fell(mid_alloc *a, mid_pool *pool);
 /* The same after live rose (a pool that receives evacuated objects). */

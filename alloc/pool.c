@@ -224,9 +224,22 @@ mid_pool *mid_pool_take(mid_alloc *a, unsigned size_class, mid_status *status)
     return pool;
 }
 
+void mid_pool_freeze(mid_alloc *a, mid_pool *pool)
+{
+    mid_class *c = &a->classes[pool->size_class];
+    list_remove(a, pool);
+    list_add(a, pool, MID_POOL_FROZEN);
+    pool->low = 0;
+    c->frozen++;
+    c->frozen_live += pool->live;
+}
+
 void mid_pool_put(mid_alloc *a, mid_pool *pool)
 {
+    mid_class *c = &a->classes[pool->size_class];
     list_remove(a, pool);
+    if (pool->state == MID_POOL_FROZEN && --c->frozen == 0)
+        c->frozen_live = 0;
     file_pool(a, pool);
 }
 
@@ -298,6 +311,14 @@ uint64_t mid_pools_untouched(const mid_alloc *a)
     return bytes;
 }
 
+static const char *check_frozen(const mid_class *c)
+{
+    uint64_t pools = 0;
+    for (const mid_pool *pool = c->list[MID_POOL_FROZEN]; pool != NULL; pool = pool->next)
+        pools++;
+    return pools == c->frozen ? NULL : "the number of frozen pools is wrong";
+}
+
 static const char *check_list(mid_alloc *a, unsigned size_class, unsigned list, uint64_t *used, uint64_t *live)
 {
     mid_pool *before = NULL;
@@ -306,7 +327,7 @@ static const char *check_list(mid_alloc *a, unsigned size_class, unsigned list, 
             return "a pool is on the wrong list";
         if (pool->live > pool->bound || pool->bound > pool->slots)
             return "a pool's counts contradict each other";
-        if (list != MID_POOL_OWNED && (list_for(pool) != list || (list < 9 && pool->low != low_for(pool, list))))
+        if (list != MID_POOL_OWNED && list != MID_POOL_FROZEN && (list_for(pool) != list || (list < 9 && pool->low != low_for(pool, list))))
             return "a pool's live count contradicts its list";
         if (list == MID_POOL_EMPTY)
             continue;
@@ -326,6 +347,9 @@ const char *mid_pools_check(mid_alloc *a)
             if (wrong != NULL)
                 return wrong;
         }
+        const char *frozen = check_frozen(&a->classes[c]);
+        if (frozen != NULL)
+            return frozen;
         for (mid_pool *pool = a->classes[c].list[MID_POOL_EMPTY]; pool != NULL; pool = pool->next)
             all_empty++;
         if (used != a->classes[c].pools || live != a->classes[c].handed - a->classes[c].freed)

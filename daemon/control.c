@@ -18,6 +18,7 @@
 #include "daemon/client.h"
 #include "daemon/endpoint.h"
 #include "daemon/loop.h"
+#include "midden/collector.h"
 #include "midden/stats.h"
 
 #define PLACES 64
@@ -138,6 +139,21 @@ void mid_control_reached(mid_control *c)
 
 /* --- requests ---------------------------------------------------------------------------------------------------------- */
 
+/* Thresholds are the heap's as well: it collects by itself, and the program may ask for them. */
+static json_t *tell_heap(mid_heap *heap, const mid_options *o, json_t *reply)
+{
+    mid_thresholds t = {.struct_size = sizeof t};
+    if (mid_thresholds_get(heap, &t) == MID_OK) {
+        bool changed = t.growth_min != o->growth_min || t.growth != o->growth || t.collect_stop != o->collect_stop;
+        t.growth_min = o->growth_min;
+        t.growth = o->growth;
+        t.collect_stop = o->collect_stop;
+        if (changed)
+            mid_thresholds_set(heap, &t);
+    }
+    return reply;
+}
+
 static json_t *answer(mid_control *c, const mid_request *request)
 {
     mid_inside in = mid_daemon_inside(c->daemon);
@@ -148,7 +164,7 @@ static json_t *answer(mid_control *c, const mid_request *request)
         return mid_reply_log(c->daemon, request->count);
     case MID_ASK_SET:
         mid_daemon_kick(c->daemon); /* it may decide otherwise now */
-        return mid_reply_set(in.options, request->argument);
+        return tell_heap(in.heap, in.options, mid_reply_set(in.options, request->argument));
     case MID_ASK_DUMP:
         return mid_reply_dump(in.heap);
     default:

@@ -20,6 +20,7 @@
 
 #include "daemon/act.h"
 #include "daemon/state.h"
+#include "midden/collector.h"
 
 #define REST_LEAST 1000u
 #define QUIET_MOST 3u /* it doubles so often */
@@ -122,9 +123,48 @@ static void say_need(mid_daemon *d)
     mid_member_say(d->member, &need, idle, mid_daemon_clock());
 }
 
+/* As the rules are to see it while the program does not let it collect: nothing has grown, and nobody is suspected. */
+static mid_snapshot calm(const mid_daemon *d, const mid_snapshot *now)
+{
+    mid_snapshot seen = *now;
+    if (mid_service_collects(d->heap))
+        return seen;
+    seen.suspects = seen.suspects_held = seen.proposals = seen.unresolved = 0;
+    seen.sweeping = MID_SWEEPS_NOT;
+    seen.live_at_collection = seen.live_slot_bytes + seen.large_bytes;
+    return seen;
+}
+
+/* Under pressure garbage is looked for whatever has grown. */
+static mid_work_plan decide(mid_daemon *d, const mid_snapshot *now)
+{
+    mid_snapshot seen = calm(d, now);
+    mid_work_plan plan = mid_decide(&d->pacer, &seen, d->options, mid_daemon_clock());
+    bool collects = plan.action == MID_ACT_COLLECT || plan.action == MID_ACT_PROPOSE || plan.action == MID_ACT_SWEEP ||
+                    plan.action == MID_ACT_PROVE;
+    if (collects && !mid_service_collects(d->heap))
+        plan = (mid_work_plan){.action = MID_ACT_NONE, .look_in = d->options->heartbeat};
+    return plan;
+}
+
+/* What the program has set since the last look. */
+static void take_thresholds(mid_daemon *d)
+{
+    uint32_t times = mid_service_thresholds_set(d->heap);
+    mid_thresholds t = {.struct_size = sizeof t};
+    if (times == d->thresholds_set || mid_thresholds_get(d->heap, &t) != MID_OK)
+        return;
+    d->thresholds_set = times;
+    d->own.growth_min = t.growth_min;
+    d->own.growth = t.growth;
+    d->own.suspect_min = t.suspect_min;
+    d->own.collect_stop = t.collect_stop;
+}
+
 /* One look, and one slice if something is to be done. Returns when to look again. */
 static uint64_t look(mid_daemon *d)
 {
+    take_thresholds(d);
     note_own_collections(d);
     mid_snapshot now;
     mid_service_snapshot(d->heap, &now);
@@ -133,7 +173,7 @@ static uint64_t look(mid_daemon *d)
     take_limit(d);
     mid_strain strain = mid_sources_look(&d->sources, &now, mid_daemon_clock());
     mid_decide_strain(&d->pacer, &strain);
-    mid_work_plan plan = mid_decide(&d->pacer, &now, d->options, mid_daemon_clock());
+    mid_work_plan plan = decide(d, &now);
     uint64_t asked = mid_goal_plan(&d->goal, &now, d->options, mid_proposes(&d->pacer), mid_daemon_clock(), &plan);
     if (goal_over(d))
         return 0;
@@ -160,7 +200,7 @@ static uint64_t look(mid_daemon *d)
         return 0;
     if (outcome.stopped) {
         mid_loop_set_growth(d);
-        look_in = mid_decide(&d->pacer, &outcome.after, d->options, mid_daemon_clock()).look_in;
+        look_in = decide(d, &outcome.after).look_in;
     }
     return sooner(look_in, mid_goal_wait(&d->goal, mid_daemon_clock()));
 }

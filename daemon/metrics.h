@@ -45,6 +45,9 @@
     X(pool_size, "midden_pool_size_bytes", "gauge", 1, "Of one pool, an option.")                                        \
     X(block_bytes, "midden_mem_pool_bytes", "gauge", 1, "Pools of the domain mem with at least one block.")                        \
     X(foreign_bytes, "midden_foreign_bytes", "gauge", 1, "Memory outside the heap that belongs to its objects.")                   \
-    X(peak_foreign_bytes, "midden_peak_foreign_bytes", "gauge", 1, "The most of it there ever was.")
+    X(peak_foreign_bytes, "midden_peak_foreign_bytes", "gauge", 1, "The most of it there ever was.")                     \
+    X(frozen_objects, "midden_frozen_objects", "gauge", 1, "Frozen: mid_freeze.")                                              \
+    X(frozen_counts, "midden_frozen_differing_objects", "gauge", 1, "Of them, with a count that is not what it was.")                     \
+    X(frozen_written, "midden_frozen_writes_total", "counter", 1, "Their counts for which the side table had no memory.")
 
 #endif

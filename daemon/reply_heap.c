@@ -17,7 +17,7 @@ static const uint64_t windows[MMU_WINDOWS] = {1000, 5000, 10000, 50000};
     X(collected_objects) X(collect_micros) X(compactions) X(moved_objects) X(moved_bytes) X(compact_micros)            \
     X(returned_bytes) X(stops) X(stop_micros) X(stop_micros_max) X(finalized_objects) X(resurrected_objects)           \
     X(attached_threads) X(merged_objects) X(escapes_forced) X(postponed_stops) X(condemned_objects) X(pool_size)       \
-    X(block_bytes) X(foreign_bytes) X(peak_foreign_bytes)
+    X(block_bytes) X(foreign_bytes) X(peak_foreign_bytes) X(frozen_objects) X(frozen_counts) X(frozen_written)
 
 #define ONE(field) +1
 _Static_assert((0 FIGURES(ONE)) * sizeof(uint64_t) == sizeof(mid_stats), "a figure of midden/stats.h is left out");

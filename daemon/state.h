@@ -19,6 +19,7 @@ struct mid_daemon {
     mid_heap *heap;
     mid_options own; /* the heap's when it started, and what was changed since */
     const mid_options *options;
+    uint32_t thresholds_set; /* by the program, when it was last looked */
     mid_thread *loop_thread; /* attached to a base that the mutator runs: the mutator; else null */
     struct event_base *base;
     struct event *kicked, *due;

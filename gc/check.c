@@ -4,6 +4,7 @@
 
 #include "gc/count.h"
 #include "gc/debug.h"
+#include "gc/freeze.h"
 #include "gc/kinds/dict.h"
 #include "gc/pairs.h"
 #include "gc/policy.h"
@@ -146,8 +147,9 @@ static void check_table(audit *a)
             fail(a, "a live entry has no type or no address", i);
             continue;
         }
-        if (((entry->word & MID_F_PINNED) != 0) != (mid_map_get(&a->heap->pins, i) != 0) ||
-            ((entry->word & MID_F_WEAK) != 0) != (mid_map_get(&a->heap->weak_heads, i) != 0))
+        if (((entry->word & MID_F_PINNED) != 0) != (mid_map_get(&a->heap->pins, i) != 0))
+            fail(a, "an entry's flags contradict the pins or the weak cells", i);
+        if (!mid_frozen(entry->count) && ((entry->word & MID_F_WEAK) != 0) != (mid_map_get(&a->heap->weak_heads, i) != 0))
             fail(a, "an entry's flags contradict the pins or the weak cells", i);
         a->from = i;
         if (!a->heap->committed || !mid_watched(entry->count)) /* of what is being freed half is gone, its names others' */
@@ -176,13 +178,15 @@ static void check_counts(audit *a)
 {
     for (uint32_t i = a->heap->first_index; i < a->heap->next_index; i++) {
         const mid_entry *entry = a->heap->table + i;
-        if (!mid_entry_live(entry) || mid_immortal(entry))
+        if (!mid_entry_live(entry) || mid_forever(entry))
+            continue;
+        if (mid_total_of(a->heap, i) < a->seen[i])
+            fail(a, "a count is lower than the references to the object (invariant 1)", i);
+        if (mid_frozen(entry->count))
             continue;
         bool watched = mid_watched(entry->count); /* its flags are hidden */
         if (watched && !a->heap->watching)
             fail(a, "an object is watched, and no set is on trial", i);
-        if (mid_total(entry) < a->seen[i])
-            fail(a, "a count is lower than the references to the object (invariant 1)", i);
         if (!(entry->shared & MID_LIVE_) ||
             (!watched && ((entry->shared & MID_MERGED_) != 0) != ((entry->count & ~MID_AGES_) == MID_UNOWNED_)))
             fail(a, "the halves of a count contradict each other", i);
@@ -208,7 +212,8 @@ static void check_weak(audit *a)
     const mid_weak_cell *cells = a->heap->weak_cells.data;
     for (uint32_t i = 1; i <= a->heap->weak_used; i++)
         if (cells[i].target != 0 && (!mid_in_table(a->heap, cells[i].target) ||
-                                     !(mid_entry_at(a->heap, cells[i].target)->word & MID_F_WEAK)))
+                                     (!(mid_entry_at(a->heap, cells[i].target)->word & MID_F_WEAK) &&
+                                      !mid_frozen(mid_entry_at(a->heap, cells[i].target)->count))))
             fail(a, "a weak cell names an object that does not know it", cells[i].target / 2);
     if (a->wrong == NULL)
         a->wrong = mid_pairs_check(a->heap);
@@ -239,6 +244,8 @@ static mid_status check(mid_heap *heap)
             a.wrong = mid_policies_check(heap);
         if (a.wrong == NULL)
             check_kinds(&a);
+        if (a.wrong == NULL)
+            a.wrong = mid_freeze_check(heap);
         heap->os.unmap(heap->os.ctx, a.seen, bytes);
     }
     if (a.wrong == NULL) {

@@ -37,7 +37,12 @@ static inline bool mid_immortal(const mid_entry *entry)
 {
     return mid_sticky(MID_READ_(entry->count)) || mid_others(MID_READ_(entry->shared)) >= MID_BAND;
 }
-/* Of a live, mortal object; exact while the world stands. */
+/* For good, whatever is thawed. */
+static inline bool mid_forever(const mid_entry *entry)
+{
+    return mid_immortal(entry) && (!mid_frozen(MID_READ_(entry->count)) || mid_others(MID_READ_(entry->shared)) >= MID_BAND);
+}
+/* Of a live, mortal object, that is not frozen; exact while the world stands. */
 static inline int64_t mid_total(const mid_entry *entry)
 {
     return (int64_t)mid_local(MID_READ_(entry->count)) + mid_others(MID_READ_(entry->shared));
@@ -50,9 +55,10 @@ static inline bool mid_suspect(const mid_entry *entry)
 }
 static inline void mid_not_suspect(mid_entry *entry) /* the world stands; of what may be in a cycle */
 {
-    if (!mid_sticky(entry->count))
+    if (!mid_sticky(entry->count) && (entry->count & (MID_SUSPECT_ | MID_AGES_)))
         MID_WRITE_(entry->count, entry->count & ~(MID_SUSPECT_ | MID_AGES_));
-    MID_WRITE_(entry->shared, entry->shared & ~MID_SHARED_SUSPECT_);
+    if (entry->shared & MID_SHARED_SUSPECT_)
+        MID_WRITE_(entry->shared, entry->shared & ~MID_SHARED_SUSPECT_);
 }
 
 /* The world stands: it was looked at, and was alive; or looked so much alive that it need not be looked at as often. */

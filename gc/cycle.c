@@ -118,7 +118,8 @@ static mid_status sweep_open(sweep *s)
         const mid_entry *entry = entry_of(s, s->list[i] / 2);
         if (i + AHEAD < s->count)
             __builtin_prefetch(entry_of(s, s->list[i + AHEAD] / 2));
-        if (!mid_entry_live(entry) || mid_watched(entry->count) || !may_be_garbage(s, s->list[i] / 2, entry->word, mid_type_of_entry(s->heap, entry)->cyclic))
+        if (!mid_entry_live(entry) || mid_watched(entry->count) || mid_frozen(entry->count) ||
+            !may_be_garbage(s, s->list[i] / 2, entry->word, mid_type_of_entry(s->heap, entry)->cyclic))
             continue;
         if (s->marks[s->list[i] / 2] == CANDIDATE)
             s->list[i] = 0; /* of two proposals: what it refers to would be counted twice, and it freed twice */
@@ -184,7 +185,8 @@ static inline __attribute__((always_inline)) void subtract(sweep *s, const mid_h
         if (list != NULL && !(marks[index] & CANDIDATE))
             continue;
         shape = take_shape(s->heap, shape, word);
-        if (!may_be_garbage(s, index, word, (shape & CYCLIC) != 0) || !mid_entry_live(&table[index]) || (committed && mid_watched(table[index].count)))
+        if (!may_be_garbage(s, index, word, (shape & CYCLIC) != 0) || !mid_entry_live(&table[index]) || mid_frozen(table[index].count) ||
+            (committed && mid_watched(table[index].count)))
             continue;
         marks[index] |= CANDIDATE;
         candidates++;
@@ -422,6 +424,24 @@ static inline __attribute__((always_inline)) uint64_t free_garbage(sweep *s, con
 /* Collections that follow one another, of a small heap, should not fault the same pages in each time. */
 #define MARKS_KEPT ((size_t)1 << 20)
 
+/* What would be freed is kept. Without room it stays garbage. */
+static void save(sweep *s)
+{
+    bool room = mid_save_room(s->heap, s->garbage);
+    for (uint32_t i = start(s); i < s->count; i++) {
+        uint32_t index = index_at(s->list, i);
+        if (!is_garbage(s, index))
+            continue;
+        s->marks[index] |= ALIVE;
+        if (room) {
+            no_suspect(s, index, entry_of(s, index));
+            mid_save(s->heap, index * 2);
+        } else {
+            spare(s, index, entry_of(s, index));
+        }
+    }
+}
+
 static void sweep_close(sweep *s)
 {
     for (uint32_t i = 0; s->list != NULL && i < s->count; i++)
@@ -448,7 +468,10 @@ static mid_status sweep_run(sweep *s, uint64_t *freed)
         revive_held(s, s->list);
     }
     bool closed = tally(s);
-    if (s->garbage != 0 && (s->heap->weak_live != 0 || s->pairs || s->heap->any_finalizer) && sentence(s)) {
+    if (s->garbage != 0 && s->heap->collector.saving) {
+        save(s);
+        closed = false;
+    } else if (s->garbage != 0 && (s->heap->weak_live != 0 || s->pairs || s->heap->any_finalizer) && sentence(s)) {
         condemn(s);
         closed = false;
     }
@@ -479,6 +502,7 @@ mid_status mid_cycles_collect(mid_impl *me, mid_collect_result *result)
     uint64_t began = mid_thread_cpu_nanos();
     mid_status status = MID_OK;
     *result = (mid_collect_result){0};
+    mid_collecting piece = mid_collecting_begin(heap, MID_COLLECTOR_FULL, false);
     MID_EMIT(heap, collect_begin);
     if (heap->debug)
         mid_debug_verify(heap, "mid_collect"); /* what is no reference is not to be followed */
@@ -503,6 +527,10 @@ mid_status mid_cycles_collect(mid_impl *me, mid_collect_result *result)
     heap->counts.collect_micros += result->micros;
     MID_WRITE_(heap->live_at_collection, mid_live_bytes(heap));
     MID_EMIT(heap, collect_end, result);
+    piece.is.candidates = result->candidates;
+    piece.is.garbage = result->garbage;
+    piece.is.freed = result->freed;
+    mid_collecting_end(heap, &piece, status);
     return status;
 }
 

@@ -52,7 +52,7 @@ void mid_debug_move(mid_impl *me)
     mid_lock(heap);
     for (uint32_t i = heap->first_index, end = heap->next_index; room && i < end; i++) {
         const mid_entry *entry = heap->table + i;
-        if (mid_entry_live(entry) && !(entry->word & MID_F_PINNED))
+        if (mid_entry_live(entry) && !(entry->word & MID_F_PINNED) && !mid_frozen(entry->count))
             room = entry->word & MID_F_LARGE ? move_block(heap, i * 2) : move_slot(me, i * 2);
     }
     mid_unlock(heap);

@@ -15,8 +15,10 @@ mid_status mid_listener_add(mid_heap *heap, const mid_listener *listener)
         return MID_EBUSY;
     mid_lock(heap); /* held wherever something is emitted */
     bool room = heap->listener_count < MID_LISTENERS_MAX;
-    if (room)
-        heap->listeners[heap->listener_count++] = *listener;
+    if (room) {
+        heap->listeners[heap->listener_count] = *listener;
+        MID_WRITE_(heap->listener_count, heap->listener_count + 1);
+    }
     mid_unlock(heap);
     return room ? MID_OK : MID_ELIMIT;
 }

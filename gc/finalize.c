@@ -169,13 +169,17 @@ uint64_t mid_final_judge(mid_impl *me)
         MID_WRITE_(heap->sweeps, MID_SWEEPS_STOPPED);
     for (uint32_t i = 0; i < count; i++)
         mid_drop_ref(me, set[i]);
+    mid_collecting piece = mid_collecting_begin(heap, MID_COLLECTOR_RECOUNT, false);
     mid_settle(me); /* what their finalizers let go must not count as a holder */
-    uint64_t freed = 0;
-    if (mid_cycles_prove(me, set, count, &freed) != MID_OK)
-        return 0; /* no memory for marks: who is resurrected and who is garbage the next collection tells */
-    for (uint32_t i = 0; i < count; i++) {
-        mid_entry *entry = mid_entry_at(heap, set[i]);
-        MID_COUNT(heap, resurrected_objects, mid_entry_live(entry) && mid_type_of_entry(heap, entry)->finalize != NULL);
+    piece.is.candidates = count;
+    mid_status status = mid_cycles_prove(me, set, count, &piece.is.freed);
+    uint64_t freed = piece.is.garbage = piece.is.freed, alive = 0;
+    for (uint32_t i = 0; status == MID_OK && i < count; i++) {
+        const mid_entry *entry = mid_entry_at(heap, set[i]);
+        alive += mid_entry_live(entry) && mid_type_of_entry(heap, entry)->finalize != NULL;
     }
-    return freed;
+    MID_COUNT(heap, resurrected_objects, alive);
+    __atomic_fetch_add(&heap->collector.stats[MID_COLLECTOR_RECOUNT].resurrected, alive, __ATOMIC_RELAXED);
+    mid_collecting_end(heap, &piece, status);
+    return freed; /* without memory for marks, who is resurrected and who is garbage the next collection tells */
 }

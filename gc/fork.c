@@ -5,6 +5,7 @@
  * ABSENT there if they stood still, like those of threads that detached, and LOST if not: what a lost one had in its hands
  * (caches, work list, messages, a pool) may be half written and is left alone. */
 #include "gc/debug.h"
+#include "gc/freeze.h"
 
 static pthread_mutex_t heaps_lock = PTHREAD_MUTEX_INITIALIZER;
 static mid_heap *heaps;
@@ -66,6 +67,7 @@ static void before_one(mid_heap *heap)
         mid_lock(heap);
     for (uint32_t id = 1; id <= heap->thread_count; id++)
         pthread_mutex_lock(&heap->threads[id]->inbox_lock);
+    mid_sides_hold(heap);
     pthread_mutex_lock(&heap->kick_lock);
 }
 
@@ -84,6 +86,7 @@ static void in_parent(void)
 {
     for (mid_heap *heap = heaps; heap != NULL; heap = heap->next_heap) {
         pthread_mutex_unlock(&heap->kick_lock);
+        mid_sides_let_go(heap);
         for (uint32_t id = 1; id <= heap->thread_count; id++)
             pthread_mutex_unlock(&heap->threads[id]->inbox_lock);
         pthread_mutex_unlock(&heap->escapes);
@@ -126,6 +129,7 @@ static void child_one(mid_heap *heap)
 {
     mid_impl *self = current(heap);
     locks_init(heap); /* whoever waited for them is gone */
+    mid_sides_in_child(heap);
     heap->stopping = false;
     heap->turns = NULL;
     heap->claimed = false;

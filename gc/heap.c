@@ -4,7 +4,9 @@
 #include <string.h>
 
 #include "gc/debug.h"
+#include "gc/freeze.h"
 #include "gc/policy.h"
+#include "midden/freeze.h"
 
 static mid_status take_options(mid_options *into, const mid_options *from)
 {
@@ -52,8 +54,8 @@ static mid_status fill(mid_heap *heap)
 
 static void drop_all(mid_heap *heap)
 {
-    mid_array *arrays[] = {&heap->quarantine,       &heap->condemned,  &heap->weak_cells, &heap->marks,
-                           &heap->weak_heads.cells, &heap->pins.cells,
+    mid_array *arrays[] = {&heap->collector.saved,  &heap->collector.hooks, &heap->quarantine,       &heap->condemned,
+                           &heap->weak_cells,       &heap->marks,           &heap->weak_heads.cells, &heap->pins.cells,
                            &heap->weak_extras,      &heap->pairs};
     for (size_t i = 0; i < sizeof arrays / sizeof arrays[0]; i++)
         mid_array_free(&heap->alloc, arrays[i]);
@@ -132,7 +134,7 @@ static mid_status closable(mid_heap *heap)
         return MID_ENULL;
     mid_thread *thread = mid_thread_current(heap);
     mid_impl *me = thread == NULL ? NULL : mid_impl_of(thread);
-    if (mid_busy(heap) || (me != NULL && mid_midway(me)))
+    if (mid_busy(heap) || heap->collector.closing || (me != NULL && mid_midway(me)))
         return MID_EBUSY;
     pthread_mutex_lock(&heap->kick_lock);
     bool served = heap->kick != NULL;
@@ -201,6 +203,7 @@ static void destroy(mid_heap *heap)
     free_payloads(heap);
     mid_proposer_close(heap);
     mid_deep_close(heap);
+    mid_freezer_close(heap);
     mid_locks_close(heap);
     drop_all(heap);
 }
@@ -238,16 +241,25 @@ mid_status mid_heap_close(mid_heap *heap)
         status = mid_thread_attach(heap, &thread);
     if (status != MID_OK)
         return status;
+    status = mid_close_call_hooks(heap, &thread);
+    if (status == MID_OK)
+        status = closable(heap); /* still */
+    if (status != MID_OK)
+        return status;
     heap->alloc.limit = 0; /* the marks of this last collection may pass it */
+    mid_saved_let_go(thread);
     mid_scopes_close(mid_impl_of(thread));
+    mid_unfreeze(thread);
     mid_policies_empty(mid_impl_of(thread), true);
     collect_all(thread);
     mid_quarantine_flush(mid_impl_of(thread));
     mid_stats stats;
     mid_stats_get(heap, &stats, sizeof stats);
     bool held = stats.live_objects != 0;
-    if (held)
+    if (held) {
         report_leaks(heap);
+        mid_leaks_report(heap, stats.live_objects);
+    }
     destroy(heap);
     return held ? MID_EHELD : MID_OK;
 }

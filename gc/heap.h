@@ -12,6 +12,8 @@
  *   safepoint.c: what threads do when asked                 work.c     what programs ask for
  *   fork.c     fork                                         service.c  what the daemon asks
  *   links.c, order.c, place.c, renumber.c, rename.c, deep.c: deep compaction (deep.h)
+ *   freeze.c, side.c  frozen objects, and their counts (freeze.h)
+ *   collector.c, save.c  the collector in the program's hands    closing.c  hooks and leaks (collector.h)
  *   reclaim.c  all that can be done for memory
  *   policy.c, intern.c: how the memory of a type's objects is kept (policy.h)
  *   kinds/dict.c and its kin: dictionaries and sets (kinds/dict.h)
@@ -32,6 +34,7 @@
 #include <pthread.h>
 
 #include "alloc/alloc.h"
+#include "gc/collector.h"
 #include "gc/delay.h"
 #include "gc/domain.h"
 #include "midden/midden.h"
@@ -260,6 +263,9 @@ struct mid_heap {
     uint32_t deepening;    /* atomic: mid_deepening */
     bool unlisted;         /* suspects are on no list for the moment */
 
+    mid_collector collector; /* collector.c, save.c, closing.c */
+    struct mid_freezer *freezer; /* freeze.c: null if nothing was ever frozen, or it has thawed */
+
     /* thread.c, safepoint.c, stop.c, fork.c */
     pthread_mutex_t memory;  /* recursive: see the head of this file */
     pthread_mutex_t lock;    /* attach, detach, claims, and the whole of a stop; signalled through `changed` */
@@ -346,9 +352,16 @@ static inline bool mid_entry_live(const mid_entry *entry)
 {
     return MID_READ_(entry->count) > MID_DYING_;
 }
+/* A frozen object's whole count word (freeze.c): no fast path takes it for its own, and no thread's objects have it, not even
+ * watched ones, which its owner counts at least once. It is sticky, so that what is about counts passes it over. */
+#define MID_FROZEN_ 0xE0000000u
+static inline bool mid_frozen(uint32_t count)
+{
+    return count == MID_FROZEN_;
+}
 static inline bool mid_sticky(uint32_t count)
 {
-    return count == MID_STICKY_;
+    return (count | (MID_STICKY_ ^ MID_FROZEN_)) == MID_FROZEN_;
 }
 /* An even number inside the part of the table that was given out. */
 static inline bool mid_in_table(const mid_heap *heap, mid_handle value)
@@ -586,6 +599,25 @@ void mid_settle(mid_impl *me); /* the world stands: news of counts, and all work
 /* Free what is garbage among these handles, proved by an exact recount. One that is there again becomes 0. */
 mid_status mid_cycles_prove(mid_impl *me, mid_handle *set, uint32_t count, uint64_t *freed);
 
+/* --- collector.c, save.c, closing.c */
+static inline bool mid_collector_off(const mid_heap *heap)
+{
+    return __atomic_load_n(&heap->collector.disabled, __ATOMIC_SEQ_CST) != 0;
+}
+#define MID_AGES_OF_TIME (UINT64_MAX / 8) /* a budget that is never used up, and to which a time can be added */
+typedef struct mid_collecting {
+    mid_collection is; /* to be filled in before its end */
+    uint64_t began, freed;
+} mid_collecting;
+/* Around each piece of work of the collector: what listeners are told, and the figures of its kind. */
+mid_collecting mid_collecting_begin(mid_heap *heap, mid_collector_kind kind, bool beside);
+void mid_collecting_end(mid_heap *heap, mid_collecting *now, mid_status status);
+bool mid_save_room(mid_heap *heap, uint64_t more); /* the world stands: for so much more garbage to be kept */
+void mid_save(mid_heap *heap, mid_handle object);
+void mid_saved_let_go(mid_thread *thread);
+mid_status mid_close_call_hooks(mid_heap *heap, mid_thread **thread);
+void mid_leaks_report(mid_heap *heap, uint64_t live); /* objects, to who wants them */
+
 /* --- finalize.c */
 void mid_final_push(mid_heap *heap, mid_handle handle); /* dead, its finalizer due */
 void mid_final_run(mid_impl *me, uint64_t limit);      /* on its own thread only */
@@ -604,6 +636,8 @@ bool mid_weak_call(mid_impl *me); /* the callback of one whose object has gone; 
 void mid_pairs_orphan(mid_heap *heap, mid_handle map); /* pairs.c: a map dies; what it refers to is the caller's to drop */
 void mid_weak_exchange(mid_heap *heap, mid_handle a, mid_handle b); /* the cells of each are the other's */
 void mid_pin_forget(mid_heap *heap, mid_handle handle, mid_entry *entry);
+bool mid_map_room(const mid_map *map); /* for one key more, without memory */
+mid_status mid_map_grow(mid_heap *heap, mid_map *map);
 uint32_t mid_map_get(const mid_map *map, uint32_t key);
 mid_status mid_map_set(mid_heap *heap, mid_map *map, uint32_t key, uint32_t value); /* cannot fail for a key it has */
 void mid_map_remove(mid_map *map, uint32_t key);
@@ -655,6 +689,9 @@ void mid_exchange_news(mid_impl *me);                /* what others have told it
 uint64_t mid_judge(mid_impl *me, uint64_t patience); /* condemned garbage whose finalizers have run; objects freed */
 
 /* --- work.c */
+/* For the whole heap, and alone: the world stands, nobody proposes, no set is on trial. */
+mid_status mid_whole_enter(mid_impl *me);
+void mid_whole_leave(mid_impl *me);
 void mid_propose_lock(mid_heap *heap); /* `proposing`; the caller, if attached, is at a safepoint */
 
 /* --- stop.c */
@@ -694,12 +731,16 @@ bool mid_worth_a_kick(mid_heap *heap);
 /* --- events.c, stats.c, check.c */
 #define MID_EMIT(heap, event, ...)                                                                                     \
     do {                                                                                                               \
+        if (MID_READ_((heap)->listener_count) == 0)                                                                    \
+            break;                                                                                                     \
+        mid_lock(heap); /* some work beside the program, and beside who has stopped it */                              \
         mid_callback frame_;                                                                                           \
         mid_callback_begin(&frame_, heap);                                                                             \
         for (unsigned i_ = 0; i_ < (heap)->listener_count; i_++)                                                       \
             if ((heap)->listeners[i_].event != NULL)                                                                   \
                 (heap)->listeners[i_].event((heap)->listeners[i_].context, ##__VA_ARGS__);                             \
         mid_callback_end(&frame_);                                                                                     \
+        mid_unlock(heap);                                                                                              \
     } while (0)
 void mid_histogram_add(uint64_t histogram[MID_STOP_BUCKETS], uint64_t value); /* by powers of two; any thread */
 void mid_stop_begins(mid_heap *heap); /* the world stands: from here to the other is what a stop is recorded to have taken */

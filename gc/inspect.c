@@ -1,7 +1,7 @@
 /* gc/inspect.c: the calls that only walk, while the world stands. */
 #include "gc/inspect.h"
 
-#include "gc/count.h"
+#include "gc/freeze.h"
 #include "gc/refs.h"
 
 /* The one callback under way, and whether it wants no more. */
@@ -51,7 +51,7 @@ mid_status mid_inspect_objects(mid_thread *thread, int (*fn)(void *, const mid_i
                                      .type = (mid_type)(entry->word >> MID_TYPE_SHIFT_),
                                      .bytes = mid_object_size(type, at),
                                      .items = type->item_size == 0 ? 0 : mid_items(type, at),
-                                     .count = mid_immortal(entry) ? UINT32_MAX : (uint32_t)mid_total(entry),
+                                     .count = mid_forever(entry) ? UINT32_MAX : (uint32_t)mid_total_of(heap, i),
                                      .at = at};
         over = fn(context, &seen) != 0;
     }

@@ -3,7 +3,7 @@
  * To tell what is held from outside all references are counted, as gc/check.c does: those of the dead that wait, too. */
 #include "gc/inspect.h"
 
-#include "gc/count.h"
+#include "gc/freeze.h"
 #include "gc/refs.h"
 
 bool mid_inspectable(const mid_heap *heap, const mid_entry *entry)
@@ -83,7 +83,7 @@ static void enter_nodes(mid_graph *g)
         *++node = (mid_node){.handle = i * 2,
                              .type = type,
                              .bytes = mid_object_size(mid_type_at(heap, type), mid_address(entry)),
-                             .outside = mid_immortal(entry) ? MID_EVER : (int32_t)mid_total(entry)};
+                             .outside = mid_forever(entry) ? MID_EVER : (int32_t)mid_total_of(heap, i)};
     }
     *++node = (mid_node){0};
 }

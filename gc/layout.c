@@ -18,6 +18,8 @@ _Static_assert(offsetof(mid_thread, table) == 0 && offsetof(mid_thread, types) =
 _Static_assert(MID_THREADS_MAX < MID_UNOWNED_ >> MID_OWNER_SHIFT_, "every thread has a number that fits beside a count");
 _Static_assert((MID_UNOWNED_ & ~(MID_LOCAL_ - 1)) == MID_UNOWNED_ && (MID_STICKY_ & 0x80000000u) != 0,
                "a count word has an owner, none, or sticks");
+_Static_assert((MID_FROZEN_ & (MID_LOCAL_ - 1)) == 0 && (MID_FROZEN_ & MID_STICKY_) == MID_STICKY_ && MID_FROZEN_ != MID_STICKY_,
+               "no owner counts a frozen object, watched or not");
 _Static_assert(MID_CLASSES_ == MID_CLASSES, "one cache a size class");
 _Static_assert(offsetof(mid_impl, pub) == 0, "mid_impl_of is a cast");
 _Static_assert(sizeof(mid_impl) <= MID_PAGE, "a thread's structure is one page, its pauses are behind it");

@@ -37,7 +37,7 @@ static void insert(mid_map *map, uint32_t key, uint32_t value)
     map->count++;
 }
 
-static mid_status grow(mid_heap *heap, mid_map *map)
+mid_status mid_map_grow(mid_heap *heap, mid_map *map)
 {
     mid_map bigger = {0};
     size_t bytes = map->cells.bytes == 0 ? MID_PAGE : map->cells.bytes * 2;
@@ -53,6 +53,11 @@ static mid_status grow(mid_heap *heap, mid_map *map)
     return MID_OK;
 }
 
+bool mid_map_room(const mid_map *map)
+{
+    return map->cells.data != NULL && (map->count + 1) * (uint64_t)4 <= (map->mask + (uint64_t)1) * 3;
+}
+
 uint32_t mid_map_get(const mid_map *map, uint32_t key)
 {
     cell *c = find(map, key);
@@ -66,8 +71,8 @@ mid_status mid_map_set(mid_heap *heap, mid_map *map, uint32_t key, uint32_t valu
         c->value = value;
         return MID_OK;
     }
-    if (map->cells.data == NULL || (map->count + 1) * (uint64_t)4 > (map->mask + (uint64_t)1) * 3) {
-        mid_status status = grow(heap, map);
+    if (!mid_map_room(map)) {
+        mid_status status = mid_map_grow(heap, map);
         if (status != MID_OK)
             return status;
     }

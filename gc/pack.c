@@ -11,7 +11,7 @@ size_t mid_run_size(void *owner, uint32_t name, const void *at, bool *stays)
         return 0;
     }
     const mid_entry *entry = mid_entry_at(heap, name);
-    *stays = (entry->word & MID_F_PINNED) != 0;
+    *stays = (entry->word & MID_F_PINNED) != 0 || mid_frozen(entry->count);
     return mid_address(entry) == at ? mid_fenced_size(heap, mid_type_of_entry(heap, entry), at) : 0;
 }
 

@@ -66,7 +66,7 @@ void mid_passed_class(mid_heap *heap, mid_plan *plan)
         pass->left[MID_LEFT_LOST]++;
     for (unsigned list = 0; list < MID_POOL_FULL; list++)
         for (const mid_pool *pool = c->list[list]; pool != NULL; pool = pool->next)
-            pass->left[reason(plan, pool, c->pools - pass->left[MID_LEFT_LOST])]++;
+            pass->left[reason(plan, pool, c->pools - c->frozen - pass->left[MID_LEFT_LOST])]++;
     for (unsigned i = 0; i < MID_LEFT_COUNT; i++)
         plan->result.left[i] += pass->left[i];
     plan->result.pools_pinned += plan->result.left[MID_LEFT_PINNED] - before;

@@ -67,7 +67,7 @@ static mid_pool *company(const mid_heap *heap, unsigned size_class)
 {
     const mid_class *c = &heap->alloc.classes[size_class];
     mid_pool *pool = heap->long_pools[size_class];
-    if (pool == NULL || pool->long_pins < pool->slots)
+    if (pool == NULL || (pool->long_pins < pool->slots && pool->state != MID_POOL_FROZEN))
         return pool;
     for (unsigned list = 0; list <= MID_POOL_OWNED; list++) /* once for so many pins as a pool has slots */
         for (pool = c->list[list]; pool != NULL; pool = pool->next)
@@ -143,7 +143,9 @@ static void join_company(mid_impl *me, mid_entry *entry)
 static bool may_join(mid_heap *heap, const mid_entry *entry)
 {
     mid_lock(heap);
-    bool may = (entry->word & (MID_F_LARGE | MID_F_PINNED)) == 0 && mid_pool_of(mid_address(entry))->long_pins == 0;
+    bool may = (entry->word & (MID_F_LARGE | MID_F_PINNED)) == 0 && !mid_frozen(entry->count);
+    if (may)
+        may = mid_pool_of(mid_address(entry))->long_pins == 0 && mid_pool_of(mid_address(entry))->state != MID_POOL_FROZEN;
     mid_unlock(heap);
     return may;
 }

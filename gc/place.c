@@ -116,7 +116,7 @@ static void lay(mid_deep *d, uint32_t index)
     char *at = mid_address(entry);
     mid_pool *pool = mid_pool_of(at), *target;
     const mid_class *c = &d->heap->alloc.classes[pool->size_class];
-    if (c->slot_size > SMALL || pool->pins != 0 || (target = next_slot(d, pool->size_class)) == NULL)
+    if (c->slot_size > SMALL || pool->pins != 0 || pool->state > MID_POOL_FULL || (target = next_slot(d, pool->size_class)) == NULL)
         return;
     uint32_t slot = d->cursors[pool->size_class].slot++;
     mid_handle there = mid_pool_name(target, slot);

@@ -60,7 +60,7 @@ static bool walk_still(mid_heap *heap, uint64_t deadline)
     return p->still.count == 0;
 }
 
-static bool prove_sets(mid_impl *me, uint64_t deadline, uint64_t *freed)
+static bool prove_sets(mid_impl *me, uint64_t deadline, mid_collecting *piece)
 {
     mid_heap *heap = me->heap;
     mid_proposer *p = heap->proposer;
@@ -75,10 +75,26 @@ static bool prove_sets(mid_impl *me, uint64_t deadline, uint64_t *freed)
         /* No room for the marks: it is garbage still, and no suspect of anybody's but the sweep's. */
         mid_cycles_prove(me, mid_list_at(&p->members, p->members_next), count, &gone);
         p->members_next += count;
-        *freed += gone;
+        piece->is.candidates += count;
+        piece->is.freed += gone;
     }
     p->members.count = p->members_next = p->sizes.count = p->sizes_next = 0;
     return true;
+}
+
+static uint64_t sweep_some(mid_impl *me, uint64_t deadline)
+{
+    mid_heap *heap = me->heap;
+    const mid_sweep *s = &heap->proposer->sweep;
+    mid_collecting piece = mid_collecting_begin(heap, MID_COLLECTOR_SWEEP, false);
+    piece.is.candidates = -s->looked;
+    piece.is.garbage = -s->found;
+    piece.is.freed = mid_sweep_still(me, deadline);
+    MID_COUNT(heap, collected_objects, piece.is.freed);
+    piece.is.candidates += s->looked;
+    piece.is.garbage += s->found;
+    mid_collecting_end(heap, &piece, MID_READ_(heap->sweeps) == MID_SWEEPS_NOT ? MID_OK : MID_MORE);
+    return piece.is.freed;
 }
 
 mid_status mid_prove_held(mid_impl *me, uint64_t budget_micros, uint64_t *freed)
@@ -91,13 +107,13 @@ mid_status mid_prove_held(mid_impl *me, uint64_t budget_micros, uint64_t *freed)
         if (!mid_lost(heap->threads[id]))
             mid_suspects_give(heap->threads[id]);
     if (heap->proposer != NULL) {
+        mid_collecting piece = mid_collecting_begin(heap, MID_COLLECTOR_SUSPECTS, false);
         all = age_suspects(heap, deadline - budget_micros / 4 * 3);
-        all = prove_sets(me, deadline, freed) && all && walk_still(heap, deadline);
-        if (all && MID_READ_(heap->sweeps) >= MID_SWEEPS_STOPPED) {
-            uint64_t swept = mid_sweep_still(me, deadline);
-            MID_COUNT(heap, collected_objects, swept);
-            *freed += swept;
-        }
+        all = prove_sets(me, deadline, &piece) && all && walk_still(heap, deadline);
+        *freed = piece.is.freed;
+        mid_collecting_end(heap, &piece, all ? MID_OK : MID_MORE);
+        if (all && MID_READ_(heap->sweeps) >= MID_SWEEPS_STOPPED)
+            *freed += sweep_some(me, deadline);
     }
     mid_proposer_count(heap);
     return all ? MID_OK : MID_MORE;

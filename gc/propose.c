@@ -281,6 +281,7 @@ mid_status mid_propose(mid_heap *heap, uint64_t budget_micros, uint64_t *walked,
     mid_proposer *p = heap->proposer;
     uint64_t deadline = mid_clock_micros() + budget_micros;
     if (status == MID_OK) {
+        mid_collecting piece = mid_collecting_begin(heap, MID_COLLECTOR_SUSPECTS, true);
         *walked = p->walked;
         *proposed = p->proposed;
         shift(&p->members, &p->members_next);
@@ -302,6 +303,9 @@ mid_status mid_propose(mid_heap *heap, uint64_t budget_micros, uint64_t *walked,
         mid_proposer_count(heap);
         *walked = p->walked - *walked;
         *proposed = p->proposed - *proposed;
+        piece.is.candidates = *walked;
+        piece.is.garbage = *proposed;
+        mid_collecting_end(heap, &piece, status);
     }
     pthread_mutex_unlock(&heap->proposing);
     return status;

@@ -49,7 +49,7 @@ static mid_slot *holds(const mid_deep *d, const mid_link *link, mid_handle value
     if (link->slot == MID_LINK_NEVER)
         return NULL;
     const mid_entry *entry = &d->heap->table[mid_deep_now(d, link->holder)];
-    if (!mid_entry_live(entry))
+    if (!mid_entry_live(entry) || mid_frozen(entry->count)) /* nobody writes to what is frozen */
         return NULL;
     const mid_type_info *type = mid_type_of_entry(d->heap, entry);
     char *object = mid_address(entry);

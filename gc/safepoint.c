@@ -43,9 +43,11 @@ static void collect_now(mid_impl *me, uint64_t live_before)
 static bool due(const mid_heap *heap, uint64_t live)
 {
     bool served = MID_READ_(heap->growth_least) != UINT64_MAX;
+    if (mid_collector_off(heap))
+        return false;
     if (served && mid_pairs_due(heap))
         return true;
-    if (served && mid_array_slots(heap) / ARRAY_SLOTS_A_MICRO > heap->options.collect_stop)
+    if (served && mid_array_slots(heap) / ARRAY_SLOTS_A_MICRO > MID_READ_(heap->options.collect_stop))
         return false;
     return mid_grown(heap, live) || (served && MID_READ_(heap->suspected) >= mid_suspects_most(heap));
 }

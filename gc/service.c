@@ -231,7 +231,9 @@ static void fill_snapshot(mid_heap *heap, mid_snapshot *into)
         into->allocated_bytes += (live + mid_freed_slots(heap, i)) * c->slot_size;
         into->live_slot_bytes += live * c->slot_size;
         into->live_objects += live;
-        uint64_t gain = c->pools - (live + c->slots - 1) / c->slots;
+        uint64_t movable = live - (c->frozen_live < live ? c->frozen_live : live), pools = c->pools - c->frozen;
+        uint64_t gain = (movable + c->slots - 1) / c->slots;
+        gain = gain < pools ? pools - gain : 0;
         uint64_t owned = owned_pools(heap, i); /* the mutators would take them again */
         gain -= owned < gain ? owned : gain;
         into->gain_bytes += gain * a->pool_size;

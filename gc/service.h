@@ -63,6 +63,10 @@ MID_API void mid_service_on_fork(mid_heap *heap, void (*forked)(void *context));
 MID_API const mid_options *mid_service_options(mid_heap *heap);
 MID_API void mid_service_snapshot(mid_heap *heap, mid_snapshot *into);
 
+/* Does the program let it collect, but for what was asked for? (mid_collect_disable) How often has it set thresholds? Any time. */
+MID_API bool mid_service_collects(mid_heap *heap);
+MID_API uint32_t mid_service_thresholds_set(mid_heap *heap);
+
 /* The level of pressure that the program said last, and how often it has said one. Any time. */
 MID_API mid_pressure_level mid_service_pressure(mid_heap *heap, uint64_t *times);
 

@@ -7,6 +7,7 @@
  * who takes the last count frees it. For an owner that sleeps or has gone whoever told it merges in its place, having claimed
  * it. docs/design/threads.md: who writes what in which order; docs/design/models.md: what was explored. */
 #include "gc/count.h"
+#include "gc/freeze.h"
 #include "gc/refs.h"
 
 /* Of the most that an owner counts itself. */
@@ -109,8 +110,11 @@ static void tell_owner(mid_impl *me, mid_handle value)
 bool mid_uncount_other(mid_impl *me, mid_handle value, mid_entry *entry)
 {
     uint32_t count = mid_touch(me, entry, MID_READ_(entry->count));
-    if (mid_sticky(count) || count <= MID_DYING_)
+    if (mid_sticky(count) || count <= MID_DYING_) {
+        if (mid_frozen(count))
+            mid_side_count(me->heap, value, -1);
         return false;
+    }
     uint32_t seen = __atomic_load_n(&entry->shared, __ATOMIC_ACQUIRE);
     if (me->world)
         return !mid_immortal(entry) && uncount_still(me, value, entry);
@@ -374,8 +378,11 @@ void mid_retain_slow_(mid_thread *thread, mid_handle value)
 {
     mid_entry *entry = mid_entry_(thread, value);
     uint32_t count = mid_touch(mid_impl_of(thread), entry, MID_READ_(entry->count));
-    if (mid_sticky(count) || count <= MID_DYING_)
+    if (mid_sticky(count) || count <= MID_DYING_) {
+        if (mid_frozen(count))
+            mid_side_count(mid_impl_of(thread)->heap, value, 1);
         return;
+    }
     if (mid_mine_(thread, count) >= MID_LOCAL_) {
         count_up(entry, 1);
         return;
@@ -411,7 +418,7 @@ void mid_escape_(mid_thread *thread, mid_handle value)
 {
     mid_entry *entry = mid_entry_(thread, value);
     mid_touch(mid_impl_of(thread), entry, MID_READ_(entry->count));
-    if (mid_entry_live(entry))
+    if (mid_entry_live(entry) && !(MID_READ_(entry->shared) & MID_ESCAPED_))
         __atomic_fetch_or(&entry->shared, MID_ESCAPED_, __ATOMIC_RELAXED);
 }
 
@@ -501,9 +508,11 @@ mid_handle mid_load_slow_(mid_thread *thread, mid_handle holder, unsigned slot)
         mid_entry *entry = mid_entry_(thread, value);
         uint32_t count = mid_touch(me, entry, __atomic_load_n(&entry->count, __ATOMIC_ACQUIRE));
         bool counted = false;
-        if (mid_sticky(count))
+        if (mid_sticky(count)) {
             counted = MID_READ_(at->bits_) == value;
-        else if (mid_mine_(thread, count) < MID_LOCAL_) {
+            if (counted && mid_frozen(count))
+                mid_side_count(me->heap, value, 1);
+        } else if (mid_mine_(thread, count) < MID_LOCAL_) {
             counted = MID_READ_(at->bits_) == value;
             if (counted)
                 (mid_retain)(thread, value);

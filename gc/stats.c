@@ -2,6 +2,7 @@
  * mid_stats_type. */
 #include <string.h>
 
+#include "gc/freeze.h"
 #include "gc/refs.h"
 
 /* What goes into a cache counts as freed, and handed out again. */
@@ -69,6 +70,8 @@ void mid_stats_fill(const mid_heap *heap, mid_stats *into)
     s.block_bytes = a->bytes[MID_IN_BLOCKS];
     s.foreign_bytes = MID_READ_(heap->domains.foreign);
     s.peak_foreign_bytes = MID_READ_(heap->domains.peak_foreign);
+    s.frozen_objects = heap->freezer == NULL ? 0 : heap->freezer->objects;
+    s.frozen_counts = mid_side_objects(heap);
     *into = s;
 }
 

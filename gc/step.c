@@ -31,7 +31,7 @@ static uint64_t suspects(const mid_heap *heap)
 bool mid_help_wanted(const mid_heap *heap)
 {
     uint32_t most = MID_READ_(heap->help_at);
-    return most != 0 && MID_READ_(heap->found_count) + SUSPECT_OBJECTS * suspects(heap) >= most;
+    return most != 0 && !mid_collector_off(heap) && MID_READ_(heap->found_count) + SUSPECT_OBJECTS * suspects(heap) >= most;
 }
 
 void mid_help(mid_impl *me)
@@ -69,6 +69,8 @@ static mid_status collect_some(mid_impl *me, mid_part *part, uint64_t deadline)
     uint64_t walked, proposed, left;
     mid_status status = MID_OK;
     mid_suspects_give(me);
+    if (mid_collector_off(heap))
+        return MID_OK;
     while ((left = left_of(deadline)) != 0) {
         uint32_t found = MID_READ_(heap->found_count), sweeps = MID_READ_(heap->sweeps);
         bool walked_all = suspects(heap) == 0;
@@ -104,7 +106,8 @@ static bool fragmented(mid_heap *heap)
 
 static bool undone(const mid_impl *me)
 {
-    return me->pending_count != 0 || mid_final_waits(me->heap) || MID_READ_(me->heap->sweeps) != MID_SWEEPS_NOT;
+    return me->pending_count != 0 || mid_final_waits(me->heap) ||
+           (MID_READ_(me->heap->sweeps) != MID_SWEEPS_NOT && !mid_collector_off(me->heap));
 }
 
 static mid_status step(mid_impl *me, mid_part *part, uint64_t deadline)

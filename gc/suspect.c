@@ -54,7 +54,7 @@ void mid_list_free(mid_heap *heap, mid_list *list)
 uint64_t mid_suspects_most(const mid_heap *heap)
 {
     uint64_t part = MID_READ_(heap->candidates_left) / 8u;
-    uint64_t least = heap->options.suspect_min;
+    uint64_t least = MID_READ_(heap->options.suspect_min);
     return (part > least ? part : least) * (1u << heap->suspect_factor);
 }
 

@@ -87,7 +87,7 @@ static inline __attribute__((always_inline)) bool piece_of(mid_sweep *s, uint32_
 static bool cyclic(const mid_heap *heap, const mid_entry *entry)
 {
     const mid_type_info *type = mid_racing_type(heap, MID_READ_(entry->word));
-    return mid_entry_live(entry) && type != NULL && type->cyclic;
+    return mid_entry_live(entry) && !mid_frozen(MID_READ_(entry->count)) && type != NULL && type->cyclic;
 }
 
 static inline bool expects_marks(const mid_sweep *s, uint32_t index)
@@ -132,6 +132,7 @@ static void subtract(mid_sweep *s)
         }
         expect_marks(s, s->at);
         *mid_sweep_mark(s, s->at) |= MID_SWEEP_MEMBER;
+        s->looked += s->item == 0;
         s->array_slots += MID_READ_(entry->word) & MID_F_LARGE ? MID_RACING_PIECE : 0;
         if (!piece_of(s, s->at, count_one))
             return;
@@ -223,7 +224,8 @@ static void gather(mid_sweep *s)
     MID_WRITE_(s->heap->array_slots, s->array_slots);
     MID_WRITE_(s->heap->array_bytes, s->large_bytes);
     MID_COUNT(s->heap, collections, 1);
-    if (s->set.count > MID_SWEEP_SMALL || s->large) {
+    s->found += s->set.count;
+    if ((s->set.count > MID_SWEEP_SMALL || s->large) && !s->heap->collector.saving) { /* what is saved is proved at once */
         mid_sweep_next(s, MID_SWEEP_WATCH);
         return;
     }
@@ -297,11 +299,18 @@ mid_status mid_sweep_run(mid_heap *heap, uint64_t budget_micros, bool start)
     if (status == MID_OK && start && heap->proposer->sweep.step == MID_SWEEP_NONE)
         status = mid_sweep_open(&heap->proposer->sweep);
     if (status == MID_OK) {
-        if (start && heap->proposer->sweep.step == MID_SWEEP_NONE)
-            begin(&heap->proposer->sweep);
+        mid_sweep *s = &heap->proposer->sweep;
+        mid_collecting piece = mid_collecting_begin(heap, MID_COLLECTOR_SWEEP, true);
+        piece.is.candidates = -s->looked;
+        piece.is.garbage = -s->found;
+        if (start && s->step == MID_SWEEP_NONE)
+            begin(s);
         mid_hold_memory(heap, true);
-        status = run(&heap->proposer->sweep, NULL, mid_clock_micros() + budget_micros);
+        status = run(s, NULL, mid_clock_micros() + budget_micros);
         mid_hold_memory(heap, false);
+        piece.is.candidates += s->looked;
+        piece.is.garbage += s->found;
+        mid_collecting_end(heap, &piece, status);
         mid_proposer_count(heap);
     }
     pthread_mutex_unlock(&heap->proposing);
@@ -311,8 +320,8 @@ mid_status mid_sweep_run(mid_heap *heap, uint64_t budget_micros, bool start)
 bool mid_sweep_due(mid_heap *heap)
 {
     uint64_t live = mid_live_bytes(heap), was = MID_READ_(heap->live_at_collection);
-    return live > was && live - was >= heap->options.growth_min &&
-           live - was >= (unsigned __int128)was * heap->options.growth / 100;
+    return live > was && live - was >= MID_READ_(heap->options.growth_min) &&
+           live - was >= (unsigned __int128)was * MID_READ_(heap->options.growth) / 100;
 }
 
 uint64_t mid_sweep_still(mid_impl *me, uint64_t deadline)

@@ -49,6 +49,7 @@ typedef struct mid_sweep {
     uint64_t array_slots;   /* references in blocks outside pools */
     uint64_t finals;        /* finalizers due among what is held */
     uint64_t freed;         /* members, ever */
+    uint64_t looked, found; /* likewise: objects looked at, proposed as garbage */
 } mid_sweep;
 
 /* A mark: bit 31, alive, and below it the next on the stack; or bit 30, and below it the references found. */

@@ -370,7 +370,7 @@ bool mid_trial_rejudge(mid_impl *me)
 {
     mid_heap *heap = me->heap;
     bool served = MID_READ_(heap->logging) && heap->proposer != NULL; /* somebody goes on with it */
-    if (heap->condemned_count <= MID_SWEEP_SMALL || me->whole || !served || pthread_mutex_trylock(&heap->proposing) != 0)
+    if (heap->collector.saving || heap->condemned_count <= MID_SWEEP_SMALL || me->whole || !served || pthread_mutex_trylock(&heap->proposing) != 0)
         return false;
     mid_sweep *s = &heap->proposer->sweep;
     bool taken = s->step == MID_SWEEP_NONE && mid_sweep_open(s) == MID_OK;

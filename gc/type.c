@@ -1,6 +1,7 @@
 /* gc/type.c: registering types; what an object's size is. */
 #include <string.h>
 
+#include "gc/freeze.h"
 #include "gc/policy.h"
 #include "gc/refs.h"
 
@@ -333,7 +334,7 @@ mid_status mid_count_of(mid_thread *thread, mid_handle object, uint32_t *count)
     mid_status status;
     mid_entry *entry = mid_checked(thread, object, &status);
     if (entry != NULL)
-        *count = mid_immortal(entry) ? UINT32_MAX : (uint32_t)mid_total(entry);
+        *count = mid_forever(entry) ? UINT32_MAX : (uint32_t)mid_total_of(mid_impl_of(thread)->heap, object / 2);
     return status;
 }
 

@@ -5,6 +5,7 @@
  * strong while other threads let go of the object counts up only what is alive, and death clears the cells before the name
  * can be another's. */
 #include "gc/count.h"
+#include "gc/freeze.h"
 #include "gc/weak.h"
 
 static mid_weak_cell *cell_at(const mid_heap *heap, uint32_t cell)
@@ -75,7 +76,8 @@ mid_status mid_weak_make(mid_heap *heap, mid_handle object, mid_weak_role role, 
     *c = (mid_weak_cell){object, c->generation + 1, head, 0};
     if (head != 0)
         cell_at(heap, head)->prev = cell;
-    __atomic_fetch_or(&mid_entry_at(heap, object)->word, MID_F_WEAK, __ATOMIC_RELAXED);
+    if (!mid_frozen(MID_READ_(mid_entry_at(heap, object)->count))) /* it learns of it when it thaws, and does not die before */
+        __atomic_fetch_or(&mid_entry_at(heap, object)->word, MID_F_WEAK, __ATOMIC_RELAXED);
     *out = cell;
     return MID_OK;
 }
@@ -90,7 +92,8 @@ static void unlink_cell(mid_heap *heap, mid_weak_cell *c)
         mid_map_set(heap, &heap->weak_heads, c->target / 2, c->next);
     } else {
         mid_map_remove(&heap->weak_heads, c->target / 2);
-        __atomic_fetch_and(&mid_entry_at(heap, c->target)->word, ~MID_F_WEAK, __ATOMIC_RELAXED);
+        if (!mid_frozen(MID_READ_(mid_entry_at(heap, c->target)->count)))
+            __atomic_fetch_and(&mid_entry_at(heap, c->target)->word, ~MID_F_WEAK, __ATOMIC_RELAXED);
     }
     c->target = c->next = c->prev = 0;
 }
@@ -169,13 +172,15 @@ mid_status mid_weak_new_with(mid_thread *thread, mid_handle object, mid_handle o
 }
 
 /* Only the owner ends what it owns without an atomic instruction, and that is not for what has weak references. */
-bool mid_weak_count_up(mid_thread *thread, mid_entry *entry)
+bool mid_weak_count_up(mid_thread *thread, mid_handle object, mid_entry *entry)
 {
     uint32_t count = MID_READ_(entry->count);
     if (mid_watched(count) && MID_READ_(mid_impl_of(thread)->heap->committed))
         return false; /* garbage that is being freed */
     MID_DELAY(UPGRADE);
     count = mid_touch(mid_impl_of(thread), entry, count);
+    if (mid_frozen(count))
+        mid_side_count(mid_impl_of(thread)->heap, object, 1);
     if (mid_sticky(count))
         return true;
     if (mid_mine_(thread, count) - MID_ONE_ < MID_LOCAL_ - 2 * MID_ONE_) {
@@ -201,7 +206,7 @@ mid_handle mid_weak_get(mid_thread *thread, mid_weak weak)
     mid_lock(heap);
     mid_weak_cell *c = checked(heap, weak);
     /* What waits on the work list still has its cells, and is gone all the same. */
-    mid_handle found = c != NULL && c->target != 0 && mid_weak_count_up(thread, mid_entry_at(heap, c->target)) ? c->target : 0;
+    mid_handle found = c != NULL && c->target != 0 && mid_weak_count_up(thread, c->target, mid_entry_at(heap, c->target)) ? c->target : 0;
     mid_unlock(heap);
     return found;
 }
@@ -296,7 +301,7 @@ static bool next_due(mid_impl *me, mid_weak_extra *out, mid_weak *weak, mid_hand
             cell_give(heap, cell);
         } else if (out->other != 0) {
             mid_handle of = cell_at(heap, out->other)->target;
-            found = mid_weak_count_up(&me->pub, mid_entry_at(heap, of));
+            found = mid_weak_count_up(&me->pub, of, mid_entry_at(heap, of));
             *owner = found ? of : 0;
             mid_weak_give(heap, out->other);
             if (!found) /* it is dying, and the reference with it */

@@ -82,7 +82,7 @@ static inline uint32_t mid_pair_cell(const mid_slot *items, uint32_t at) /* 0: t
 /* --- weak.c */
 mid_status mid_weak_make(mid_heap *heap, mid_handle object, mid_weak_role role, uint32_t *cell);
 void mid_weak_give(mid_heap *heap, uint32_t cell);  /* it is free, whatever it refers to */
-bool mid_weak_count_up(mid_thread *thread, mid_entry *entry); /* if it is alive */
+bool mid_weak_count_up(mid_thread *thread, mid_handle object, mid_entry *entry); /* if it is alive */
 
 /* --- pairs.c */
 mid_status mid_pairs_room(mid_heap *heap); /* for one more */

@@ -110,7 +110,7 @@ static uint32_t find(const map *m, mid_handle key)
 static mid_handle weak_half(const map *m, uint32_t cell)
 {
     mid_handle target = mid_weak_cell_at(m->heap, cell)->target;
-    return mid_weak_count_up(m->thread, mid_entry_at(m->heap, target)) ? target : 0;
+    return mid_weak_count_up(m->thread, target, mid_entry_at(m->heap, target)) ? target : 0;
 }
 
 /* Both counted, or both 0: the weak half is dying. */

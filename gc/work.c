@@ -55,8 +55,7 @@ void mid_propose_lock(mid_heap *heap)
     mid_mine_unblock();
 }
 
-/* For the whole heap, and alone: nobody proposes, no set is on trial. */
-static mid_status whole_enter(mid_impl *me)
+mid_status mid_whole_enter(mid_impl *me)
 {
     mid_propose_lock(me->heap);
     mid_status status = world_enter(me);
@@ -67,7 +66,7 @@ static mid_status whole_enter(mid_impl *me)
     return status;
 }
 
-static void whole_leave(mid_impl *me)
+void mid_whole_leave(mid_impl *me)
 {
     world_leave(me);
     pthread_mutex_unlock(&me->heap->proposing);
@@ -86,13 +85,13 @@ static mid_status collect(mid_impl *me, mid_collect_result *result)
     settle(me);
     for (unsigned tries = COLLECT_TRIES; held && status == MID_OK && tries != 0; tries--) {
         mid_collect_result one;
-        status = whole_enter(me);
+        status = mid_whole_enter(me);
         if (status != MID_OK)
             break;
         mid_settle(me);
         held = MID_READ_(me->heap->condemned_count) != 0 || MID_READ_(me->heap->final_dead) != 0;
         status = mid_cycles_collect(me, &one);
-        whole_leave(me);
+        mid_whole_leave(me);
         result->candidates = one.candidates;
         result->garbage += one.garbage;
         result->freed += one.freed + settle(me);
@@ -155,7 +154,7 @@ mid_status mid_compact(mid_thread *thread, mid_compact_kind kind, uint64_t budge
     bool deep = kind == MID_COMPACT_DEEP;
     uint64_t deadline = budget_micros == 0 ? 0 : mid_clock_micros() + budget_micros;
     mid_part part = mid_pause_begin(me, MID_PAUSE_COMPACT);
-    status = deep ? whole_enter(me) : world_enter(me);
+    status = deep ? mid_whole_enter(me) : world_enter(me);
     if (status != MID_OK) {
         mid_pause_end(&part);
         return status;
@@ -215,7 +214,7 @@ static mid_status collect_all(mid_impl *me)
     for (unsigned n = 0; status == MID_OK && n < GENERATIONS && (n == 0 || mid_final_waits(me->heap)); n++) {
         settle(me);
         mid_drain_all(me);
-        status = whole_enter(me);
+        status = mid_whole_enter(me);
         if (status != MID_OK)
             break;
         status = mid_collect_overdrawn(me);
@@ -223,7 +222,7 @@ static mid_status collect_all(mid_impl *me)
             mid_squeeze(me);
             status = mid_collect_overdrawn(me);
         }
-        whole_leave(me);
+        mid_whole_leave(me);
     }
     settle(me);
     return status;
@@ -251,7 +250,7 @@ static mid_status reclaim(mid_impl *me, holding before)
 {
     mid_heap *heap = me->heap;
     mid_status status = collect_all(me);
-    mid_status stopped = status == MID_EPOSTPONED ? status : whole_enter(me), had;
+    mid_status stopped = status == MID_EPOSTPONED ? status : mid_whole_enter(me), had;
     mid_lock(heap);
     if (stopped == MID_OK) {
         mid_proposer_close(heap);
@@ -269,7 +268,7 @@ static mid_status reclaim(mid_impl *me, holding before)
     me->refused = 0;
     mid_unlock(heap);
     if (stopped == MID_OK)
-        whole_leave(me);
+        mid_whole_leave(me);
     if (had == MID_OK)
         return MID_OK;
     return status != MID_OK ? status : stopped != MID_OK ? stopped : had;

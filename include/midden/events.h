@@ -6,6 +6,7 @@
 #ifndef MIDDEN_EVENTS_H
 #define MIDDEN_EVENTS_H
 
+#include "collector.h"
 #include "heap.h"
 
 typedef struct mid_leak {
@@ -18,7 +19,7 @@ typedef struct mid_listener {
     void *context;      /* first argument of every callback */
     void (*stop_begin)(void *context);  /* the world has stopped */
     void (*stop_end)(void *context, uint64_t micros);
-    void (*collect_begin)(void *context);
+    void (*collect_begin)(void *context); /* of a full collection; of all kinds: collecting, below */
     void (*collect_end)(void *context, const mid_collect_result *result);
     void (*compact_begin)(void *context);
     void (*compact_end)(void *context, const mid_compact_result *result);
@@ -29,6 +30,11 @@ typedef struct mid_listener {
     /* In a deep compaction: what was `from` is `to`, and if something was `to`, it is `from`. For who keeps a record by handles.
      * The world stands. */
     void (*renamed)(void *context, mid_handle from, mid_handle to);
+    /* Before and after each piece of work of the collector, of whatever kind, and whoever does it: the program, a thread at its
+     * safepoint, the daemon; in a stop, or beside the program. */
+    void (*collecting)(void *context, const mid_collection *piece);
+    void (*collected)(void *context, const mid_collection *piece);
+    void (*leak_object)(void *context, const mid_leak_object *object); /* after the types, if mid_leaks_tell wants them */
 } mid_listener;
 
 #ifdef __cplusplus

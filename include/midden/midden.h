@@ -4,10 +4,12 @@
 #ifndef MIDDEN_MIDDEN_H
 #define MIDDEN_MIDDEN_H
 
+#include "collector.h"
 #include "dict.h"
 #include "domain.h"
 #include "dump.h"
 #include "events.h"
+#include "freeze.h"
 #include "heap.h"
 #include "inspect.h"
 #include "local.h"

@@ -38,6 +38,9 @@ typedef struct mid_stats {
     uint64_t pool_size;        /* bytes of a pool: the option, as the heap was opened */
     uint64_t block_bytes;      /* pools of the domain mem with at least one block */
     uint64_t foreign_bytes, peak_foreign_bytes; /* outside the heap, see mid_charge */
+    uint64_t frozen_objects;   /* freeze.h */
+    uint64_t frozen_counts;    /* of them, with a count that is not what it was when they were frozen */
+    uint64_t frozen_written;   /* counts for which the side table had no memory, ever: each has touched a page of the table */
 } mid_stats;
 
 /* One size class. */

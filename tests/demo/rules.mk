@@ -12,3 +12,15 @@ programs: $(WATCHED)
 .PHONY: watch
 watch: $(WATCHED)
 	$(Q)$(WATCHED) $(WATCH)
+
+# What freezing is worth to a child that reads a heap of 2^DEPTH nodes.
+FROZEN := $(B)/demo/frozen
+$(FROZEN): tests/demo/frozen.c $(LIB)
+	@mkdir -p $(@D)
+	$(call say,LD,$@)$(CC) $(BASE) -D_GNU_SOURCE $(CFLAGS) $(LINK) -MMD -MP -MF $@.d -o $@ $< $(LIB) -lpthread
+-include $(FROZEN).d
+
+programs: $(FROZEN)
+.PHONY: show-frozen
+show-frozen: $(FROZEN)
+	$(Q)$(FROZEN) $(DEPTH)

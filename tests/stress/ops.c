@@ -257,6 +257,7 @@ static const struct operation {
     {"safepoint", 150, op_safepoint},
     {"collect", 8, op_collect},
     {"compact", 16, op_compact},
+    {"freeze", 3, op_freeze},
     {"step", 0, op_step},
     {"trim", 8, op_trim},
     {"blocked", 25, op_blocked},

@@ -17,6 +17,7 @@ void op_collect(void);
 mid_status pin_long(struct obj *o, void **at); /* as mid_pin_long: a safepoint */
 void op_compact(void);
 void op_step(void);
+void op_freeze(void);
 void op_trim(void);
 void op_blocked(void);
 void op_detach(void);

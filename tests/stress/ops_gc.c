@@ -252,6 +252,60 @@ mid_status pin_long(struct obj *o, void **at)
     return status;
 }
 
+/* Counts that come and go while all is frozen: as many as before when it has thawed, and what died meanwhile is dead. */
+static void count_frozen(void)
+{
+    for (unsigned n = 0; n < 64 && run.root.count != 0; n++) {
+        mid_handle held = run.root.at[pick((uint32_t)run.root.count)]->handle;
+        mid_retain(run.thread, held);
+        if (one_in(4))
+            mid_retain(run.thread, held), mid_release(run.thread, held);
+        mid_release(run.thread, held);
+    }
+}
+
+/* Until finalizers have left nothing more. */
+static bool no_garbage(void)
+{
+    for (unsigned tries = 0; tries < 8; tries++) {
+        drain();
+        collect(false);
+        size_t garbage = model_collect_begin();
+        model_collect_end();
+        if (garbage == 0)
+            return true;
+    }
+    return false;
+}
+
+/* Nothing is garbage, and nothing waits, so that freezing finds nothing to collect. */
+void op_freeze(void)
+{
+    if (!no_garbage())
+        return;
+    struct guard guard = safepoint_begin();
+    mid_status status = mid_freeze(run.thread);
+    safepoint_end(guard);
+    if (refused(status, "mid_freeze"))
+        return;
+    count_frozen();
+    compact(0);
+    audit();
+    unsigned held = 0;
+    for (struct obj *o; held < 32 && (o = random_object()) != NULL; held++)
+        act_hold(o);
+    for (unsigned n = 0; n < held / 2; n++) /* they were alive before, and are */
+        act_release(run.root.count - 1);
+    audit();
+    guard = safepoint_begin();
+    status = mid_unfreeze(run.thread);
+    safepoint_end(guard);
+    if (status != MID_OK)
+        fail("mid_unfreeze returned %s", mid_status_name(status));
+    drain();
+    audit();
+}
+
 /* Proposals and proofs, cut short anywhere. */
 void op_step(void)
 {
