@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "gc/heap.h"
 
@@ -53,6 +54,7 @@ static void drop_all(mid_heap *heap)
                            &heap->weak_heads.cells, &heap->pins.cells};
     for (size_t i = 0; i < sizeof arrays / sizeof arrays[0]; i++)
         mid_array_free(&heap->alloc, arrays[i]);
+    mid_trace_close(heap);
     mid_compact_forget(heap);
     mid_threads_forget(heap);
     mid_types_close(heap);
@@ -148,9 +150,13 @@ static void report_leaks(mid_heap *heap)
         if (leak.objects == 0)
             continue;
         MID_EMIT(heap, leak, &leak);
-        if (!told && heap->debug)
+        if (!told && (heap->debug || heap->trace.on))
             fprintf(stderr, "midden: still held at close: %llu %s, %llu bytes\n", (unsigned long long)leak.objects,
                     leak.type, (unsigned long long)leak.bytes);
+    }
+    if (!told && heap->trace.on) {
+        fflush(stderr);
+        mid_trace_leaks(heap, STDERR_FILENO);
     }
 }
 

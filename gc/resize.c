@@ -222,6 +222,7 @@ mid_status mid_resize(mid_thread *thread, mid_handle object, size_t items)
     if (items > UINT32_MAX || items > (((size_t)1 << 40) - type->size) / type->item_size)
         return MID_ESIZE;
     size_t size = type->size + items * type->item_size;
+    const void *at = mid_address(entry);
     mid_part part = {0};
     if (size > me->heap->alloc.pooled_max || MID_READ_(entry->word) & MID_F_LARGE)
         part = mid_pause_begin(me, MID_PAUSE_LARGE);
@@ -230,6 +231,8 @@ mid_status mid_resize(mid_thread *thread, mid_handle object, size_t items)
         status = locked(me, object, type, items, size);
     if (size > me->heap->alloc.pooled_max)
         me->refused = 0; /* it might grow where it is: that cannot be tried */
+    if (MID_UNLIKELY_(me->heap->trace.on) && status == MID_OK)
+        mid_trace_resized(me, object, __builtin_return_address(0), at != mid_address(entry) || MID_READ_(entry->word) & MID_F_LARGE);
     if (me->pending != 0 || me->credit < 0)
         mid_drain_timed(me, me->heap->options.free_batch, MID_DRAIN_FINALIZE);
     mid_pause_end(&part);

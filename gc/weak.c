@@ -121,6 +121,13 @@ mid_handle mid_weak_get(mid_thread *thread, mid_weak weak)
     return found;
 }
 
+/* It has no cells any more. */
+static void unflag(mid_heap *heap, mid_handle object, mid_entry *entry)
+{
+    if (!mid_traced(heap, object))
+        __atomic_fetch_and(&entry->word, ~MID_F_WEAK, __ATOMIC_RELAXED);
+}
+
 static void unlink_cell(mid_heap *heap, mid_weak_cell *c)
 {
     if (c->next != 0)
@@ -131,7 +138,7 @@ static void unlink_cell(mid_heap *heap, mid_weak_cell *c)
         mid_map_set(heap, &heap->weak_heads, c->target / 2, c->next);
     } else {
         mid_map_remove(&heap->weak_heads, c->target / 2);
-        __atomic_fetch_and(&mid_entry_at(heap, c->target)->word, ~MID_F_WEAK, __ATOMIC_RELAXED);
+        unflag(heap, c->target, mid_entry_at(heap, c->target));
     }
 }
 
@@ -163,7 +170,7 @@ void mid_weak_clear(mid_heap *heap, mid_handle handle, mid_entry *entry)
         c->target = c->next = c->prev = 0;
     }
     mid_map_remove(&heap->weak_heads, handle / 2);
-    __atomic_fetch_and(&entry->word, ~MID_F_WEAK, __ATOMIC_RELAXED);
+    unflag(heap, handle, entry);
     mid_unlock(heap);
 }
 

@@ -28,7 +28,8 @@
     X(MID_EPOSTPONED, "a thread did not reach a safepoint in time; nothing was done")           \
     X(MID_ECORRUPT, "a check found the heap inconsistent")                                         \
     X(MID_ESYSTEM, "a system service other than memory failed; see errno")                         \
-    X(MID_EUNHELD, "nothing outside the heap holds the object: it is garbage, not collected yet")
+    X(MID_EUNHELD, "nothing outside the heap holds the object: it is garbage, not collected yet") \
+    X(MID_EUNTRACED, "nothing is known of where it was allocated")
 
 typedef enum mid_status {
 #define MID_X(name, text) name,
