@@ -27,7 +27,7 @@ static uint32_t hash_of(void *const *frames, unsigned depth)
 static bool same(const mid_stacks *s, uint32_t stack, uint64_t head, void *const *frames, unsigned depth)
 {
     const uint64_t *found = at(s, stack);
-    return *found == head && memcmp(found + HEAD, frames, depth * sizeof *frames) == 0;
+    return *found == head && (depth == 0 || memcmp(found + HEAD, frames, depth * sizeof *frames) == 0);
 }
 
 static void put(uint32_t *cells, uint32_t mask, uint32_t hash, uint32_t stack)
@@ -79,7 +79,8 @@ uint32_t mid_stacks_enter(mid_alloc *alloc, mid_stacks *s, void *const *frames, 
     s->used += s->used == 0; /* an offset of 0 is none */
     ((uint32_t *)s->offsets.data)[++s->count] = s->used;
     words(s)[s->used] = head;
-    memcpy(words(s) + s->used + HEAD, frames, depth * sizeof *frames);
+    if (depth != 0)
+        memcpy(words(s) + s->used + HEAD, frames, depth * sizeof *frames);
     s->used += HEAD + depth;
     put(s->cells.data, s->mask, hash, s->count);
     return s->count;

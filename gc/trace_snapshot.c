@@ -149,7 +149,8 @@ static mid_status room(mid_trace_snapshot *s, uint64_t count, uint64_t words)
 static void add(mid_trace_snapshot *s, mid_trace_entry entry, void *const *frames)
 {
     entry.at = s->word_count;
-    memcpy((void **)s->words.data + s->word_count, frames, entry.depth * sizeof *frames);
+    if (entry.depth != 0)
+        memcpy((void **)s->words.data + s->word_count, frames, entry.depth * sizeof *frames);
     s->word_count += entry.depth;
     mid_trace_entries(s)[s->count++] = entry;
 }

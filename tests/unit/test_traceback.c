@@ -10,12 +10,14 @@ static unsigned walks, differences;
 
 static __attribute__((noinline)) int compare(void)
 {
-    void *ours[MID_FRAMES_MOST], *theirs[MID_FRAMES_MOST + 1];
+    void *ours[MID_FRAMES_MOST], *theirs[MID_FRAMES_MOST + 4];
     unsigned n = mid_traceback(ours, MID_FRAMES_MOST, 0);
-    int m = backtrace(theirs, MID_FRAMES_MOST);
-    differences += n < 3 || (unsigned)m < n; /* a thread's last frames may be told differently */
-    for (unsigned i = 1; i < n && i < (unsigned)m; i++)
-        differences += ours[i] != theirs[i];
+    int m = backtrace(theirs, MID_FRAMES_MOST + 4), more = 0;
+    while (more < 3 && ours[1] != theirs[1 + more]) /* a sanitizer's own frames */
+        more++;
+    differences += n < 3 || (unsigned)(m - more) < n; /* a thread's last frames may be told differently */
+    for (unsigned i = 1; i < n && i < (unsigned)(m - more); i++)
+        differences += ours[i] != theirs[i + (unsigned)more];
     walks++;
     return (int)n;
 }
