@@ -362,22 +362,24 @@ static unsigned wrong;
 static void *work(void *context)
 {
     struct unit *u = context;
+    unsigned bad = 0;
     for (int round = 0; round < 4; round++) {
         mid_thread *thread;
         mid_handle held[64] = {0}, made;
-        wrong += mid_thread_attach(u->heap, &thread) != MID_OK;
+        bad += mid_thread_attach(u->heap, &thread) != MID_OK;
         for (size_t i = 0; i < unit_scale(40000); i++) {
             size_t at = i * 7 % 64;
             mid_release(thread, held[at]);
-            wrong += (i % 8 ? mid_new(thread, u->node, &made) : mid_new_array(thread, u->bytes, i % 200, &made)) != MID_OK;
+            bad += (i % 8 ? mid_new(thread, u->node, &made) : mid_new_array(thread, u->bytes, i % 200, &made)) != MID_OK;
             held[at] = made;
             if (i % 16 == 0)
                 mid_safepoint(thread);
         }
         for (int i = 0; i < 64; i++)
             mid_release(thread, held[i]);
-        wrong += mid_thread_detach(thread) != MID_OK;
+        bad += mid_thread_detach(thread) != MID_OK;
     }
+    __atomic_fetch_add(&wrong, bad, __ATOMIC_RELAXED);
     return NULL;
 }
 
