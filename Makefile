@@ -36,10 +36,10 @@ LIB        := $(B)/lib/libmidden.a
 DLIB       := $(B)/lib/libmidden-daemon.a
 SO         := $(B)/lib/libmidden.so.$(VERSION)
 DSO        := $(B)/lib/libmidden-daemon.so.$(VERSION)
-EVENT_LIBS := -levent_core -levent_extra -levent_pthreads -ljansson
+EVENT_LIBS := -levent_core -levent_extra -levent_pthreads -ljansson -ldw
 
 PACKAGES := gcc libc6-dev pkg-config libgc-dev libevent-dev libcmocka-dev spin libmimalloc-dev libjemalloc-dev \
-            libjansson-dev gnuplot-nox valgrind python3 python3-dev
+            libjansson-dev libdw-dev gnuplot-nox valgrind python3 python3-dev
 
 # A machine that lacks a package gets it before anything is compiled, whatever target was asked for.
 all: deps

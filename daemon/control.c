@@ -167,6 +167,8 @@ static json_t *answer(mid_control *c, const mid_request *request)
         return tell_heap(in.heap, in.options, mid_reply_set(in.options, request->argument));
     case MID_ASK_DUMP:
         return mid_reply_dump(in.heap);
+    case MID_ASK_TRACE:
+        return mid_reply_trace(in.heap, in.options->stop_wait, request->argument);
     default:
         return mid_reply_help(in.options);
     }

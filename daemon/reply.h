@@ -17,6 +17,9 @@ json_t *mid_reply_goal(const char *word, const mid_goal *goal, uint64_t committe
 /* `what` (may be null): which part of the request, for people. */
 json_t *mid_reply_error(mid_status status, const char *what);
 
+/* Tracing of allocations: on, off, what there is. `text` is the request's argument. */
+json_t *mid_reply_trace(mid_heap *heap, uint64_t stop_wait_micros, const char *text);
+
 /* Change the daemon's own options: all that `text` says, or none. Refused are the heap's, by name. */
 json_t *mid_reply_set(mid_options *options, const char *text);
 

@@ -121,6 +121,10 @@ static mid_status take_argument(mid_request *into, const char *text, size_t leng
         memcpy(into->argument, text, length);
         into->argument[length] = 0;
         return MID_OK;
+    case MID_ASK_TRACE:
+        memcpy(into->argument, text, length);
+        into->argument[length] = 0;
+        return MID_OK;
     case MID_ASK_LOG:
         into->count = LOG_DEFAULT;
         return length == 0 || parse_count(text, length, &into->count) ? MID_OK : refuse(what, "log takes a number");

@@ -23,6 +23,7 @@
     X(MID_ASK_FOR_TRIM, "trim", "", "give empty pools beyond the reserve back")                                        \
     X(MID_ASK_SET, "set", "OPTION=VALUE,...", "change options that only the daemon reads")                             \
     X(MID_ASK_DUMP, "dump", "", "the heap map: pools by class and occupancy, pins, each arena's units")                \
+    X(MID_ASK_TRACE, "trace", "on|off|top|snapshot ...", "who allocated what is there: on [BYTES|all [FRAMES]], off, top [BY], snapshot") \
     X(MID_ASK_HELP, "help", "", "the requests")
 
 typedef enum mid_request_kind {
@@ -35,7 +36,7 @@ typedef enum mid_request_kind {
 typedef struct mid_request {
     mid_request_kind kind;
     uint64_t count;                    /* log: how many */
-    char argument[MID_LINE_MOST + 1];  /* set: its options; else empty */
+    char argument[MID_LINE_MOST + 1];  /* set: its options; trace: what about it; else empty */
 } mid_request;
 
 /* What one end of a connection has sent and is not yet worked off. */

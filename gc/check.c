@@ -72,7 +72,7 @@ static void check_pools(audit *a)
         for (uint32_t id = 1; id <= a->heap->thread_count; id++) {
             mid_impl *impl = a->heap->threads[id];
             uint32_t left = impl->pub.left[i];
-            if (!mid_lost(impl) && chain_length(a, *mid_cache_head(impl, i), left) != left)
+            if (!mid_lost(impl) && chain_length(a, *mid_cache_head(impl, i), left) + (impl->attached ? chain_length(a, impl->kept[i], left) : 0) != left)
                 fail(a, "a cache's count contradicts its list", 0);
         }
     }
@@ -147,10 +147,9 @@ static void check_table(audit *a)
             fail(a, "a live entry has no type or no address", i);
             continue;
         }
-        if (((entry->word & MID_F_PINNED) != 0) != (mid_map_get(&a->heap->pins, i) != 0))
-            fail(a, "an entry's flags contradict the pins or the weak cells", i);
-        if (!mid_frozen(entry->count) && ((entry->word & MID_F_WEAK) != 0) != (mid_map_get(&a->heap->weak_heads, i) != 0))
-            fail(a, "an entry's flags contradict the pins or the weak cells", i);
+        if (((entry->word & MID_F_PINNED) != 0) != (mid_map_get(&a->heap->pins, i) != 0) ||
+            (!mid_frozen(entry->count) && ((entry->word & MID_F_WEAK) != 0) != (mid_map_get(&a->heap->weak_heads, i) != 0 || mid_traced(a->heap, i * 2))))
+            fail(a, "an entry's flags contradict the pins, the weak cells or the tracer", i);
         a->from = i;
         if (!a->heap->committed || !mid_watched(entry->count)) /* of what is being freed half is gone, its names others' */
             mid_refs(a->heap, mid_type_at(a->heap, type), mid_address(entry), check_slot, a);
@@ -246,6 +245,8 @@ static mid_status check(mid_heap *heap)
             check_kinds(&a);
         if (a.wrong == NULL)
             a.wrong = mid_freeze_check(heap);
+        if (a.wrong == NULL)
+            a.wrong = mid_trace_check(heap);
         heap->os.unmap(heap->os.ctx, a.seen, bytes);
     }
     if (a.wrong == NULL) {

@@ -188,7 +188,13 @@ mid_status mid_debug_new(mid_thread *thread, mid_type type, mid_handle *out)
         return complain(thread, heap, "mid_new", MID_MISUSE_ARGUMENT, 0, MID_ETYPE, "the type is not registered");
     if (mid_type_at(heap, type)->item_size != 0)
         return complain(thread, heap, "mid_new", MID_MISUSE_ARGUMENT, 0, MID_ETYPE, "the type is of variable size");
-    return mid_new(thread, type, out);
+    mid_impl *me = mid_impl_of(thread);
+    const void *outer = me->called_from;
+    if (outer == NULL)
+        me->called_from = __builtin_return_address(0); /* that is where a traceback begins, not here */
+    mid_status status = mid_new(thread, type, out);
+    me->called_from = outer;
+    return status;
 }
 
 mid_handle mid_debug_retain(mid_thread *thread, mid_handle value)

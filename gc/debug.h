@@ -17,7 +17,7 @@
 #define MID_FILL_FRESH 0xCD
 #define MID_FILL_FREED 0xDD
 #define MID_FILL_FENCE 0xFD
-#define MID_FRAMES_MOST 32u
+#define MID_DEBUG_FRAMES 32u
 #define MID_LATELY 64u
 
 enum mid_site_state { MID_SITE_NONE, MID_SITE_LIVE, MID_SITE_SETTLED }; /* settled: it dies, and was looked at for the last time */

@@ -110,7 +110,7 @@ static void append_side(text *t, const char *which, const mid_report_side *side)
 /* --- the report ------------------------------------------------------------------------------------------------------ */
 
 typedef struct stacks {
-    void *made[MID_FRAMES_MOST], *freed[MID_FRAMES_MOST];
+    void *made[MID_DEBUG_FRAMES], *freed[MID_DEBUG_FRAMES];
 } stacks;
 
 static void take_side(mid_heap *heap, mid_handle handle, mid_report_side *side, stacks *stacks)
@@ -160,7 +160,7 @@ void mid_fault_tell(mid_fault *fault)
 {
     static const char *const reasons[] = MID_MISUSE_NAMES;
     stacks object, other;
-    void *here[MID_FRAMES_MOST];
+    void *here[MID_DEBUG_FRAMES];
     text t = {.used = 0};
     if (telling)
         return;

@@ -1,8 +1,8 @@
 /* gc/debug_site.c: a record for each entry of a debug heap's table, and tracebacks, each kept once. */
-#include <execinfo.h>
 #include <string.h>
 
 #include "gc/debug.h"
+#include "gc/traceback.h"
 
 #define RESERVED_BY ((size_t)64 << 10)
 #define BLOCK_BYTES (MID_TABLE_BLOCK * sizeof(mid_site))
@@ -17,9 +17,6 @@ mid_status mid_debug_open(mid_heap *heap)
     heap->watch = memory.data;
     heap->watch->memory = memory;
     mid_debug_forked(heap);
-    void *frame;
-    if (heap->options.debug_frames != 0)
-        (void)backtrace(&frame, 1); /* what it loads at its first call, it loads now */
     return MID_OK;
 }
 
@@ -94,19 +91,6 @@ void mid_debug_exchange(mid_heap *heap, mid_handle a, mid_handle b)
 
 /* --- tracebacks ------------------------------------------------------------------------------------------------------ */
 
-/* Return addresses, innermost first, without `skip` callers of this. */
-static __attribute__((noinline)) unsigned traceback(void **frames, unsigned most, unsigned skip)
-{
-    void *all[MID_FRAMES_MOST + 8];
-    skip++;
-    if (most > MID_FRAMES_MOST)
-        most = MID_FRAMES_MOST;
-    int got = backtrace(all, (int)(most + skip));
-    unsigned count = got < 0 || (unsigned)got < skip ? 0 : (unsigned)got - skip;
-    memcpy(frames, all + skip, count * sizeof *frames);
-    return count;
-}
-
 /* A stack in heap->watch->stacks: its number of frames, then they. Its number is where it begins, in words; 0 is none. */
 static uint64_t *stack_at(const mid_debug *w, uint32_t stack)
 {
@@ -178,10 +162,10 @@ static uint32_t keep(mid_heap *heap, void *const *frames, unsigned count)
 
 __attribute__((noinline)) uint32_t mid_debug_stack(mid_heap *heap)
 {
-    void *frames[MID_FRAMES_MOST];
+    void *frames[MID_DEBUG_FRAMES];
     if (heap->options.debug_frames == 0)
         return 0;
-    unsigned count = traceback(frames, (unsigned)heap->options.debug_frames, OWN_FRAMES);
+    unsigned count = mid_traceback(frames, (unsigned)heap->options.debug_frames, OWN_FRAMES);
     mid_lock(heap);
     uint32_t stack = count == 0 ? 0 : keep(heap, frames, count);
     mid_unlock(heap);
@@ -202,5 +186,5 @@ unsigned mid_debug_frames(mid_heap *heap, uint32_t stack, void **frames)
 unsigned mid_debug_here(mid_heap *heap, void **frames)
 {
     unsigned most = heap == NULL ? 8 : (unsigned)heap->options.debug_frames;
-    return most == 0 ? 0 : traceback(frames, most, OWN_FRAMES);
+    return most == 0 ? 0 : mid_traceback(frames, most, OWN_FRAMES);
 }

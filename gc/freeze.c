@@ -138,7 +138,7 @@ static void thaw(mid_impl *me, uint32_t index)
     int32_t more = mid_side_more(heap, index * 2), others = mid_others(entry->shared);
     if (heap->weak_live != 0 && mid_map_get(&heap->weak_heads, index) != 0)
         MID_WRITE_(entry->word, entry->word | MID_F_WEAK);
-    else if (entry->word & MID_F_WEAK)
+    else if (entry->word & MID_F_WEAK && !mid_traced(heap, index * 2))
         MID_WRITE_(entry->word, entry->word & ~MID_F_WEAK);
     if (others >= MID_BAND) { /* made immortal meanwhile */
         MID_WRITE_(entry->count, was);

@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "gc/debug.h"
 #include "gc/freeze.h"
@@ -60,6 +61,7 @@ static void drop_all(mid_heap *heap)
     for (size_t i = 0; i < sizeof arrays / sizeof arrays[0]; i++)
         mid_array_free(&heap->alloc, arrays[i]);
     mid_debug_lift(heap); /* memory that goes to the system is anybody's */
+    mid_trace_close(heap);
     mid_compact_forget(heap);
     mid_domains_close(heap);
     mid_threads_forget(heap);
@@ -160,9 +162,13 @@ static void report_leaks(mid_heap *heap)
         if (leak.objects == 0)
             continue;
         MID_EMIT(heap, leak, &leak);
-        if (!told && heap->debug)
+        if (!told && (heap->debug || heap->trace.on))
             fprintf(stderr, "midden: still held at close: %llu %s, %llu bytes\n", (unsigned long long)leak.objects,
                     leak.type, (unsigned long long)leak.bytes);
+    }
+    if (!told && heap->trace.on) {
+        fflush(stderr);
+        mid_trace_leaks(heap, STDERR_FILENO);
     }
 }
 

@@ -17,6 +17,7 @@
  *   reclaim.c  all that can be done for memory
  *   policy.c, intern.c: how the memory of a type's objects is kept (policy.h)
  *   kinds/dict.c and its kin: dictionaries and sets (kinds/dict.h)
+ *   trace.c and its kin: who allocated it (tracer.h)
  *   inspect.c, inspect_graph.c, inspect_why.c, inspect_retained.c, inspect_snapshot.c: what is there, and why (inspect.h)
  *   pause.c    pauses as the program sees them (pause.h)    units.c    what a map of the arenas shows
  *   domain.c, leaf.c, mem.c, cache.c, large.c, charge.c: blocks, and foreign memory (domain.h, mem.h)
@@ -40,10 +41,11 @@
 #include "midden/midden.h"
 #include "gc/pause.h"
 #include "gc/service.h"
+#include "gc/tracer.h"
 
 /* Flags of an entry, bits 48-51 of its word. */
 #define MID_F_LARGE (1ull << 48)     /* not in a pool: alloc/large.c */
-#define MID_F_WEAK (1ull << 49)      /* has weak cells: weak.c */
+#define MID_F_WEAK (1ull << 49)      /* has weak cells, or is traced: somebody is told when it dies: weak.c, trace.c */
 #define MID_F_FINALIZED (1ull << 50) /* its finalizer has run */
 #define MID_F_PINNED (1ull << 51)    /* pin.c */
 #define MID_F_ALL (15ull << 48)
@@ -122,7 +124,8 @@ struct mid_impl {
 
     /* new.c, release.c */
     mid_pool *owned[MID_CLASSES];
-    mid_handle kept[MID_CLASSES];   /* heads of the caches while nobody is attached: what the last one still calls finds none */
+    mid_handle kept[MID_CLASSES];   /* heads of the caches while nobody is attached: what the last one still calls finds none. While somebody is: what
+                                     * is free and not shown in pub.head (trace_sample.c) */
     uint64_t recycled[MID_CLASSES]; /* slots freed into the cache, ever */
     int64_t credit;          /* bytes to allocate until the next kick */
     size_t refused;          /* the size of an allocation that was, since mid_reclaim last looked; 0: none */
@@ -152,6 +155,13 @@ struct mid_impl {
     uint32_t suspect_count;            /* read by others */
 
     mid_mem *mem;        /* domain.h; null: it has not called mem yet. Atomic for others */
+    /* trace_sample.c */
+    uint16_t aside_count[MID_CLASSES]; /* of pub.left, in `kept` */
+    bool due;                /* the only slot in the cache that was filled last is to be remembered */
+    int64_t until;           /* bytes to be shown before the next is */
+    uint64_t dice;
+    const void *called_from; /* the program's call, of a call of the library's own that allocates; null: the innermost */
+
     mid_array way;       /* transfer.c */
     mid_array scope_handles;
     size_t scope_height; /* handles kept; marks of open scopes among them */
@@ -209,6 +219,7 @@ struct mid_heap {
 
     /* release.c */
     uint16_t cache_room[MID_CLASSES]; /* free slots that may wait in a thread's cache; no division at each free */
+    uint16_t aside_room[MID_CLASSES];  /* while allocations are sampled: what that is otherwise, and it is 0 */
     mid_array quarantine;    /* debug heaps: handles, a ring */
     uint32_t quarantine_at, quarantine_count;
 
@@ -235,6 +246,8 @@ struct mid_heap {
     mid_type map_types[3];   /* weakmap.c */
     mid_map pins;            /* entry index -> number of pins, MID_PINNED_LONG */
     mid_pool *long_pools[MID_CLASSES]; /* where what is pinned for long is brought together; null: nowhere yet */
+
+    mid_tracer trace;        /* trace.c */
 
     mid_array marks;         /* cycle.c: kept for the next collection while small, all zero */
 
@@ -476,6 +489,7 @@ static inline unsigned mid_class_for(size_t size, unsigned align_shift)
     return size_class;
 }
 size_t mid_object_size(const mid_type_info *type, const void *object);
+void mid_types_inline(mid_heap *heap, bool on); /* the world stands: may mid_new_array serve small items itself? */
 /* What it asks of the allocator. */
 static inline size_t mid_fenced_size(const mid_heap *heap, const mid_type_info *type, const void *object)
 {

@@ -56,8 +56,11 @@ void mid_unbind(void *owner, mid_pool *pool)
 static void hand_over(mid_impl *me, mid_pool *pool, mid_class *c)
 {
     uint32_t count = (uint32_t)(pool->bound - pool->live);
-    me->pub.head[pool->size_class] = pool->chain;
-    MID_WRITE_(me->pub.left[pool->size_class], count);
+    MID_WRITE_(me->pub.left[pool->size_class], me->pub.left[pool->size_class] + count); /* some may be aside */
+    if (MID_UNLIKELY_(me->heap->trace.sampling))
+        mid_sampling_show(me, pool->size_class, pool->chain, count);
+    else
+        me->pub.head[pool->size_class] = pool->chain;
     pool->chain = 0;
     pool->live = pool->bound;
     c->handed += count;
@@ -112,6 +115,8 @@ static mid_status refill(mid_impl *me, unsigned size_class, mid_part *part)
     if (me->outbox_count != 0)
         mid_outbox_flush(me);
     if (me->pub.head[size_class] != 0) /* the drain has freed some */
+        return MID_OK;
+    if (MID_UNLIKELY_(me->heap->trace.sampling) && mid_sampling_show_aside(me, size_class))
         return MID_OK;
     mid_lock_part(me, part, MID_PAUSE_REFILL);
     mid_status status = take_slots(me, size_class, part);
@@ -291,7 +296,7 @@ static inline void clear(char *at, size_t bytes)
 }
 
 static inline mid_status make(mid_impl *me, const mid_type_info *info, mid_type type, size_t items, size_t size,
-                              mid_handle *out)
+                              const void *from, mid_handle *out)
 {
     mid_handle made;
     size_t room = size + me->heap->fence;
@@ -319,6 +324,8 @@ static inline mid_status make(mid_impl *me, const mid_type_info *info, mid_type 
         MID_WRITE_(entry->count, (uint32_t)me->pub.bias | mid_born(info));
         __atomic_store_n(&entry->shared, me->pub.fresh, __ATOMIC_RELEASE);
     }
+    if (MID_UNLIKELY_(me->heap->trace.on))
+        mid_trace_made(me, made, from);
     *out = made;
     return MID_OK;
 }
@@ -326,7 +333,7 @@ static inline mid_status make(mid_impl *me, const mid_type_info *info, mid_type 
 mid_status mid_make_new(mid_impl *me, mid_type type, mid_handle *out)
 {
     const mid_type_info *info = mid_type_at(me->heap, type);
-    return make(me, info, type, 0, info->size, out);
+    return make(me, info, type, 0, info->size, __builtin_return_address(0), out);
 }
 
 mid_handle mid_new_slow_(mid_thread *thread, mid_type type)
@@ -338,10 +345,13 @@ mid_handle mid_new_slow_(mid_thread *thread, mid_type type)
         status = MID_ETYPE;
     if (status == MID_OK) {
         const mid_type_info *info = mid_type_at(heap, type);
+        const void *from = __builtin_return_address(0);
         if (info->keeps)
             made = mid_policy_reuse(mid_impl_of(thread), info->policy);
+        if (made != 0 && MID_UNLIKELY_(heap->trace.on))
+            mid_trace_made(mid_impl_of(thread), made, from);
         if (made == 0)
-            status = make(mid_impl_of(thread), info, type, 0, info->size, &made);
+            status = make(mid_impl_of(thread), info, type, 0, info->size, from, &made);
     }
     thread->status = status;
     return made;
@@ -350,10 +360,10 @@ mid_handle mid_new_slow_(mid_thread *thread, mid_type type)
 mid_status mid_make_own(mid_impl *me, mid_type type, size_t items, mid_handle *out)
 {
     const mid_type_info *info = mid_type_at(me->heap, type);
-    return make(me, info, type, items, info->size + items * info->item_size, out);
+    return make(me, info, type, items, info->size + items * info->item_size, __builtin_return_address(0), out);
 }
 
-static __attribute__((noinline)) mid_status new_array(mid_thread *thread, mid_type type, size_t items, mid_handle *out)
+static __attribute__((noinline)) mid_status new_array(mid_thread *thread, mid_type type, size_t items, mid_handle *out, const void *from)
 {
     if (out == NULL)
         return MID_ENULL;
@@ -368,7 +378,7 @@ static __attribute__((noinline)) mid_status new_array(mid_thread *thread, mid_ty
     size_t size;
     if (items > UINT32_MAX || __builtin_mul_overflow(items, info->item_size, &size) || size > ((size_t)1 << 40) - info->size)
         return MID_ESIZE;
-    return make(mid_impl_of(thread), info, type, items, size + info->size, out);
+    return make(mid_impl_of(thread), info, type, items, size + info->size, from, out);
 }
 
 /* The common case in a straight line, without a frame: a slot in the cache, of a type without peculiarities. Of what is pooled
@@ -376,19 +386,19 @@ static __attribute__((noinline)) mid_status new_array(mid_thread *thread, mid_ty
 mid_status mid_new_array(mid_thread *thread, mid_type type, size_t items, mid_handle *out)
 {
     if (MID_UNLIKELY_(thread == NULL || out == NULL || items > MID_POOLED_MAX || !mid_here(mid_impl_of(thread))))
-        return new_array(thread, type, items, out);
+        return new_array(thread, type, items, out, __builtin_return_address(0));
     const mid_heap *heap = mid_impl_of(thread)->heap;
     if (MID_UNLIKELY_(type - 1 >= mid_type_count(heap)))
-        return new_array(thread, type, items, out);
+        return new_array(thread, type, items, out, __builtin_return_address(0));
     const mid_type_info *info = mid_type_at(heap, type);
     size_t size = info->size + items * info->item_size;
     if (MID_UNLIKELY_(!info->small_items || size > MID_POOLED_MAX))
-        return new_array(thread, type, items, out);
+        return new_array(thread, type, items, out, __builtin_return_address(0));
     unsigned size_class = mid_size_class(size);
     mid_handle made = thread->head[size_class];
     size_t cleared = info->uncleared ? info->size : size;
     if (MID_UNLIKELY_(made == 0 || cleared > CLEAR_BY_WORD))
-        return new_array(thread, type, items, out);
+        return new_array(thread, type, items, out, __builtin_return_address(0));
     mid_entry *entry = mid_entry_(thread, made);
     uint64_t address = MID_READ_(entry->word) & MID_ADDRESS_MASK_;
     thread->head[size_class] = MID_READ_(entry->shared);
@@ -428,6 +438,8 @@ void mid_caches_flush(mid_impl *me)
 {
     mid_heap *heap = me->heap;
     mid_lock(heap);
+    if (heap->trace.sampling)
+        mid_sampling_detach(me);
     for (unsigned i = 0; i < MID_CLASSES; i++) {
         mid_handle handle = *mid_cache_head(me, i);
         heap->alloc.classes[i].handed -= me->pub.left[i];

@@ -121,14 +121,18 @@ static __attribute__((noinline)) void cache_spill(mid_impl *me, unsigned size_cl
 {
     mid_thread *thread = &me->pub;
     mid_part part = {0};
-    uint32_t keep = me->heap->cache_room[size_class] / 2u;
-    mid_handle *link = &thread->head[size_class];
+    const bool aside = me->heap->trace.sampling != 0;
+    const uint32_t others = aside ? thread->left[size_class] - me->aside_count[size_class] : 0; /* paid for: they stay */
+    uint32_t keep = (aside ? me->heap->aside_room : me->heap->cache_room)[size_class] / 2u;
+    mid_handle *link = aside ? &me->kept[size_class] : &thread->head[size_class];
     for (uint32_t n = 0; n < keep && *link != 0; n++)
         link = &mid_entry_at(me->heap, *link)->shared;
     mid_handle handle = *link;
-    uint32_t spilled = thread->left[size_class] - keep;
+    uint32_t spilled = thread->left[size_class] - others - keep;
     MID_WRITE_(*link, 0);
-    MID_WRITE_(thread->left[size_class], keep);
+    MID_WRITE_(thread->left[size_class], others + keep);
+    if (aside)
+        me->aside_count[size_class] = (uint16_t)keep;
     if (spilled > MANY)
         part = mid_pause_begin(me, MID_PAUSE_REFILL);
     mid_lock_part(me, &part, MID_PAUSE_REFILL);
@@ -146,12 +150,30 @@ static inline bool caches(const mid_impl *me)
     return me->attached;
 }
 
+/* While allocations are sampled: out of sight until it is paid for (trace_sample.c). */
+static __attribute__((noinline)) void aside_put(mid_impl *me, unsigned size_class, mid_handle handle, mid_entry *entry)
+{
+    if (me->aside_count[size_class] >= me->heap->aside_room[size_class])
+        cache_spill(me, size_class);
+    MID_WRITE_(entry->count, 0);
+    MID_WRITE_(entry->shared, me->kept[size_class]);
+    me->kept[size_class] = handle;
+    me->aside_count[size_class]++;
+    MID_WRITE_(me->pub.left[size_class], me->pub.left[size_class] + 1);
+    MID_WRITE_(me->recycled[size_class], me->recycled[size_class] + 1);
+}
+
 static inline __attribute__((always_inline)) void slot_free(mid_impl *me, mid_handle handle, mid_entry *entry)
 {
     unsigned size_class = mid_pool_in(&me->heap->alloc, mid_address(entry))->size_class;
     if (MID_LIKELY_(caches(me))) {
-        if (MID_UNLIKELY_(me->pub.left[size_class] >= me->heap->cache_room[size_class]))
+        if (MID_UNLIKELY_(me->pub.left[size_class] >= me->heap->cache_room[size_class])) {
+            if (me->heap->trace.sampling) {
+                aside_put(me, size_class, handle, entry);
+                return;
+            }
             cache_spill(me, size_class);
+        }
         cache_put(me, size_class, handle, entry);
         return;
     }
@@ -257,6 +279,8 @@ void mid_free_entry(mid_impl *me, mid_handle handle, mid_entry *entry)
         mid_debug_dies(me, handle);
     if (MID_READ_(entry->word) & MID_F_WEAK)
         mid_weak_clear(me, handle, entry, true);
+    if (MID_READ_(entry->word) & MID_F_WEAK)
+        mid_trace_died(heap, handle);
     if (MID_READ_(entry->word) & MID_F_PINNED)
         mid_pin_forget(heap, handle, entry);
     if (MID_UNLIKELY_(type->keeps) && mid_policy_keep(me, type, handle, entry))
@@ -384,7 +408,12 @@ static void run_end(mid_impl *me, const run *r)
 {
     if (r->put == 0)
         return;
-    me->pub.head[r->size_class] = r->head;
+    if (MID_UNLIKELY_(me->heap->trace.sampling)) {
+        me->kept[r->size_class] = r->head;
+        me->aside_count[r->size_class] = (uint16_t)(me->aside_count[r->size_class] + r->put);
+    } else {
+        me->pub.head[r->size_class] = r->head;
+    }
     MID_WRITE_(me->pub.left[r->size_class], me->pub.left[r->size_class] + r->put);
     MID_WRITE_(me->recycled[r->size_class], me->recycled[r->size_class] + r->put);
 }
@@ -392,6 +421,11 @@ static void run_end(mid_impl *me, const run *r)
 static run run_begin(mid_impl *me, unsigned size_class)
 {
     uint32_t left = me->pub.left[size_class], room = me->heap->cache_room[size_class];
+    if (MID_UNLIKELY_(me->heap->trace.sampling)) {
+        left = me->aside_count[size_class];
+        room = me->heap->aside_room[size_class];
+        return (run){size_class, me->kept[size_class], caches(me) && left < room ? room - left : 0, 0};
+    }
     return (run){size_class, me->pub.head[size_class], caches(me) && left < room ? room - left : 0, 0};
 }
 

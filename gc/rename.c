@@ -48,6 +48,7 @@ void mid_exchange(mid_heap *heap, mid_handle a, mid_handle b)
         exchange_memory,
         mid_weak_exchange,
         mid_debug_exchange,
+        mid_trace_exchange,
         tell_listeners,
     };
     for (unsigned i = 0; i < sizeof holders / sizeof holders[0]; i++)

@@ -232,7 +232,7 @@ static bool grows_in_slot(mid_impl *me, mid_entry *entry, const mid_type_info *t
 {
     uint64_t word = MID_READ_(entry->word);
     char *at = (char *)(uintptr_t)(word & MID_ADDRESS_MASK_);
-    if (items < mid_items(type, at))
+    if (items < mid_items(type, at) || me->heap->debug) /* there is a fence in the slot */
         return false;
     if (word & MID_F_LARGE ? mid_round(size, MID_PAGE) != mid_round(mid_object_size(type, at), MID_PAGE) || size > MID_RUN_MAX
                            : size > mid_class_size(mid_pool_in(&me->heap->alloc, at)->size_class))
@@ -258,8 +258,12 @@ mid_status mid_resize(mid_thread *thread, mid_handle object, size_t items)
     if (items > UINT32_MAX || items > (((size_t)1 << 40) - type->size) / type->item_size)
         return MID_ESIZE;
     size_t size = type->size + items * type->item_size;
-    if (grows_in_slot(me, entry, type, items, size))
+    if (grows_in_slot(me, entry, type, items, size)) {
+        if (MID_UNLIKELY_(me->heap->trace.on))
+            mid_trace_resized(me, object, __builtin_return_address(0), (MID_READ_(entry->word) & MID_F_LARGE) != 0);
         return MID_OK;
+    }
+    const void *at = mid_address(entry);
     mid_part part = {0};
     if (size > me->heap->alloc.pooled_max || MID_READ_(entry->word) & MID_F_LARGE)
         part = mid_pause_begin(me, MID_PAUSE_LARGE);
@@ -268,6 +272,8 @@ mid_status mid_resize(mid_thread *thread, mid_handle object, size_t items)
         status = locked(me, object, type, items, size);
     if (size > me->heap->alloc.pooled_max)
         me->refused = 0; /* it might grow where it is: that cannot be tried */
+    if (MID_UNLIKELY_(me->heap->trace.on) && status == MID_OK)
+        mid_trace_resized(me, object, __builtin_return_address(0), at != mid_address(entry) || MID_READ_(entry->word) & MID_F_LARGE);
     if (me->pending != 0 || me->credit < 0)
         mid_drain_timed(me, me->heap->options.free_batch, MID_DRAIN_FINALIZE);
     mid_pause_end(&part);

@@ -185,6 +185,8 @@ static void leave(mid_impl *me)
         }
     me->in_region = false;
     MID_WRITE_(me->here, NULL);
+    if (heap->trace.sampling)
+        mid_sampling_detach(me);
     for (unsigned i = 0; i < MID_CLASSES; i++) {
         me->kept[i] = me->pub.head[i];
         me->pub.head[i] = 0;
@@ -240,7 +242,7 @@ mid_status mid_place_new(mid_heap *heap)
     impl->heap = heap;
     impl->id = heap->thread_count + 1;
     impl->pub.table = heap->table;
-    impl->pub.types = heap->fast_types.data;
+    impl->pub.types = mid_trace_types(heap);
     impl->pub.bias = (uint64_t)impl->id << MID_OWNER_SHIFT_;
     impl->pub.twice = impl->pub.bias + 2 * MID_ONE_ + MID_SUSPECT_;
     impl->pub.alone = !heap->options.shared && !heap->watching;
@@ -273,6 +275,10 @@ static void enter(mid_heap *heap, mid_impl *me)
     me->draining = false;
     mid_pauses_clear(mid_pauses_of(me));
     memcpy(me->pub.head, me->kept, sizeof me->kept);
+    memset(me->kept, 0, sizeof me->kept); /* after a fork nobody takes them from there again */
+    me->called_from = NULL;
+    if (heap->trace.sampling)
+        mid_sampling_attach(me);
     me->next_mine = mine;
     mine = me;
     MID_WRITE_(me->here, &mid_myself);

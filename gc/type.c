@@ -172,6 +172,18 @@ static void serve_fast(mid_heap *heap, const mid_type_info *info, mid_type type)
     fast->size_class = (uint8_t)mid_class_for(info->size, info->align_shift);
 }
 
+static bool small_items(const mid_heap *heap, const mid_type_info *info)
+{
+    return info->item_size != 0 && info->item_size <= MID_POOLED_MAX && info->size <= MID_POOLED_MAX && info->align_shift == 3 &&
+           !heap->debug && !info->immortal && !info->pairs;
+}
+
+void mid_types_inline(mid_heap *heap, bool on)
+{
+    for (mid_type type = 1; type <= mid_type_count(heap); type++)
+        mid_type_at(heap, type)->small_items = on && small_items(heap, mid_type_at(heap, type));
+}
+
 static mid_status enter_checked(mid_heap *heap, const mid_type_desc *desc, mid_type *out)
 {
     mid_status status = check_desc(desc);
@@ -213,14 +225,13 @@ static mid_status enter_checked(mid_heap *heap, const mid_type_desc *desc, mid_t
     bool refs = desc->ref_count != 0 || desc->items_are_refs || desc->trace != NULL;
     info->cyclic = refs && (desc->flags & MID_ACYCLIC) == 0;
     info->plain = info->slots == NULL && !desc->items_are_refs && !desc->trace && !desc->finalize && !desc->payload_free;
-    info->small_items = desc->item_size != 0 && desc->item_size <= MID_POOLED_MAX && desc->size <= MID_POOLED_MAX && info->align_shift == 3 && !heap->debug;
     info->leaf = !refs && !desc->finalize && !desc->payload_free && !heap->debug;
     status = mid_policy_open(heap, info, desc, type);
     if (status != MID_OK) {
         drop_slots(heap, info);
         return status;
     }
-    info->small_items = info->small_items && !info->immortal;
+    info->small_items = small_items(heap, info) && mid_trace_types(heap) == heap->fast_types.data;
     heap->any_policy |= info->policy != NULL;
     heap->any_finalizer |= desc->finalize != NULL;
     heap->any_payload |= desc->payload_free != NULL;

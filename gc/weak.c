@@ -82,6 +82,14 @@ mid_status mid_weak_make(mid_heap *heap, mid_handle object, mid_weak_role role, 
     return MID_OK;
 }
 
+/* It has no cells any more. What is frozen learns of it when it thaws. */
+static void unflag(mid_heap *heap, mid_handle object)
+{
+    mid_entry *entry = mid_entry_at(heap, object);
+    if (!mid_traced(heap, object) && !mid_frozen(MID_READ_(entry->count)))
+        __atomic_fetch_and(&entry->word, ~MID_F_WEAK, __ATOMIC_RELAXED);
+}
+
 static void unlink_cell(mid_heap *heap, mid_weak_cell *c)
 {
     if (c->next != 0)
@@ -92,8 +100,7 @@ static void unlink_cell(mid_heap *heap, mid_weak_cell *c)
         mid_map_set(heap, &heap->weak_heads, c->target / 2, c->next);
     } else {
         mid_map_remove(&heap->weak_heads, c->target / 2);
-        if (!mid_frozen(MID_READ_(mid_entry_at(heap, c->target)->count)))
-            __atomic_fetch_and(&mid_entry_at(heap, c->target)->word, ~MID_F_WEAK, __ATOMIC_RELAXED);
+        unflag(heap, c->target);
     }
     c->target = c->next = c->prev = 0;
 }

@@ -50,7 +50,7 @@ headers_alone() {
 
 headers_in_cplusplus() {
     command -v g++ >/dev/null || return 0
-    printf '#include "midden/midden.h"\n#include "midden/daemon.h"\n#include "midden/http.h"\n#include "midden/control.h"\n#include "midden/balance.h"\n' | g++ -Wall -Werror -Iinclude -fsyntax-only -x c++ -
+    printf '#include "midden/midden.h"\n#include "midden/daemon.h"\n#include "midden/http.h"\n#include "midden/control.h"\n#include "midden/balance.h"\n#include "midden/symbols.h"\n' | g++ -Wall -Werror -Iinclude -fsyntax-only -x c++ -
 }
 
 file_lengths() {

@@ -19,6 +19,7 @@
 #include "pressure.h"
 #include "stats.h"
 #include "status.h"
+#include "trace.h"
 #include "type.h"
 #include "version.h"
 #include "weak.h"

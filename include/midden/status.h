@@ -31,7 +31,8 @@
     X(MID_EUNHELD, "nothing outside the heap holds the object: it is garbage, not collected yet")   \
     X(MID_EBLOCK, "no live block of this domain and heap begins at the address")                    \
     X(MID_EKEY, "there is no such key, or no further entry")                                       \
-    X(MID_ECHANGED, "a container was changed while it was searched or gone through")
+    X(MID_ECHANGED, "a container was changed while it was searched or gone through")                             \
+    X(MID_EUNTRACED, "nothing is known of where it was allocated")
 
 typedef enum mid_status {
 #define MID_X(name, text) name,

@@ -1,7 +1,7 @@
 /* backend_midden.c: a midden heap with its daemon, and the stops that the program notices.
  *
  * default: nodes may be on cycles. acyclic: node types declare that they are not. daemon=off: no background loop; only for
- * workloads that leave no cycles. deep: the daemon also gives handles anew while the program is idle, and shrinks the table. */
+ * workloads that leave no cycles. traced: every allocation, with ten frames; sampled: one each 512 KiB. deep: the daemon also gives handles anew while the program is idle, and shrinks the table. */
 #include "backend.h"
 
 #include <stdatomic.h>
@@ -47,6 +47,7 @@ static void stop_end(void *context, uint64_t micros)
 
 be_heap *be_open(const char *variant)
 {
+    uint64_t sample = UINT64_MAX; /* no tracing */
     bool with_daemon = strcmp(variant, "daemon=off") != 0;
     mid_options options;
     mid_options_init(&options);
@@ -54,6 +55,8 @@ be_heap *be_open(const char *variant)
         node_flags = MID_ACYCLIC;
     else if (strcmp(variant, "deep") == 0)
         options.deep = MID_DEEP_TABLE;
+    else if (strcmp(variant, "traced") == 0 || strcmp(variant, "sampled") == 0)
+        sample = *variant == 't' ? 0 : 512 << 10;
     else if (with_daemon && strcmp(variant, "default") != 0)
         be_die("no such variant", variant);
     mid_thread *thread;
@@ -62,6 +65,9 @@ be_heap *be_open(const char *variant)
     const mid_listener listener = {
         .struct_size = sizeof listener, .context = &pauses, .stop_begin = stop_begin, .stop_end = stop_end};
     must(mid_listener_add(heap, &listener), "mid_listener_add");
+    const mid_trace_options tracing = {sizeof tracing, 10, sample};
+    if (sample != UINT64_MAX)
+        must(mid_trace_start(heap, &tracing), "mid_trace_start");
     if (with_daemon)
         must(mid_daemon_start(heap, &keeper), "mid_daemon_start");
     return thread;

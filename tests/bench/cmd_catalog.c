@@ -162,6 +162,8 @@ const struct bench_variant bench_variants[] = {
     {"midden", "acyclic", WL_NODES, WL_CYCLES, WL_NODES, WL_THREADS},
     {"midden", "daemon=off", 0, WL_CYCLES, 0, 0},
     {"midden", "deep", WL_MEMORY, 0, 0, 0},
+    {"midden", "sampled", 0, 0, 0, 0},
+    {"midden", "traced", 0, 0, 0, 0},
     {"boehm", "plain", 0, WL_OWN, ~0u, WL_THREADS},
     {"boehm", "atomic", WL_LEAVES, WL_OWN, WL_LEAVES, WL_THREADS},
     {"boehm", "no-interior", 0, WL_OWN, 0, 0},

@@ -18,7 +18,7 @@ PAGES = sorted(os.path.join(at, name) for top in ["docs", "alloc", "gc", "daemon
 WORDS = {"list-drop", "libmidden-daemon", "binary-trees", "no-interior", "xmalloc-test", "mt-gcbench", "shared-map"}  # with a hyphen, and no options
 PROGRAMS = ["docs/embedding.md", "README.md"]
 FLAGS = ["-std=gnu11", "-Wall", "-Wextra", "-Werror", "-O2", "-Iinclude"]
-LIBS = [f"{BUILD}/lib/libmidden-daemon.a", f"{BUILD}/lib/libmidden.a", "-levent_core", "-levent_extra", "-levent_pthreads", "-ljansson", "-lpthread"]
+LIBS = [f"{BUILD}/lib/libmidden-daemon.a", f"{BUILD}/lib/libmidden.a", "-levent_core", "-levent_extra", "-levent_pthreads", "-ljansson", "-ldw", "-lpthread"]
 passed = failed = 0
 
 

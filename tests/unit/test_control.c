@@ -248,6 +248,50 @@ TEST(the_map_adds_up)
     finish(&s);
 }
 
+TEST(trace_on_top_snapshot_off)
+{
+    struct served s;
+    serve_with(&s, QUIET);
+    static const char *const wrong[] = {"trace\n", "trace maybe\n", "trace on x\n", "trace on 0\n", "trace on 5 6 7\n", "trace top colour\n", "trace snapshot 3\n",
+                                        "trace off now\n", "trace on all 65\n", "trace top\n", "trace snapshot\n", "trace off\n"};
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        json_t *answer = ask_away(&s, wrong[i]);
+        assert_false(talk_good(answer));
+        assert_string_equal(json_string_value(json_object_get(answer, "error")), "MID_EINVAL");
+        json_decref(answer);
+    }
+    good(ask_away(&s, "trace on all 12\n"));
+    assert_true(mid_trace_is_on(s.u.heap));
+    mid_handle made = unit_new(&s.u, s.u.node);
+    json_t *answer = ask_away(&s, "trace top type\n"), *row = json_array_get(json_object_get(answer, "top"), 0);
+    assert_true(talk_good(answer));
+    assert_int_equal(talk_number(answer, "traced"), sizeof(struct node));
+    assert_string_equal(json_string_value(json_object_get(row, "type")), "node");
+    json_decref(answer);
+    answer = ask_away(&s, "trace top\n");
+    const char *frame = json_string_value(json_array_get(json_object_get(json_array_get(json_object_get(answer, "top"), 0), "frames"), 0));
+    assert_non_null(strstr(frame, "(unit.h:"));
+    json_decref(answer);
+    answer = ask_away(&s, "trace snapshot\n");
+    row = json_array_get(json_object_get(answer, "top"), 0);
+    assert_true(json_array_size(json_object_get(row, "frames")) > 3);
+    assert_non_null(strstr(json_string_value(json_array_get(json_object_get(row, "frames"), 0)), "test_control+0x"));
+    json_decref(answer);
+    answer = ask_away(&s, "trace on\n"); /* it is */
+    assert_false(talk_good(answer));
+    json_decref(answer);
+    good(ask_away(&s, "trace off\n"));
+    good(ask_away(&s, "trace on 64K\n"));
+    mid_trace_figures f;
+    ok(mid_trace_figures_get(s.u.heap, &f, sizeof f));
+    assert_int_equal(f.sample, 64 << 10);
+    assert_int_equal(f.frames, 16);
+    good(ask_away(&s, "trace off\n"));
+    assert_false(mid_trace_is_on(s.u.heap));
+    mid_release(s.u.thread, made);
+    finish(&s);
+}
+
 TEST(log_has_what_was_asked_for)
 {
     struct served s;
@@ -653,6 +697,7 @@ int main(void)
         cmocka_unit_test(set_changes_what_the_daemon_does),
         cmocka_unit_test(set_refuses),
         cmocka_unit_test(the_map_adds_up),
+        cmocka_unit_test(trace_on_top_snapshot_off),
         cmocka_unit_test(log_has_what_was_asked_for),
         cmocka_unit_test(a_thread_that_does_not_come),
         cmocka_unit_test(lines_come_in_any_pieces),

@@ -642,9 +642,85 @@ TEST(a_childs_signals_are_its_own)
     unit_close(&u);
 }
 
+/* --- a place that was left, taken again, and lost its thread in the fork ------------------------------------------------------ */
+
+static struct unit *shared_unit;
+static pthread_barrier_t parked;
+
+static void *leave_free_slots(void *unused)
+{
+    mid_thread *thread;
+    mid_handle made[200];
+    ok(mid_thread_attach(shared_unit->heap, &thread));
+    for (int i = 0; i < 200; i++)
+        ok(mid_new(thread, shared_unit->node, &made[i]));
+    for (int i = 0; i < 200; i++)
+        mid_release(thread, made[i]);
+    ok(mid_thread_detach(thread));
+    return unused;
+}
+
+static void *take_the_place_and_sleep(void *unused)
+{
+    mid_thread *thread;
+    ok(mid_thread_attach(shared_unit->heap, &thread));
+    ok(mid_blocked_enter(thread));
+    pthread_barrier_wait(&parked);
+    pthread_barrier_wait(&parked);
+    ok(mid_blocked_leave(thread));
+    ok(mid_thread_detach(thread));
+    return unused;
+}
+
+static void *allocate_in_the_child(void *unused)
+{
+    mid_thread *thread;
+    mid_handle made;
+    NEED(mid_thread_attach(shared_unit->heap, &thread) == MID_OK);
+    for (int i = 0; i < 1000; i++) {
+        NEED(mid_new(thread, shared_unit->node, &made) == MID_OK);
+        mid_release(thread, made);
+    }
+    NEED(mid_thread_detach(thread) == MID_OK);
+    return unused;
+}
+
+static void another_takes_it(struct unit *u)
+{
+    pthread_t thread;
+    NEED(pthread_create(&thread, NULL, allocate_in_the_child, NULL) == 0);
+    NEED(mid_blocked_enter(u->thread) == MID_OK);
+    pthread_join(thread, NULL);
+    NEED(mid_blocked_leave(u->thread) == MID_OK);
+    NEED(mid_heap_check(u->heap) == MID_OK);
+}
+
+TEST(a_place_left_twice)
+{
+    struct unit u;
+    pthread_t thread;
+    unit_open(&u, "");
+    shared_unit = &u;
+    pthread_barrier_init(&parked, NULL, 2);
+    ok(mid_blocked_enter(u.thread));
+    pthread_create(&thread, NULL, leave_free_slots, NULL);
+    pthread_join(thread, NULL);
+    pthread_create(&thread, NULL, take_the_place_and_sleep, NULL);
+    pthread_barrier_wait(&parked);
+    ok(mid_blocked_leave(u.thread));
+    fork_and(another_takes_it, &u);
+    ok(mid_blocked_enter(u.thread));
+    pthread_barrier_wait(&parked);
+    pthread_join(thread, NULL);
+    ok(mid_blocked_leave(u.thread));
+    pthread_barrier_destroy(&parked);
+    unit_close(&u);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_place_left_twice),
         cmocka_unit_test(a_single_thread_forks),
         cmocka_unit_test(a_thread_forks_in_its_blocked_region),
         cmocka_unit_test(a_thread_forks_that_is_not_attached),
