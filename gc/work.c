@@ -225,6 +225,7 @@ static mid_status collect_all(mid_impl *me)
         mid_whole_leave(me);
     }
     settle(me);
+    mid_drain_all(me); /* what was garbage may wait to be new */
     return status;
 }
 
