@@ -307,6 +307,42 @@ TEST(samples_of_what_is_reused_estimate_it)
     unit_close(&u);
 }
 
+/* --- blocks and tracing ---------------------------------------------------------------------------------------------------------- */
+
+/* Caches of objects are narrow while allocations are sampled; those of blocks, filled before, meanwhile and after, are not. */
+TEST(blocks_come_and_go_while_objects_are_sampled)
+{
+    struct unit u;
+    unit_open(&u, "");
+    enum { MANY = 3000 };
+    static void *blocks[MANY];
+    const mid_trace_options options = {sizeof options, 4, 2048};
+    for (int round = 0; round < 4; round++) {
+        for (int i = 0; i < MANY; i++) {
+            ok(mid_mem_malloc(u.thread, (size_t)(i % 97), &blocks[i]));
+            mid_release(u.thread, unit_new(&u, u.node));
+        }
+        unit_check(&u);
+        if (round % 2 == 0)
+            ok(mid_trace_start(u.heap, &options));
+        else
+            ok(mid_trace_stop(u.heap));
+        unit_check(&u);
+        for (int i = 0; i < MANY; i++) {
+            ok(mid_mem_free(u.thread, blocks[i]));
+            mid_release(u.thread, unit_new(&u, u.node));
+        }
+        unit_check(&u);
+        if (round == 2)
+            ok(mid_freeze(u.thread));
+    }
+    ok(mid_unfreeze(u.thread));
+    mid_domain_stats stats;
+    ok(mid_stats_domain(u.heap, MID_DOMAIN_MEM, &stats, sizeof stats));
+    assert_int_equal(stats.live_blocks, 0);
+    unit_close(&u);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -319,6 +355,7 @@ int main(void)
         cmocka_unit_test(what_leaves_the_cache_for_memory_does_not_wait_to_be_new),
         cmocka_unit_test(what_is_reused_is_traced_anew),
         cmocka_unit_test(samples_of_what_is_reused_estimate_it),
+        cmocka_unit_test(blocks_come_and_go_while_objects_are_sampled),
     };
     return UNIT_RUN(tests);
 }
