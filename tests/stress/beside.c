@@ -95,14 +95,25 @@ static void words_live(uint64_t *objects, uint64_t *bytes)
 
 /* --- what types keep -------------------------------------------------------------------------------------------------------------- */
 
+static mid_policy_stats policy_of(unsigned kind)
+{
+    mid_policy_stats stats = {0};
+    if (kinds[kind].keep != 0 && mid_policy_stats_get(run.heap, run.types[kind], &stats, sizeof stats) != MID_OK)
+        fail("mid_policy_stats_get is refused");
+    return stats;
+}
+
 uint64_t kept_of(unsigned kind)
 {
-    mid_policy_stats stats;
-    if (kinds[kind].keep == 0)
-        return 0;
-    if (mid_policy_stats_get(run.heap, run.types[kind], &stats, sizeof stats) != MID_OK)
-        fail("mid_policy_stats_get is refused");
-    return stats.kept;
+    return policy_of(kind).kept;
+}
+
+uint64_t reused_ever(void)
+{
+    uint64_t reused = 0;
+    for (unsigned n = 0; n < kind_count; n++)
+        reused += policy_of(n).reused;
+    return reused;
 }
 
 void beside_live(uint64_t *objects, uint64_t *bytes)

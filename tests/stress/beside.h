@@ -16,6 +16,7 @@ void op_trace(void);
 void trace_audit(struct obj *o);                 /* of a live object */
 void beside_audit(bool exact);                   /* exact: nothing waits */
 void beside_live(uint64_t *objects, uint64_t *bytes); /* that the model does not know */
+uint64_t reused_ever(void);                      /* and are again */
 uint64_t kept_of(unsigned kind);                 /* dead objects that wait to be new ones */
 bool beside_has(mid_handle handle);              /* a live handle that no object of the model has: may it be one of those? */
 size_t mem_pages(void);                          /* bytes of blocks that no pool holds, in pages at most */
