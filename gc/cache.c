@@ -18,13 +18,13 @@ static void learn(const mid_heap *heap, mid_mem *mem, char *arena)
 static uint64_t left(const mid_heap *heap, const mid_mem *mem, unsigned size_class)
 {
     const mid_mem_bin *bin = &mem->bins[size_class];
-    return bin->freed - bin->made + heap->cache_room[size_class] - (uint64_t)bin->until;
+    return bin->freed - bin->made + heap->block_room[size_class] - (uint64_t)bin->until;
 }
 
 static void set_left(const mid_heap *heap, mid_mem *mem, unsigned size_class, uint32_t count)
 {
     mid_mem_bin *bin = &mem->bins[size_class];
-    bin->until = (int64_t)(bin->freed - bin->made) + heap->cache_room[size_class] - count;
+    bin->until = (int64_t)(bin->freed - bin->made) + heap->block_room[size_class] - count;
 }
 
 /* The tally hears of one class at a time, when that comes here anyway: to add up all would take longer than what is done here. */
@@ -46,7 +46,7 @@ static mid_status fill(mid_impl *me, unsigned size_class)
         mid_pool *pool = mem->owned[size_class];
         mid_mem_bin *bin = &mem->bins[size_class];
         uint32_t count = 0;
-        bin->head = pool == NULL ? NULL : mid_blocks_hand(&heap->alloc, pool, heap->cache_room[size_class], &count);
+        bin->head = pool == NULL ? NULL : mid_blocks_hand(&heap->alloc, pool, heap->block_room[size_class], &count);
         if (bin->head != NULL) {
             set_left(heap, mem, size_class, count);
             mid_spend(me, (uint64_t)count * heap->alloc.classes[size_class].slot_size);
@@ -110,7 +110,7 @@ mid_status mid_mem_open(mid_impl *me)
     for (unsigned c = 0; status == MID_OK && c < me->heap->alloc.class_count; c++) {
         const mid_class *shape = &me->heap->alloc.classes[c];
         const mid_block_class *b = &me->heap->alloc.blocks[c];
-        ((mid_mem *)memory.data)->bins[c] = (mid_mem_bin){.until = me->heap->cache_room[c], .first = b->first, .inverse = shape->inverse,
+        ((mid_mem *)memory.data)->bins[c] = (mid_mem_bin){.until = me->heap->block_room[c], .first = b->first, .inverse = shape->inverse,
                                                           .slot_size = (uint16_t)shape->slot_size, .slots = (uint16_t)b->slots};
     }
     __atomic_store_n(&me->mem, memory.data, __ATOMIC_RELEASE); /* others read its figures */
@@ -214,8 +214,8 @@ mid_status mid_mem_free_slow(mid_impl *me, void *block)
         free_large(heap, row);
     } else if (found) {
         if (mid_mem_full(&me->mem->bins[size_class])) {
-            spill(heap, me->mem, size_class, heap->cache_room[size_class] / 2u);
-            mid_spend(me, heap->cache_room[size_class] / 2u * (uint64_t)heap->alloc.classes[size_class].slot_size);
+            spill(heap, me->mem, size_class, heap->block_room[size_class] / 2u);
+            mid_spend(me, heap->block_room[size_class] / 2u * (uint64_t)heap->alloc.classes[size_class].slot_size);
         }
         mid_mem_take_back(&me->mem->bins[size_class], block, size);
     }

@@ -162,11 +162,14 @@ static inline void subtract_one(void *context, mid_slot *slot)
         ++*mark;
 }
 
-/* The value of a candidate key is referred to from within the set, whether its map is in it or not. */
+/* The value of a candidate key is referred to from within the set, whether its map is in it or not. Of the whole table only what is
+ * frozen is not in it. */
 static void subtract_pair(void *context, mid_handle map, mid_slot *value)
 {
     sweep *s = context;
-    if (map != 0 && !(s->marks[map / 2] & CANDIDATE) && mid_is_object_(value->bits_))
+    if (map == 0 || !mid_is_object_(value->bits_))
+        return;
+    if (s->list != NULL ? !(s->marks[map / 2] & CANDIDATE) : mid_frozen(entry_of(s, map / 2)->count))
         subtract_one(s, value);
 }
 
@@ -191,7 +194,7 @@ static inline __attribute__((always_inline)) void subtract(sweep *s, const mid_h
         marks[index] |= CANDIDATE;
         candidates++;
         each_ref(s, shape, word, subtract_one);
-        if (MID_UNLIKELY_(word & MID_F_WEAK) && s->pairs && list != NULL)
+        if (MID_UNLIKELY_(word & MID_F_WEAK) && s->pairs && (list != NULL || s->heap->freezer != NULL))
             mid_pairs_of_key(s->heap, index, subtract_pair, s);
     }
     s->candidates = candidates;

@@ -60,14 +60,12 @@ static void freeze_pools(mid_alloc *a)
                 mid_pool_freeze(a, a->classes[i].list[list]);
 }
 
-/* The world stands. Garbage would be kept, and holes: so first it is collected, and what is left is brought together, as far as
- * there is memory for it. */
-static mid_status freeze(mid_impl *me)
+/* Garbage would be kept, and holes: so first it is collected, and what is left is brought together, as far as there is memory for it. */
+static mid_status freeze_collected(mid_impl *me)
 {
     mid_heap *heap = me->heap;
     mid_collect_result collected;
     mid_compact_result compacted;
-    mid_policies_empty(me, true); /* what waits to be an object again would be written to */
     mid_status status = mid_cycles_collect(me, &collected);
     if (status != MID_OK)
         return status;
@@ -84,6 +82,15 @@ static mid_status freeze(mid_impl *me)
     return MID_OK;
 }
 
+/* The world stands. What waits to be an object again would be written to: nothing does, and nothing of what dies of that begins to. */
+static mid_status freeze(mid_impl *me)
+{
+    mid_policies_empty(me, true);
+    mid_status status = freeze_collected(me);
+    mid_policies_go_on(me->heap);
+    return status;
+}
+
 mid_status mid_freeze(mid_thread *thread)
 {
     mid_status status = mid_collect(thread, NULL);
@@ -95,6 +102,7 @@ mid_status mid_freeze(mid_thread *thread)
     if (status == MID_OK) {
         status = freeze(me);
         mid_whole_leave(me);
+        mid_policies_refill(me);
     }
     mid_pause_end(&part);
     return status;
@@ -136,7 +144,7 @@ static void thaw(mid_impl *me, uint32_t index)
     mid_entry *entry = heap->table + index;
     uint32_t was = mid_was(heap, index) & ~MID_WAS_ALONE;
     int32_t more = mid_side_more(heap, index * 2), others = mid_others(entry->shared);
-    if (heap->weak_live != 0 && mid_map_get(&heap->weak_heads, index) != 0)
+    if (heap->weak_heads.count != 0 && mid_map_get(&heap->weak_heads, index) != 0) /* a map's own cells, too */
         MID_WRITE_(entry->word, entry->word | MID_F_WEAK);
     else if (entry->word & MID_F_WEAK && !mid_traced(heap, index * 2))
         MID_WRITE_(entry->word, entry->word & ~MID_F_WEAK);

@@ -219,6 +219,7 @@ struct mid_heap {
 
     /* release.c */
     uint16_t cache_room[MID_CLASSES]; /* free slots that may wait in a thread's cache; no division at each free */
+    uint16_t block_room[MID_CLASSES];  /* the same for blocks of the domain mem, which are not sampled so: cache.c */
     uint16_t aside_room[MID_CLASSES];  /* while allocations are sampled: what that is otherwise, and it is 0 */
     mid_array quarantine;    /* debug heaps: handles, a ring */
     uint32_t quarantine_at, quarantine_count;

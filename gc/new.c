@@ -126,6 +126,8 @@ static mid_status refill(mid_impl *me, unsigned size_class, mid_part *part)
     return status;
 }
 
+#define GENERATIONS 8u /* of what is kept by what is cached, or by others that keep some meanwhile */
+
 /* Short of memory: what waits to be freed is freed (invariant 9), then a last try. */
 bool mid_drain_all(mid_impl *me)
 {
@@ -135,7 +137,7 @@ bool mid_drain_all(mid_impl *me)
     while (mid_drain(me, 4096, 0) != 0)
         ;
     mid_quarantine_flush(me);
-    if (mid_policies_empty(me, false)) {
+    for (unsigned n = 0; n < GENERATIONS && mid_policies_empty(me, false); n++) { /* what dies of that may wait to be new in its turn */
         any = true;
         while (mid_drain(me, 4096, 0) != 0)
             ;
@@ -349,7 +351,7 @@ mid_handle mid_new_slow_(mid_thread *thread, mid_type type)
         if (info->keeps)
             made = mid_policy_reuse(mid_impl_of(thread), info->policy);
         if (made != 0 && MID_UNLIKELY_(heap->trace.on))
-            mid_trace_made(mid_impl_of(thread), made, from);
+            mid_trace_reused(mid_impl_of(thread), made, from);
         if (made == 0)
             status = make(mid_impl_of(thread), info, type, 0, info->size, from, &made);
     }

@@ -95,7 +95,9 @@ bool mid_policy_keep(mid_impl *me, const mid_type_info *info, mid_handle handle,
     if (heap->debug) /* a stale handle is to be told, and a payload used after its end */
         return false;
     mid_lock(heap);
-    bool room = policy->kept.count < policy->keep && !policy->empties;
+    bool leaves = policy->leaving != 0 && (MID_READ_(entry->word) & MID_F_FINALIZED);
+    bool room = policy->kept.count < policy->keep && !policy->empties && !leaves;
+    policy->leaving -= leaves;
     if (room) {
         clear(info, mid_address(entry));
         __atomic_fetch_and(&entry->word, ~MID_F_FINALIZED, __ATOMIC_RELAXED);
@@ -141,14 +143,15 @@ mid_status mid_policy_fill(mid_impl *me, mid_type type)
 
 /* --- the cache -------------------------------------------------------------------------------------------------------------- */
 
-/* The heap's count goes. What dies of it dies for good: it is marked. */
-static void let_go(mid_impl *me, mid_handle handle)
+/* The heap's count goes. What dies of it dies for good: it is marked. True: it dies. */
+static bool let_go(mid_impl *me, mid_handle handle)
 {
     mid_entry *entry = mid_entry_at(me->heap, handle);
     if (!mid_uncount(me, handle, entry))
-        return;
+        return false;
     __atomic_fetch_or(&entry->word, MID_F_FINALIZED, __ATOMIC_RELAXED);
     mid_died(me, handle, entry);
+    return true;
 }
 
 static void put(mid_impl *me, mid_policy *policy, mid_handle handle)
@@ -188,7 +191,7 @@ static bool empty_cache(mid_impl *me, mid_policy *policy)
 {
     uint32_t count = policy->cached.count;
     for (uint32_t i = 0; i < count; i++)
-        let_go(me, *mid_list_at(&policy->cached, i));
+        policy->leaving += let_go(me, *mid_list_at(&policy->cached, i)) && policy->keep != 0;
     mid_decided(me);
     policy->cached.count = policy->cached_at = 0;
     policy->stats.emptied += count;
@@ -230,12 +233,52 @@ bool mid_policies_empty(mid_impl *me, bool all)
         policy->empties = true;
         any |= empty_cache(me, policy);
         any |= empty_kept(me, policy, all ? 0 : policy->ahead);
-        policy->empties = all; /* the heap closes */
+        policy->empties = all; /* the heap closes, or is frozen */
         if (policy->interned && mid_here(me)) /* weak cells are given up by threads only */
             mid_intern_purge(me, policy);
     }
     mid_unlock(heap);
     return any;
+}
+
+void mid_policies_go_on(mid_heap *heap)
+{
+    for (mid_type type = 1; heap->any_policy && type <= heap->type_count; type++)
+        if (mid_type_at(heap, type)->policy != NULL)
+            mid_type_at(heap, type)->policy->empties = false;
+}
+
+/* Others may keep some meanwhile: there are as many then. */
+static bool one_more(mid_impl *me, mid_policy *policy)
+{
+    mid_handle made;
+    if (mid_make_new(me, policy->type, &made) != MID_OK)
+        return false;
+    mid_lock(me->heap);
+    bool room = policy->kept.count < policy->ahead;
+    if (room) {
+        hold(mid_entry_at(me->heap, made));
+        *mid_list_at(&policy->kept, policy->kept.count++) = made;
+    }
+    mid_unlock(me->heap);
+    if (!room)
+        (mid_release)(&me->pub, made);
+    return room;
+}
+
+void mid_policies_refill(mid_impl *me)
+{
+    mid_heap *heap = me->heap;
+    for (mid_type type = 1; heap->any_policy && type <= mid_type_count(heap); type++) {
+        mid_policy *policy = mid_type_at(heap, type)->policy;
+        if (policy == NULL)
+            continue;
+        mid_lock(heap);
+        uint32_t missing = policy->ahead > policy->kept.count ? policy->ahead - policy->kept.count : 0;
+        mid_unlock(heap);
+        while (missing != 0 && one_more(me, policy))
+            missing--;
+    }
 }
 
 /* --- figures, check ------------------------------------------------------------------------------------------------------------- */

@@ -20,6 +20,7 @@ struct mid_policy {
     mid_type type;
     bool interned, empties;     /* empties: what dies now is to die */
     uint32_t keep, ahead, cache;
+    uint32_t leaving;           /* objects that the cache has let go of for memory, and that still wait to die */
     mid_list kept;              /* handles of objects without references; room for all was obtained with the type */
     mid_list cached;            /* a ring of `cache` handles, */
     uint32_t cached_at;         /* ... the next place in it; `count` are in use */
@@ -43,7 +44,9 @@ bool mid_policy_keep(mid_impl *me, const mid_type_info *info, mid_handle handle,
 /* Nothing holds it any more, it is whole. True: the cache does. */
 bool mid_policy_cache(mid_impl *me, mid_policy *policy, mid_handle handle, mid_entry *entry);
 /* Give up what is kept and cached, but for what was made ahead (that too if `all`). It dies on `me`'s work list. Was there any? */
-bool mid_policies_empty(mid_impl *me, bool all);
+bool mid_policies_empty(mid_impl *me, bool all); /* `all`: and nothing waits from now on ... */
+void mid_policies_go_on(mid_heap *heap);         /* ... until here. The world stands */
+void mid_policies_refill(mid_impl *me);          /* what was made ahead, again, as far as there is memory for it */
 const char *mid_policies_check(mid_heap *heap); /* the world stands */
 
 /* --- intern.c */

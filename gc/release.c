@@ -66,7 +66,7 @@ void mid_caches_open(mid_heap *heap)
 {
     for (unsigned i = 0; i < MID_CLASSES; i++) {
         uint32_t slot_size = heap->alloc.classes[i].slot_size;
-        heap->cache_room[i] = (uint16_t)(slot_size > CACHE_BYTES / 4 ? 4 : CACHE_BYTES / slot_size);
+        heap->block_room[i] = heap->cache_room[i] = (uint16_t)(slot_size > CACHE_BYTES / 4 ? 4 : CACHE_BYTES / slot_size);
     }
 }
 

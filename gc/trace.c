@@ -196,6 +196,21 @@ void mid_trace_made(mid_impl *me, mid_handle handle, const void *from)
     }
 }
 
+/* Its bytes count as any, but no cache has shown them. If the slot that is to be remembered is shown already, nothing is known of what lies
+ * before it but that the process has no memory. */
+void mid_trace_reused(mid_impl *me, mid_handle handle, const void *from)
+{
+    const mid_entry *entry = mid_entry_at(me->heap, handle);
+    const uint64_t sample = me->heap->trace.sample;
+    const bool due = me->due;
+    if (sample != 0 && !(MID_READ_(entry->word) & MID_F_LARGE)) {
+        uint64_t bytes = mid_class_size(mid_pool_in(&me->heap->alloc, mid_address(entry))->size_class);
+        me->due = due ? mid_trace_draw(&me->dice, sample) < (int64_t)bytes : mid_trace_due(&me->until, &me->dice, sample, bytes);
+    }
+    mid_trace_made(me, handle, from);
+    me->due = due;
+}
+
 void mid_trace_resized(mid_impl *me, mid_handle handle, const void *from, bool moved)
 {
     mid_heap *heap = me->heap;

@@ -62,6 +62,7 @@ const char *mid_trace_check(mid_heap *heap); /* the world stands: null, or what 
 
 /* --- trace.c */
 void mid_trace_made(mid_impl *me, uint32_t handle, const void *from); /* an object came by the slow path, or its memory is new; tracing is on */
+void mid_trace_reused(mid_impl *me, uint32_t handle, const void *from); /* likewise, and its memory was not taken for it: policy.c */
 void mid_trace_resized(mid_impl *me, uint32_t handle, const void *from, bool moved); /* tracing is on; moved: its memory is new */
 void mid_trace_died(mid_heap *heap, uint32_t handle);
 const mid_fast_type *mid_trace_types(const mid_heap *heap); /* for mid_thread.types */

@@ -191,7 +191,7 @@ mid_status mid_trim(mid_thread *thread, uint64_t budget_micros, uint64_t *return
     mid_heap *heap = mid_impl_of(thread)->heap;
     mid_part part = mid_pause_begin(mid_impl_of(thread), MID_PAUSE_TRIM);
     if (mid_policies_empty(mid_impl_of(thread), false))
-        mid_drain_timed(mid_impl_of(thread), heap->options.free_batch, MID_DRAIN_FINALIZE);
+        mid_drain_timed(mid_impl_of(thread), heap->options.free_batch, 0); /* no finalizer runs in here */
     mid_lock(heap);
     mid_mem_flush(mid_impl_of(thread));
     status = mid_trim_run(heap, budget_micros, heap->options.reserve, &bytes);
@@ -225,6 +225,7 @@ static mid_status collect_all(mid_impl *me)
         mid_whole_leave(me);
     }
     settle(me);
+    mid_drain_all(me); /* what was garbage may wait to be new */
     return status;
 }
 

@@ -28,8 +28,8 @@ extern "C" {
 #endif
 
 /* Freeze all objects that are alive now, but immortal ones, which nobody counts or collects anyway, and which lie in frozen pools
- * afterwards, too. Before that garbage is collected as by mid_collect, finalizers included, and pools are compacted, so that
- * few have holes. Again: those made since are frozen as well. A safepoint; stops the world. Unbudgeted. MID_EPOSTPONED as for
+ * afterwards, too. Before that garbage is collected as by mid_collect, finalizers included, what types keep or cache (policy.h) is given
+ * up, and pools are compacted, so that few have holes; what types had ahead is made anew afterwards, as far as there is memory. Again: those made since are frozen as well. A safepoint; stops the world. Unbudgeted. MID_EPOSTPONED as for
  * mid_collect; MID_ENOMEM, MID_ELIMIT: no room for what the counts were, nothing more is frozen; MID_ENULL, MID_ETHREAD,
  * MID_EBUSY (from a callback or a finalizer). */
 MID_API mid_status mid_freeze(mid_thread *thread);

@@ -2,6 +2,7 @@
 #include "audit.h"
 
 #include "act.h"
+#include "beside.h"
 
 static void sum_is(const char *what, uint64_t found, uint64_t expected)
 {
@@ -30,21 +31,24 @@ static void audit_object(struct obj *o, bool exact)
         fail("object %llu (%s) has %zu bytes and %zu items, expected %zu and %u", (unsigned long long)o->id,
              o->kind->name, bytes, items, kind_bytes(o->kind, o->items), o->items);
     verify_object(o, false);
+    trace_audit(o);
 }
 
 static void audit_stats(const mid_stats *stats)
 {
-    sum_is("live_objects", stats->live_objects, model.live.count);
+    uint64_t objects, bytes;
+    beside_live(&objects, &bytes);
+    sum_is("live_objects", stats->live_objects, model.live.count + objects);
     sum_is("pinned_objects", stats->pinned_objects, model.pinned);
     sum_is("finalized_objects", stats->finalized_objects, run.finalized);
-    /* A resize may count as one of each; debug heaps hold the dead back. */
-    if (stats->allocated_objects < model.made || stats->allocated_objects - stats->freed_objects < model.live.count)
+    /* A resize may count as one of each; debug heaps hold the dead back; what is used again counts as none. */
+    if (stats->allocated_objects + reused_ever() < model.made || stats->allocated_objects - stats->freed_objects < model.live.count)
         fail("allocated_objects %llu and freed_objects %llu with %llu made and %zu live",
              (unsigned long long)stats->allocated_objects, (unsigned long long)stats->freed_objects,
              (unsigned long long)model.made, model.live.count);
     sum_is("committed_bytes", stats->committed_bytes,
            stats->pool_bytes + stats->empty_bytes + stats->run_bytes + stats->mapping_bytes + stats->table_bytes +
-               stats->metadata_bytes);
+               stats->metadata_bytes + stats->block_bytes);
     if (stats->live_slot_bytes < model.bytes)
         fail("live_slot_bytes: %llu, of objects of %zu bytes", (unsigned long long)stats->live_slot_bytes, model.bytes);
     if (run.heap_limit != 0 && stats->committed_bytes > run.heap_limit)
@@ -60,6 +64,7 @@ static void audit_types(void)
     run.epoch++; /* with a daemon it is a safepoint */
     for (size_t i = 0; i < model.live.count; i++)
         expected += model.live.at[i]->kind == &kinds[n];
+    expected += kept_of(n);
     if (mid_stats_type(run.heap, run.types[n], &objects, &bytes) != MID_OK)
         fail("mid_stats_type is refused");
     sum_is("mid_stats_type", objects, expected);
@@ -70,7 +75,8 @@ static void audit_memory(void)
 {
     mid_memory m;
     const uint64_t *figure = (const uint64_t *)&m;
-    uint64_t sum = 0;
+    uint64_t sum = 0, objects, bytes;
+    beside_live(&objects, &bytes);
     run.epoch++;
     if (mid_stats_memory(run.heap, &m, sizeof m) != MID_OK)
         fail("mid_stats_memory is refused");
@@ -79,8 +85,9 @@ static void audit_memory(void)
         if (figure[i] > m.committed_bytes)
             fail("figure %zu of the memory is %llu", i, (unsigned long long)figure[i]);
     }
+    sum += m.mem_live_bytes + m.mem_rounding_bytes + m.mem_free_bytes + m.mem_index_bytes;
     sum_is("the memory's figures", sum, m.committed_bytes);
-    sum_is("live_bytes", m.live_bytes, model.bytes);
+    sum_is("live_bytes", m.live_bytes, model.bytes + bytes);
     if (m.touched_bytes > m.committed_bytes)
         fail("touched_bytes: %llu, of %llu", (unsigned long long)m.touched_bytes, (unsigned long long)m.committed_bytes);
 }
@@ -98,7 +105,9 @@ static void audit_classes(void)
             fail("class %u: %llu live slots, %llu pools, %llu optimal", n, (unsigned long long)stats.live_slots,
                  (unsigned long long)stats.pools, (unsigned long long)stats.optimal_pools);
     }
-    uint64_t most = model.live.count;
+    uint64_t most, bytes;
+    beside_live(&most, &bytes);
+    most += model.live.count;
 #ifdef MIDDEN_DEBUG
     most += 4096; /* the quarantine */
 #endif
@@ -112,7 +121,7 @@ static void audit_tombs(void)
 {
     for (unsigned n = 0; n < 64; n++) {
         mid_handle handle = model.tomb[n];
-        if (handle != 0 && model_find(handle) == NULL && mid_is_live(run.thread, handle))
+        if (handle != 0 && model_find(handle) == NULL && mid_is_live(run.thread, handle) && !beside_has(handle))
             fail("the handle %u of a dead object is live", handle);
     }
 }
@@ -151,6 +160,7 @@ void audit(void)
             audit_object(o, exact);
     }
     audit_weaks(exact);
+    beside_audit(exact);
     if (exact) {
         audit_stats(&stats);
         audit_types();

@@ -1,5 +1,6 @@
 /* tests/stress/final.c: what the heap calls back: finalizers, which do as they like, and the end of payloads. */
 #include "act.h"
+#include "beside.h"
 
 /* The call under way has begun to act, as only that explains what it does. */
 static void begin_commit(void)
@@ -45,6 +46,7 @@ static struct obj *check_call(mid_handle handle)
 static void weaks_are_cleared(struct obj *o)
 {
     model_clear_weaks(o);
+    pairs_clear(o, false);
     for (size_t n = 0; n < model.weak_count; n++) {
         if (model.weak[n].id == o->id && mid_weak_get(run.thread, model.weak[n].handle) != 0)
             fail("object %llu (%s) is being finalized and a weak reference to it is not empty",

@@ -8,17 +8,17 @@
 /* Offsets are in odd places on purpose: last words, words after odd-sized parts, every alignment of 4. */
 const struct kind kinds[] = {
     {.name = "leaf8", .size = 8},
-    {.name = "leaf24", .size = 24},
+    {.name = "leaf24", .size = 24, .keep = 6},
     {.name = "leaf39", .size = 39},
     {.name = "leaf104", .size = 104},
     {.name = "leaf136", .size = 136},
     {.name = "leaf520", .size = 520},
     {.name = "leaf3001", .size = 3001},
     {.name = "leaf32768", .size = 32768, .flags = K_HUGE},
-    {.name = "leaf40000", .size = 40000, .flags = K_HUGE},
+    {.name = "leaf40000", .size = 40000, .flags = K_HUGE, .keep = 2},
     {.name = "leaf1200000", .size = 1200000, .flags = K_HUGE},
     {.name = "node8", .size = 8, .flags = K_CYCLIC, .refs = {0, 4}, .ref_count = 2},
-    {.name = "wide60", .size = 60, .flags = K_CYCLIC, .refs = {4, 28, 56}, .ref_count = 3},
+    {.name = "wide60", .size = 60, .flags = K_CYCLIC, .refs = {4, 28, 56}, .ref_count = 3, .keep = 30},
     {.name = "wide200", .size = 200, .flags = K_CYCLIC, .refs = {0, 100, 196}, .ref_count = 3},
     {.name = "wide2048", .size = 2048, .flags = K_CYCLIC, .refs = {2044, 1024, 4, 508}, .ref_count = 4},
     {.name = "wide5000", .size = 5000, .flags = K_CYCLIC, .refs = {0, 2500, 4996}, .ref_count = 3},
@@ -35,7 +35,7 @@ const struct kind kinds[] = {
      .mask_first = 3, .mask_last = 8},
     {.name = "pairs", .size = 8, .flags = K_VARIABLE | K_PAIRS | K_CYCLIC, .item_size = 8, .length_offset = 4},
     {.name = "finalleaf", .size = 16, .flags = K_FINAL},
-    {.name = "finalnode", .size = 24, .flags = K_FINAL | K_CYCLIC, .refs = {0, 20}, .ref_count = 2},
+    {.name = "finalnode", .size = 24, .flags = K_FINAL | K_CYCLIC, .refs = {0, 20}, .ref_count = 2, .keep = 8},
     {.name = "finalarray", .size = 8, .flags = K_FINAL | K_VARIABLE | K_ITEM_SLOTS | K_CYCLIC, .item_size = 4},
     {.name = "payleaf", .size = 16, .flags = K_PAYLOAD, .payload_offset = 8},
     {.name = "paynode", .size = 24, .flags = K_PAYLOAD | K_CYCLIC, .refs = {0, 4}, .ref_count = 2, .payload_offset = 16},
@@ -211,6 +211,8 @@ void kinds_register(mid_heap *heap, mid_type *types)
                               .item_size = k->item_size,
                               .length_offset = k->length_offset,
                               .items_are_refs = (k->flags & K_ITEM_SLOTS) != 0};
+        if (run.mode < MODE_DAEMON)
+            desc.keep = k->keep;
         if ((k->flags & K_MASK) != 0) {
             desc.trace = k->mask_word == 0 ? trace_mask64 : trace_mask40;
             desc.flags |= k->mask_word == 0 ? MID_TRACE_RACES : 0;

@@ -27,6 +27,7 @@ struct kind {
     uint32_t flags, size, align;
     uint32_t refs[MAX_REFS], ref_count; /* byte offsets */
     uint32_t item_size, length_offset, payload_offset;
+    uint32_t keep; /* so many that have died wait to be new; not where the heap collects when it likes */
     uint32_t mask_word, mask_first, mask_last; /* K_MASK: bit n of the mask is for word mask_first + n */
 };
 

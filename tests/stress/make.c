@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "act.h"
+#include "beside.h"
 #include "ops.h"
 
 /* A new object: zero, then painted; a payload where its type has one. */
@@ -62,6 +63,7 @@ struct obj *act_new(const struct kind *kind, uint32_t items)
     model_ref(o);
     o->held++;
     pointers_add(&run.root, o);
+    trace_made(o);
     dress(o);
     return o;
 }
@@ -86,6 +88,7 @@ static void commit_resize(void)
     model_set_slots(o, after);
     o->items = resized_to;
     o->resized = true;
+    trace_forget(o);
     o->epoch = 0;
     for (uint32_t i = 0; gone != NULL && i < before - after; i++) {
         if (val_obj(gone[i]) != NULL)

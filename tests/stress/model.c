@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "beside.h"
 #include "kinds.h"
 #include "run.h"
 
@@ -112,6 +113,7 @@ static void forget(struct obj *o)
     if (!o->gone)
         model_unmap(o);
     model_clear_weaks(o);
+    pairs_clear(o, false);
     model.bytes -= kind_bytes(o->kind, o->items);
     model.big -= is_large(kind_bytes(o->kind, o->items));
     model.pinned -= o->pins != 0;
@@ -140,6 +142,7 @@ static void unheld(struct obj *o)
         o->pending = true;
         model.pending++;
         model_clear_weaks(o);
+        pairs_clear(o, false);
         return;
     }
     o->dead = true;
@@ -225,6 +228,7 @@ void model_bury(void)
 
 void model_drop_all(void)
 {
+    pairs_forget();
     while (model.live.count != 0) {
         struct obj *o = model.live.at[model.live.count - 1];
         o->dead = true;
@@ -236,10 +240,17 @@ void model_drop_all(void)
 
 /* --- cyclic garbage ----------------------------------------------------------------------------------------- */
 
-static void mark_from(struct pointers *grey)
+static void mark_from(struct pointers *grey, bool pairs)
 {
     while (grey->count != 0) {
         struct obj *o = grey->at[--grey->count];
+        unsigned pair = 0;
+        for (struct obj *value; pairs && (value = pair_value(o, &pair)) != NULL;) {
+            if (!value->marked) {
+                value->marked = true;
+                pointers_add(grey, value);
+            }
+        }
         for (uint32_t i = 0; i < o->slot_count; i++) {
             struct obj *child = val_obj(o->slots[i]);
             if (child != NULL && !child->marked) {
@@ -262,6 +273,11 @@ static void mark_kept(const struct pointers *set, bool (*member)(const struct ob
             if (child != NULL && member(child))
                 child->gc--;
         }
+        unsigned pair = 0;
+        for (struct obj *value; member(o) && (value = pair_value(o, &pair)) != NULL;) {
+            if (member(value))
+                value->gc--;
+        }
     }
     for (size_t n = 0; n < set->count; n++) {
         struct obj *o = set->at[n];
@@ -270,7 +286,7 @@ static void mark_kept(const struct pointers *set, bool (*member)(const struct ob
             pointers_add(&grey, o);
         }
     }
-    mark_from(&grey);
+    mark_from(&grey, true);
 }
 
 /* Acyclic objects are not looked at: what they refer to counts as held. */
@@ -350,7 +366,7 @@ static void kill_unreached(void)
         if (o->marked)
             pointers_add(&grey, o);
     }
-    mark_from(&grey);
+    mark_from(&grey, true);
     kill_unmarked(true);
 }
 
@@ -370,6 +386,8 @@ void model_collect_commit(void)
             model.pending++;
         }
     }
+    for (size_t n = 0; n < model.garbage.count && !run.loose; n++)
+        pairs_clear(model.garbage.at[n], true);
     if (model.finals_left == 0)
         kill_garbage();
     else
@@ -424,7 +442,7 @@ static void mark_from_all(bool (*root)(const struct obj *))
         if (o->marked)
             pointers_add(&grey, o);
     }
-    mark_from(&grey);
+    mark_from(&grey, false); /* who holds a value by a pair alone is not sure of it */
 }
 
 size_t model_mark_reachable(void)

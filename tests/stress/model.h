@@ -45,6 +45,8 @@ struct obj {
     uint32_t held;    /* from outside */
     uint32_t pins;
     uint32_t weaks;
+    uint32_t pairs, names; /* whose key, whose value it is: pairs.c */
+    uint32_t traced;       /* by which session of tracing; 0: by none; UINT32_MAX: nobody knows */
     uint32_t gc; /* scratch of collections */
     bool sticky, finalized, pending, in_call, dead, marked;
     bool in_garbage; /* of the collection under way */

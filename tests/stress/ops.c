@@ -6,6 +6,7 @@
 
 #include "act.h"
 #include "audit.h"
+#include "beside.h"
 
 static const struct kind *random_kind(bool variable)
 {
@@ -245,6 +246,10 @@ static const struct operation {
     {"pin", 60, op_pin},
     {"weak", 250, op_weak},
     {"scope", 100, op_scope},
+    {"pair", 150, op_pair},
+    {"word", 150, op_word},
+    {"mem", 150, op_mem},
+    {"trace", 6, op_trace},
     {"immortal", 8, op_immortal},
     {"list", 4, op_list},
     {"ring", 8, op_ring},

@@ -4,6 +4,7 @@
 
 #include "act.h"
 #include "audit.h"
+#include "beside.h"
 #include "ops.h"
 
 /* Around a safepoint: addresses end, finalizers may run. */
@@ -109,6 +110,7 @@ static void settle_doubts(void)
             w->target = NULL;
         }
     }
+    pairs_settle();
     for (size_t n = 0; n < model.live.count; n++)
         model.live.at[n]->doubted = false;
 }
@@ -127,10 +129,17 @@ static mid_status compact(uint64_t budget)
     return status;
 }
 
+static bool more_than_expected(void)
+{
+    uint64_t objects, bytes;
+    beside_live(&objects, &bytes);
+    return stats_now().live_objects > model.live.count + objects;
+}
+
 /* Near its limit the heap may lack room to recount what its finalizers left: it is garbage until there is room. */
 static void catch_up(void)
 {
-    for (unsigned tries = 0; stats_now().live_objects > model.live.count; tries++) {
+    for (unsigned tries = 0; more_than_expected(); tries++) {
         for (unsigned n = 0; n < 32 && run.root.count != 0; n++)
             act_release(pick((uint32_t)run.root.count));
         run.loose = true;
@@ -289,6 +298,9 @@ void op_freeze(void)
     if (refused(status, "mid_freeze"))
         return;
     count_frozen();
+    pairs_add_frozen();
+    if (one_in(2))
+        op_trace();
     compact(0);
     audit();
     unsigned held = 0;
@@ -335,7 +347,7 @@ void op_compact(void)
 /* What page runs may take when no free page keeps its memory: their pages, and the head of each region (4 MiB). */
 static void check_runs(const mid_stats *stats)
 {
-    uint64_t most = 65536;
+    uint64_t most = 65536 + mem_pages();
     for (size_t n = 0; n < model.live.count; n++) {
         size_t bytes = kind_bytes(model.live.at[n]->kind, model.live.at[n]->items);
         if (is_large(bytes) && bytes <= 1u << 20)

@@ -11,6 +11,7 @@
 
 #include "act.h"
 #include "audit.h"
+#include "beside.h"
 #include "daemon.h"
 #include "delay.h"
 #include "ops.h"
@@ -180,6 +181,7 @@ static void open_heap(void)
     if (status != MID_OK)
         fail("mid_thread_attach returned %s", mid_status_name(status));
     kinds_register(run.heap, run.types);
+    beside_begin();
     if (run.mode == MODE_DAEMON)
         run.daemon = daemon_begin(run.heap);
     if (run.mode == MODE_DAEMON && run.daemon == NULL) {
@@ -206,6 +208,7 @@ static void release_all(void)
     run.closing = true;
     while (run.scope_count != 0)
         act_scope_close(NULL);
+    beside_end();
     while (run.root.count != 0)
         act_release(run.root.count - 1);
     if (one_in(2))

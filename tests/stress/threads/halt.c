@@ -12,7 +12,7 @@ enum { LIVE_MANY = 8000 };
 /* Who waits on one heap and runs on the other may be waited for there. So that no ring of waiting threads arises, who may wait
  * on the second heap does not run on the first; the other way round is allowed. Now and then nobody cares: then a stop may be
  * postponed. Null: nothing to step back to. */
-static struct mutator *step_aside(struct mutator *m)
+struct mutator *step_aside(struct mutator *m)
 {
     struct mutator *first = &self->on[0];
     if (m == first || first->thread == NULL || first->blocked || self->depth != 0 || one_in(20000))
@@ -23,7 +23,7 @@ static struct mutator *step_aside(struct mutator *m)
     return first;
 }
 
-static void step_back(struct mutator *first)
+void step_back(struct mutator *first)
 {
     if (first == NULL)
         return;

@@ -17,13 +17,13 @@ enum { F_ITEM_SLOTS = 1, F_PAYLOAD = 2, F_FINAL = 4, F_MASK = 8, F_ACYCLIC = 16,
 
 struct object_kind {
     const char *name;
-    uint32_t size, item_size, length_offset, flags, ref_count, refs[4];
+    uint32_t size, item_size, length_offset, flags, ref_count, refs[4], keep;
 };
 
 static const struct object_kind kinds[] = {
-    {.name = "leaf", .size = 24},
+    {.name = "leaf", .size = 24, .keep = 40},
     {.name = "node", .size = 16, .ref_count = 2, .refs = {8, 12}},
-    {.name = "fan", .size = 60, .ref_count = 4, .refs = {8, 28, 44, 56}},
+    {.name = "fan", .size = 60, .ref_count = 4, .refs = {8, 28, 44, 56}, .keep = 100},
     {.name = "wide", .size = 264, .ref_count = 4, .refs = {8, 100, 200, 260}},
     {.name = "big", .size = 5000, .ref_count = 3, .refs = {8, 2500, 4996}},
     {.name = "low", .size = 24, .flags = F_ACYCLIC, .ref_count = 2, .refs = {16, 20}},
@@ -133,7 +133,8 @@ static mid_status register_kind(struct world *world, unsigned kind, const char *
                           .ref_count = k->ref_count,
                           .item_size = k->item_size,
                           .length_offset = k->length_offset,
-                          .items_are_refs = (k->flags & F_ITEM_SLOTS) != 0};
+                          .items_are_refs = (k->flags & F_ITEM_SLOTS) != 0,
+                          .keep = k->keep};
     if ((k->flags & F_MASK) != 0)
         desc.trace = trace_masked;
     if ((k->flags & F_FINAL) != 0)

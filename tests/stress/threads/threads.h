@@ -25,7 +25,7 @@ enum {
     SCOPES_DEEP = 3,
     KEPT_MAX = 24,
     MAIL_MAX = 48,
-    WEAKS = 64,
+    WEAKS = 64, BLOCKS = 64,
     TYPES_AT_WILL = 400, /* registered while the threads run */
 };
 
@@ -56,6 +56,11 @@ struct lives {
     struct life life[1022];
 };
 
+struct block {
+    uint8_t *at;
+    size_t size; /* and its low byte is in all of it */
+};
+
 /* A heap, and what its threads share. */
 struct world {
     unsigned number;
@@ -80,6 +85,7 @@ struct world {
         mid_weak weak;
         uint32_t id;
     } weaks[WEAKS];
+    struct block blocks[BLOCKS];
 };
 
 struct open_scope {
@@ -226,6 +232,13 @@ void op_leave(struct mutator *m);
 void op_detach(struct mutator *m);
 void op_register(struct mutator *m);
 void op_ask(struct mutator *m);
+struct mutator *step_aside(struct mutator *m); /* around calls that may wait for others */
+void step_back(struct mutator *first);
+
+/* switch.c: for all threads at once; blocks */
+void op_switch(struct mutator *m);
+void op_mem(struct mutator *m);
+void switch_back(struct mutator *m); /* nobody else runs any more */
 void op_check(struct mutator *m);
 
 /* --- worker.c: a thread's life */

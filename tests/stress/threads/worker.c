@@ -16,7 +16,7 @@ static const struct op {
     {op_message, "message", 20},  {op_private, "private", 80},   {op_weak_new, "weak", 20},   {op_weak_get, "upgrade", 60},
     {op_weak_drop, "unweak", 5},  {op_replace_root, "root", 14}, {op_blocked, "block", 4},    {op_detach, "detach", 2},
     {op_ask, "ask", 2},           {op_register, "type", 1},      {op_check, "check", 1},
-    {op_web, "web", 4},
+    {op_web, "web", 4},           {op_mem, "mem", 40},           {op_switch, "switch", 1},
 };
 enum { FLOOD_ONE_IN = 60000, LIFE_LEAST = 300, LIFE_MOST = 20000 };
 

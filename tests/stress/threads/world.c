@@ -135,6 +135,8 @@ static void check_empty(struct mutator *m)
         mid_stats_get(m->world->heap, &stats, sizeof stats);
         if (++rounds > ROUNDS_MAX)
             fail("collections find garbage for ever");
+        mid_trim(m->thread, 0, NULL); /* what types keep */
+        mid_stats_get(m->world->heap, &stats, sizeof stats);
     } while (result.freed != 0 || stats.waiting_objects != 0 || stats.finalizers_waiting != 0);
     if (stats.live_objects != 0 && !m->world->destroy)
         report_left(m, stats.live_objects);
@@ -181,6 +183,7 @@ void world_close(struct world *world)
         fail("no room for the last thread");
     check_heap(world);
     if (!world->destroy || one_in(2)) {
+        switch_back(m);
         let_go_of_world(m);
         check_empty(m);
         check_heap(world);
