@@ -131,13 +131,13 @@ mid_status mid_dict_update_from(mid_thread *thread, mid_handle handle, mid_handl
 {
     const mid_dict *source = mid_dict_at(thread, from);
     const uint32_t version = source->version;
-    const bool alike = source->keys == mid_dict_at(thread, handle)->keys && !source->names;
+    const bool alike = mid_dict_keys(source) == mid_dict_keys(mid_dict_at(thread, handle)) && !mid_dict_is(source, MID_DICT_NAMES);
     mid_status status = MID_OK;
-    for (uint32_t at = source->first; status == MID_OK && at < source->used; at++) {
+    for (uint32_t at = mid_dict_first(source); status == MID_OK && at < source->used; at++) {
         unsigned slot = (unsigned)(mid_dict_key((mid_dict *)source, set, at) - (mid_slot *)source);
         if (mid_peek(thread, from, slot) == 0)
             continue;
-        uint32_t hash = alike ? mid_dict_hashes(source, mid_dict_index_of(thread, source))[at] : 0;
+        uint32_t hash = alike ? mid_dict_hash_at(thread, (mid_dict *)source, set, at) : 0;
         mid_handle key = mid_load(thread, from, slot), value = set ? 0 : mid_load(thread, from, slot + 1);
         if (alike)
             status = mid_dict_put_hashed(thread, handle, set, key, hash, value);

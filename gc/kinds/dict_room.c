@@ -58,10 +58,10 @@ static bool are_strings(const mid_heap *heap, const mid_keys *keys)
         return false;
     const mid_type_info *type = mid_type_at(heap, keys->strings);
     return type->item_size != 0 && !type->items_are_refs && type->slot_count == 0 && type->trace == NULL && keys->hash_offset % 4 == 0 &&
-           keys->hash_offset + sizeof(uint32_t) <= type->size;
+           keys->hash_shift < 32 && keys->hash_offset <= type->size && type->size - keys->hash_offset >= sizeof(uint32_t);
 }
 
-/* Entries come with it: most dictionaries are not empty for long, and to resize costs more than to make. */
+/* Without entries: those that stay empty are many. */
 mid_status mid_dict_make(mid_thread *thread, const mid_keys *keys, unsigned set, mid_handle *out)
 {
     mid_status status = mid_thread_check(thread);
@@ -72,18 +72,18 @@ mid_status mid_dict_make(mid_thread *thread, const mid_keys *keys, unsigned set,
     if (keys == NULL || out == NULL || keys->hash == NULL || keys->equal == NULL)
         return MID_ENULL;
     mid_heap *heap = mid_impl_of(thread)->heap;
-    if (keys->strings != 0 && !are_strings(heap, keys))
+    if ((keys->strings != 0 && !are_strings(heap, keys)) || (uint64_t)(uintptr_t)keys >> 48 != 0)
         return MID_EINVAL;
     if (MID_READ_(heap->dict_base) == 0 && (status = mid_dict_types(heap)) != MID_OK)
         return status;
     unsigned identity = keys == &mid_keys_identity;
-    status = mid_new_array(thread, type_of(heap, set * MID_KIND_SET + identity), (size_t)mid_dict_usable(MID_DICT_BORN - 1) << !set, out);
+    status = mid_new_array(thread, type_of(heap, set * MID_KIND_SET + identity), 0, out);
     if (status != MID_OK)
         return status;
     mid_dict *d = mid_dict_at(thread, *out);
-    d->keys = keys;
-    d->ints = keys == &mid_keys_int;
-    d->names = d->ints || identity;
+    d->keys_low = (uint32_t)(uintptr_t)keys;
+    d->keys_high = (uint16_t)((uint64_t)(uintptr_t)keys >> 32);
+    d->flags = (uint8_t)((keys == &mid_keys_int ? MID_DICT_INTS | MID_DICT_NAMES : identity ? MID_DICT_NAMES : 0));
     return MID_OK;
 }
 
@@ -91,10 +91,11 @@ mid_status mid_dict_make(mid_thread *thread, const mid_keys *keys, unsigned set,
 
 static inline __attribute__((always_inline)) void fill(mid_thread *thread, mid_dict *d, mid_dict_index *index, unsigned width, unsigned set)
 {
-    const uint32_t mask = d->mask, *hashes = mid_dict_hashes(d, index);
+    const uint32_t mask = mid_dict_mask(d), *hashes = mid_dict_hashes(d, index);
+    const bool names = mid_dict_is(d, MID_DICT_NAMES);
     void *cells = index->words;
     for (uint32_t position = 0; position < d->used; position++) {
-        uint32_t hash = d->names ? mid_name_hash(thread, d, mid_dict_key(d, set, position)->bits_) : hashes[position];
+        uint32_t hash = names ? mid_name_hash(thread, d, mid_dict_key(d, set, position)->bits_) : hashes[position];
         uint32_t i = hash & mask, perturb = hash;
         while (mid_cell(cells, width, i) != 0)
             MID_PROBE(i, perturb, mask);
@@ -102,81 +103,114 @@ static inline __attribute__((always_inline)) void fill(mid_thread *thread, mid_d
     }
 }
 
-/* All entries are live, and all cells empty. */
+/* All entries are live, and all cells empty; or it is small. */
 static void fill_index(mid_thread *thread, mid_dict *d, unsigned set)
 {
+    if (d->bits == 0) {
+        d->tags = 0;
+        for (uint32_t position = 0; position < d->used; position++)
+            mid_tag_put(d, position, mid_dict_hash_at(thread, d, set, position));
+        return;
+    }
     mid_dict_index *index = mid_dict_index_of(thread, d);
-    if (d->width == 1)
+    if (d->bits <= 8)
         fill(thread, d, index, 1, set);
-    else if (d->width == 2)
+    else if (d->bits <= 16)
         fill(thread, d, index, 2, set);
     else
         fill(thread, d, index, 4, set);
+    d->first = 0;
+    d->room = mid_dict_usable(mid_dict_mask(d)) - d->used;
 }
 
 /* Large blocks come cleared, from the system: not to be written twice. */
-static mid_status new_index(mid_thread *thread, const mid_dict *d, uint32_t cells, unsigned width, mid_handle *out)
+static mid_status new_index(mid_thread *thread, const mid_dict *d, unsigned bits, mid_handle *out)
 {
-    size_t bytes = (size_t)cells * width, hashes = d->names ? 0 : mid_dict_usable(cells - 1);
+    size_t bytes = (size_t)(bits <= 8 ? 1 : bits <= 16 ? 2 : 4) << bits;
+    size_t hashes = mid_dict_is(d, MID_DICT_NAMES) ? 0 : mid_dict_usable((1u << bits) - 1);
     mid_status status = mid_new_array(thread, type_of(mid_impl_of(thread)->heap, MID_KIND_INDEX), bytes / 4 + hashes, out);
     if (status == MID_OK && !(MID_READ_(mid_entry_(thread, *out)->word) & MID_F_LARGE))
         memset(((mid_dict_index *)mid_get(thread, *out))->words, 0, bytes);
     return status;
 }
 
-/* Entries move up to where deleted ones were; hashes from `from` go to `to`, which may be the same. References stay in their holder, so
- * nothing is counted, and who reads at the same time proves later what it has seen. */
+static inline void move_entry(mid_dict *d, unsigned set, uint32_t from, uint32_t to)
+{
+    mid_slot *key = mid_dict_key(d, set, from), *goal = mid_dict_key(d, set, to);
+    for (unsigned i = 0; goal != key && i < 2 - set; i++) {
+        MID_WRITE_(goal[i].bits_, key[i].bits_);
+        MID_WRITE_(key[i].bits_, 0);
+    }
+}
+
+/* Entries move up to where deleted ones were; hashes (of names and of a small one: none) from `from` go to `to`, which may be the same.
+ * References stay in their holder, so nothing is counted, and who reads at the same time proves later what it has seen. */
 static void pack(mid_dict *d, unsigned set, const uint32_t *from, uint32_t *to)
 {
     if (d->live == d->used) {
-        if (from != NULL && from != to)
+        if (from != NULL && to != NULL && from != to)
             memcpy(to, from, (size_t)d->used * sizeof *to);
         return;
     }
     uint32_t n = 0;
     for (uint32_t at = 0; at < d->used; at++) {
-        mid_slot *key = mid_dict_key(d, set, at);
-        if (key->bits_ == 0)
+        if (mid_dict_key(d, set, at)->bits_ == 0)
             continue;
-        if (from != NULL)
+        if (from != NULL && to != NULL)
             to[n] = from[at];
-        mid_slot *goal = mid_dict_key(d, set, n++);
-        for (unsigned i = 0; goal != key && i < 2 - set; i++) {
-            MID_WRITE_(goal[i].bits_, key[i].bits_);
-            MID_WRITE_(key[i].bits_, 0);
-        }
+        move_entry(d, set, at, n++);
     }
     d->used = n;
     d->packed++;
 }
 
-static void settle(mid_thread *thread, mid_handle handle, unsigned set, mid_handle made, uint32_t cells, unsigned width, uint8_t flags)
+/* As it is, with its tags. */
+void mid_dict_pack_small(mid_dict *d, unsigned set)
+{
+    uint32_t n = 0;
+    uint64_t tags = 0;
+    for (uint32_t at = 0; at < d->used; at++) {
+        if (mid_dict_key(d, set, at)->bits_ == 0)
+            continue;
+        tags |= MID_TAG_OF(d->tags >> at * MID_TAG_BITS) << n * MID_TAG_BITS;
+        move_entry(d, set, at, n++);
+    }
+    d->tags = tags;
+    d->used = n;
+    d->packed++;
+    d->version++;
+}
+
+/* Into the index `made` (0: the one that it has, or none), of so many cells (bits of 0: small). There is room. */
+static void settle(mid_thread *thread, mid_handle handle, unsigned set, mid_handle made, unsigned bits, uint8_t flags)
 {
     mid_dict *d = mid_dict_at(thread, handle);
-    mid_dict_index *old = mid_dict_index_of(thread, d), *index = made != 0 ? mid_get(thread, made) : old;
-    const uint32_t *from = d->names || d->mask == 0 ? NULL : mid_dict_hashes(d, old);
-    if (made == 0)
-        memset(index->words, 0, (size_t)cells * width);
-    else
+    const bool names = mid_dict_is(d, MID_DICT_NAMES), was_small = d->bits == 0;
+    const uint32_t *from = names || was_small ? NULL : mid_dict_hashes(d, mid_dict_index_of(thread, d));
+    mid_dict_index *index = made != 0 ? mid_get(thread, made) : was_small ? NULL : mid_dict_index_of(thread, d);
+    d->bits = (uint8_t)bits;
+    uint32_t *to = names || bits == 0 ? NULL : mid_dict_hashes(d, index);
+    pack(d, set, from, to);
+    if (was_small && to != NULL)
+        for (uint32_t at = 0; at < d->used; at++)
+            to[at] = mid_kept_hash(thread, mid_dict_keys(d), mid_dict_key(d, set, at)->bits_);
+    if (made != 0 || bits == 0)
         made = mid_dict_swap(thread, handle, &d->index, made);
-    d->mask = cells - 1;
-    d->width = (uint8_t)width;
-    pack(d, set, from, mid_dict_hashes(d, index));
-    d->first = 0;
-    d->room = mid_dict_usable(d->mask) - d->used;
+    else
+        memset(index->words, 0, (size_t)mid_dict_width(d) << bits);
     d->flags = (uint8_t)((d->flags | flags) & ~MID_DICT_WALKED);
     d->version++;
     fill_index(thread, d, set);
     mid_release(thread, made);
 }
 
-/* Least number of cells for so many entries. */
-static uint32_t cells_for(uint64_t entries)
+/* Least number of cells for so many entries: its logarithm. */
+static unsigned bits_for(uint64_t entries)
 {
-    uint64_t cells = MID_DICT_LEAST;
-    while (cells * 2 / 3 < entries)
-        cells *= 2;
-    return (uint32_t)cells;
+    unsigned bits = 3;
+    while (((uint64_t)1 << bits) * 2 / 3 < entries)
+        bits++;
+    return bits;
 }
 
 mid_status mid_dict_rebuild(mid_thread *thread, mid_handle handle, unsigned set, uint64_t entries, uint8_t flags)
@@ -184,13 +218,14 @@ mid_status mid_dict_rebuild(mid_thread *thread, mid_handle handle, unsigned set,
     if (entries > MID_DICT_MOST)
         return MID_ESIZE;
     mid_dict *d = mid_dict_at(thread, handle);
-    uint32_t version = d->version, cells = cells_for(entries);
-    unsigned width = cells <= 256 ? 1 : cells <= 65536 ? 2 : 4;
-    size_t slots = (size_t)mid_dict_usable(cells - 1) << !set;
+    uint32_t version = d->version;
+    bool small = entries <= MID_DICT_SMALL && !((d->flags | flags) & MID_DICT_OTHERS);
+    unsigned bits = small ? 0 : bits_for(entries);
+    size_t slots = (size_t)(small ? entries : mid_dict_usable((1u << bits) - 1)) << !set;
     mid_status status = MID_OK;
     mid_handle made = 0;
-    if (cells - 1 != d->mask)
-        status = new_index(thread, d, cells, width, &made);
+    if (bits != d->bits && bits != 0)
+        status = new_index(thread, d, bits, &made);
     if (status == MID_OK && slots > mid_dict_at(thread, handle)->length)
         status = mid_resize(thread, handle, slots);
     if (status == MID_OK && mid_dict_at(thread, handle)->version != version)
@@ -199,28 +234,31 @@ mid_status mid_dict_rebuild(mid_thread *thread, mid_handle handle, unsigned set,
         mid_release(thread, made);
         return status;
     }
-    settle(thread, handle, set, made, cells, width, flags);
+    settle(thread, handle, set, made, bits, flags);
     if (slots < mid_dict_at(thread, handle)->length)
         mid_resize(thread, handle, slots); /* or it stays as large as it is */
     return MID_OK;
 }
 
 /* As CPython: for three times what lives, so that the next time is as many insertions away, and doubled where nothing was deleted. */
-mid_status mid_dict_grow(mid_thread *thread, mid_handle handle, unsigned set)
+mid_status mid_dict_grow(mid_thread *thread, mid_handle handle, unsigned set, bool kept)
 {
-    uint64_t live = mid_dict_at(thread, handle)->live, cells = MID_DICT_BORN;
+    const mid_dict *d = mid_dict_at(thread, handle);
+    uint64_t live = d->live, cells = MID_DICT_LEAST;
     if (live >= MID_DICT_MOST)
         return MID_ESIZE;
+    if (live < MID_DICT_SMALL && kept && !mid_dict_is(d, MID_DICT_OTHERS))
+        return mid_dict_rebuild(thread, handle, set, live < MID_DICT_FEW ? MID_DICT_FEW : MID_DICT_SMALL, 0);
     while (cells <= live * 3 - (live != 0) && cells < MOST_CELLS)
         cells *= 2;
     uint64_t entries = cells * 2 / 3;
-    return mid_dict_rebuild(thread, handle, set, entries < MID_DICT_MOST ? entries : MID_DICT_MOST, 0);
+    return mid_dict_rebuild(thread, handle, set, entries < MID_DICT_MOST ? entries : MID_DICT_MOST, kept ? 0 : MID_DICT_OTHERS);
 }
 
 /* Its names collide more often than chance does it. */
 mid_status mid_dict_mix(mid_thread *thread, mid_handle handle, unsigned set)
 {
-    return mid_dict_rebuild(thread, handle, set, mid_dict_usable(mid_dict_at(thread, handle)->mask), MID_DICT_MIXED);
+    return mid_dict_rebuild(thread, handle, set, mid_dict_usable(mid_dict_mask(mid_dict_at(thread, handle))), MID_DICT_MIXED);
 }
 
 /* After a deletion. Without memory it stays as it is, and one of the next deletions tries again. */
@@ -252,9 +290,10 @@ void mid_dict_empty(mid_thread *thread, mid_handle handle)
     MID_WRITE_(d->index.bits_, 0);
     mid_drop_ref(me, index);
     me->draining = was_draining;
-    d->live = d->used = d->first = d->mask = d->room = 0;
-    d->width = 0;
-    d->flags &= (uint8_t)~(MID_DICT_WALKED | MID_DICT_MIXED);
+    d->live = d->used = 0;
+    d->tags = 0;
+    d->bits = 0;
+    d->flags &= (uint8_t)~(MID_DICT_WALKED | MID_DICT_MIXED | MID_DICT_OTHERS);
     d->version++;
     d->packed++;
     mid_resize(thread, handle, 0); /* also frees some of what died */
@@ -263,11 +302,11 @@ void mid_dict_empty(mid_thread *thread, mid_handle handle)
 mid_status mid_dict_copy_of(mid_thread *thread, mid_handle handle, unsigned set, mid_handle *out)
 {
     mid_dict *from = mid_dict_at(thread, handle), *to;
-    mid_status status = mid_dict_make(thread, from->keys, set, out);
+    mid_status status = mid_dict_make(thread, mid_dict_keys(from), set, out);
     uint32_t version = from->version;
     if (status != MID_OK || from->live == 0)
         return status;
-    status = mid_dict_rebuild(thread, *out, set, from->live, mid_dict_at(thread, handle)->flags & MID_DICT_MIXED);
+    status = mid_dict_rebuild(thread, *out, set, from->live, mid_dict_at(thread, handle)->flags & (MID_DICT_MIXED | MID_DICT_OTHERS));
     from = mid_dict_at(thread, handle);
     if (status == MID_OK && from->version != version)
         status = MID_ECHANGED;
@@ -277,44 +316,61 @@ mid_status mid_dict_copy_of(mid_thread *thread, mid_handle handle, unsigned set,
         return status;
     }
     to = mid_dict_at(thread, *out);
-    const uint32_t *hashes = mid_dict_hashes(from, mid_dict_index_of(thread, from));
-    uint32_t *copied = mid_dict_hashes(to, mid_dict_index_of(thread, to));
-    for (uint32_t at = from->first; at < from->used; at++) {
+    uint32_t *copied = to->bits == 0 || mid_dict_is(to, MID_DICT_NAMES) ? NULL : mid_dict_hashes(to, mid_dict_index_of(thread, to));
+    for (uint32_t at = mid_dict_first(from); at < from->used; at++) {
         const mid_slot *entry = mid_dict_key(from, set, at);
         if (entry->bits_ == 0)
             continue;
         mid_slot *goal = mid_dict_key(to, set, to->used);
         for (unsigned i = 0; i < 2 - set; i++)
             mid_dict_swap(thread, *out, goal + i, mid_load(thread, handle, (unsigned)((const mid_slot *)(entry + i) - (mid_slot *)from)));
-        if (!from->names)
-            copied[to->used] = hashes[at];
+        if (copied != NULL)
+            copied[to->used] = mid_dict_hash_at(thread, from, set, at);
         to->used++;
     }
     to->live = to->used;
-    to->room -= to->used;
     fill_index(thread, to, set);
     return MID_OK;
 }
 
 /* --- whole? ----------------------------------------------------------------------------------------------------------------------- */
 
-static const char *check_cells(const mid_heap *heap, const mid_dict *d, const mid_dict_index *index, unsigned set)
+static uint32_t hash_of(const mid_heap *heap, mid_dict *d, const mid_dict_index *index, unsigned set, uint32_t position)
 {
-    const uint32_t mask = d->mask, *hashes = mid_dict_hashes(d, (mid_dict_index *)index);
+    mid_thread reader = {.table = heap->table};
+    mid_handle key = mid_dict_key(d, set, position)->bits_;
+    return mid_dict_is(d, MID_DICT_NAMES) ? mid_name_hash(&reader, d, key)
+           : index != NULL                ? mid_dict_hashes(d, (mid_dict_index *)index)[position]
+                                          : mid_kept_hash(&reader, mid_dict_keys(d), key);
+}
+
+static const char *check_small(const mid_heap *heap, mid_dict *d, unsigned set)
+{
+    if (d->used > MID_DICT_SMALL || (d->used != 0 && mid_dict_is(d, MID_DICT_OTHERS)))
+        return "a dictionary should have an index";
+    for (uint32_t at = 0; at < d->used; at++)
+        if (mid_dict_key(d, set, at)->bits_ != 0 &&
+            MID_TAG_OF(d->tags >> at * MID_TAG_BITS) != MID_TAG_OF(hash_of(heap, d, NULL, set, at)))
+            return "a tag of a small dictionary is wrong";
+    return NULL;
+}
+
+static const char *check_cells(const mid_heap *heap, mid_dict *d, const mid_dict_index *index, unsigned set)
+{
+    const uint32_t mask = mid_dict_mask(d);
+    const unsigned width = mid_dict_width(d);
     uint32_t cells = 0, filled = 0;
     for (uint32_t i = 0; i <= mask; i++) {
-        uint32_t cell = mid_cell(index->words, d->width, i), position = (cell & mask) - 2;
+        uint32_t cell = mid_cell(index->words, width, i), position = (cell & mask) - 2;
         filled += cell != 0;
         if (cell == 0 || cell == 1)
             continue;
-        if (position >= d->used || mid_dict_key((mid_dict *)d, set, position)->bits_ == 0)
+        if (position >= d->used || mid_dict_key(d, set, position)->bits_ == 0)
             return "a cell of a dictionary names no entry";
-        mid_thread reader = {.table = heap->table};
-        mid_handle key = mid_dict_key((mid_dict *)d, set, position)->bits_;
-        uint32_t hash = d->names ? mid_name_hash(&reader, d, key) : hashes[position], at = hash & mask, perturb = hash;
-        while (at != i && mid_cell(index->words, d->width, at) != 0)
+        uint32_t hash = hash_of(heap, d, index, set, position), at = hash & mask, perturb = hash;
+        while (at != i && mid_cell(index->words, width, at) != 0)
             MID_PROBE(at, perturb, mask);
-        if (at != i || ((cell ^ hash) & ~mask & mid_width_mask(d->width)) != 0)
+        if (at != i || ((cell ^ hash) & ~mask & mid_width_mask(width)) != 0)
             return "a key of a dictionary is not where its hash leads";
         cells++;
     }
@@ -328,12 +384,12 @@ const char *mid_dict_check(mid_heap *heap, const mid_entry *entry)
     mid_dict *d = mid_address(entry);
     unsigned set = mid_dict_kind(heap, (mid_type)(entry->word >> MID_TYPE_SHIFT_)) >= MID_KIND_SET;
     uint32_t live = 0, slots = d->length >> !set;
-    if (d->keys == NULL || d->live > d->used || d->first > d->used || d->used > slots || d->used > mid_dict_usable(d->mask) ||
-        (d->mask == 0) != (d->index.bits_ == 0))
-        return d->keys == NULL && d->length == 0 ? NULL : "the figures of a dictionary contradict each other"; /* or it is being made */
+    if (mid_dict_keys(d) == NULL || d->live > d->used || mid_dict_first(d) > d->used || d->used > slots ||
+        (d->bits != 0 && d->used > mid_dict_usable(mid_dict_mask(d))) || (d->bits == 0) != (d->index.bits_ == 0))
+        return mid_dict_keys(d) == NULL && d->length == 0 ? NULL : "the figures of a dictionary contradict each other"; /* or it is being made */
     for (uint32_t at = 0; at < slots; at++) {
         mid_handle key = mid_dict_key(d, set, at)->bits_;
-        if (key != 0 && (at >= d->used || at < d->first))
+        if (key != 0 && (at >= d->used || at < mid_dict_first(d)))
             return "a dictionary has an entry where none can be";
         if (!set && key == 0 && mid_dict_key(d, set, at)[1].bits_ != 0)
             return "a dictionary has a value without a key";
@@ -341,10 +397,9 @@ const char *mid_dict_check(mid_heap *heap, const mid_entry *entry)
     }
     if (live != d->live)
         return "a dictionary has another number of entries than it says";
-    if (d->mask == 0)
-        return NULL;
+    if (d->bits == 0)
+        return check_small(heap, d, set);
     const mid_dict_index *index = mid_address(mid_entry_at(heap, d->index.bits_));
-    if (index->length < (((size_t)d->mask + 1) * d->width + (d->names ? 0 : (size_t)mid_dict_usable(d->mask) * 4)) / 4)
-        return "the index of a dictionary is too short";
-    return check_cells(heap, d, index, set);
+    size_t bytes = ((size_t)mid_dict_width(d) << d->bits) + (mid_dict_is(d, MID_DICT_NAMES) ? 0 : (size_t)mid_dict_usable(mid_dict_mask(d)) * 4);
+    return index->length < bytes / 4 ? "the index of a dictionary is too short" : check_cells(heap, d, index, set);
 }

@@ -34,7 +34,7 @@ static mid_status word_equal(mid_thread *on, void *context, mid_handle left, mid
     return MID_OK;
 }
 
-static mid_keys by_value = {word_hash, word_equal, NULL, 0, offsetof(struct word, hash)};
+static mid_keys by_value = {.hash = word_hash, .equal = word_equal, .hash_offset = offsetof(struct word, hash)};
 
 /* What both sides have: keys in order, keys once more (equal, but other objects where they are objects), the order of the searches. */
 static size_t entries;
