@@ -3,10 +3,10 @@
 
 mid_status mid_dict_new(mid_thread *thread, const mid_keys *keys, mid_handle *out)
 {
-    return mid_dict_make(thread, keys, 0, out);
+    return mid_dict_make(thread, keys, 0, MID_DICT_SOME, out);
 }
 
-static inline __attribute__((always_inline)) mid_status find(mid_thread *thread, mid_handle dict, mid_handle key, unsigned *slot)
+static mid_status find(mid_thread *thread, mid_handle dict, mid_handle key, unsigned *slot)
 {
     mid_status status;
     mid_spot place = {.position = MID_NOWHERE};
@@ -14,20 +14,47 @@ static inline __attribute__((always_inline)) mid_status find(mid_thread *thread,
     if (MID_UNLIKELY_(d == NULL))
         return status;
     status = mid_dict_find(thread, dict, d, 0, key, &place);
+    if (MID_UNLIKELY_(status != MID_OK))
+        return status;
     *slot = (unsigned)(offsetof(mid_dict, items) / sizeof(mid_slot)) + place.position * 2 + 1;
-    return status == MID_OK && place.position == MID_NOWHERE ? MID_EKEY : status;
+    return place.position == MID_NOWHERE ? MID_EKEY : MID_OK;
 }
 
-mid_status mid_dict_get(mid_thread *thread, mid_handle dict, mid_handle key, mid_handle *value)
+static __attribute__((noinline)) mid_status get(mid_thread *thread, mid_handle dict, mid_handle key, mid_handle *value)
 {
     unsigned slot = 0;
-    if (MID_UNLIKELY_(value == NULL))
+    if (value == NULL)
         return thread == NULL || mid_thread_check(thread) == MID_OK ? MID_ENULL : mid_thread_check(thread);
     *value = 0;
     mid_status status = find(thread, dict, key, &slot);
     if (status == MID_OK)
         *value = mid_load(thread, dict, slot);
     return status;
+}
+
+mid_status mid_dict_get(mid_thread *thread, mid_handle dict, mid_handle key, mid_handle *value)
+{
+    mid_quick q;
+    uint32_t hash;
+    mid_dict *d;
+    if (MID_UNLIKELY_(value == NULL || !mid_quick_begin(thread, &q) || (d = mid_quick_open(thread, &q, dict, 0)) == NULL))
+        return get(thread, dict, key, value);
+    uint32_t position = mid_quick_find(thread, &q, d, 0, key, &hash);
+    if (MID_UNLIKELY_(position == MID_ASK))
+        return get(thread, dict, key, value);
+    mid_handle found = 0;
+    if (position != MID_NOWHERE) {
+        found = __atomic_load_n(&d->items[(size_t)position * 2 + 1].bits_, __ATOMIC_ACQUIRE);
+        if (mid_is_object_(found)) { /* as mid_load */
+            mid_entry *entry = mid_entry_(thread, found);
+            uint32_t count = __atomic_load_n(&entry->count, __ATOMIC_ACQUIRE);
+            if (MID_UNLIKELY_(mid_mine_(thread, count) >= MID_LOCAL_ - MID_ONE_))
+                return get(thread, dict, key, value);
+            MID_WRITE_(entry->count, count + MID_ONE_);
+        }
+    }
+    *value = found;
+    return position == MID_NOWHERE ? MID_EKEY : MID_OK;
 }
 
 mid_handle mid_dict_peek(mid_thread *thread, mid_handle dict, mid_handle key)
@@ -85,9 +112,31 @@ mid_status mid_dict_pop_last(mid_thread *thread, mid_handle dict, mid_handle *ke
     return mid_dict_pop_end(thread, dict, 0, true, key, value);
 }
 
-mid_status mid_dict_next(mid_thread *thread, mid_handle dict, mid_dict_cursor *cursor, mid_handle *key, mid_handle *value)
+static __attribute__((noinline)) mid_status next(mid_thread *thread, mid_handle dict, mid_dict_cursor *cursor, mid_handle *key, mid_handle *value)
 {
     return mid_dict_next_in(thread, dict, 0, cursor, key, value);
+}
+
+/* The one that comes, if nothing is in the way. */
+mid_status mid_dict_next(mid_thread *thread, mid_handle dict, mid_dict_cursor *cursor, mid_handle *key, mid_handle *value)
+{
+    mid_quick q;
+    const mid_dict *d;
+    if (MID_LIKELY_(cursor != NULL && key != NULL && value != NULL && mid_quick_begin(thread, &q) &&
+                    (d = mid_quick_open(thread, &q, dict, 0)) != NULL)) {
+        uint32_t at = cursor->at_;
+        if (MID_LIKELY_(at != 0 && at < d->used && cursor->packed_ == d->packed)) {
+            const mid_slot *slot = d->items + (size_t)at * 2;
+            mid_handle found = slot->bits_;
+            if (MID_LIKELY_(found != 0 && mid_dict_is(d, MID_DICT_WALKED))) {
+                cursor->at_ = at + 1;
+                *key = found;
+                *value = slot[1].bits_;
+                return MID_OK;
+            }
+        }
+    }
+    return next(thread, dict, cursor, key, value);
 }
 
 mid_status mid_dict_length(mid_thread *thread, mid_handle dict, size_t *length)

@@ -63,6 +63,8 @@ static inline uint32_t mid_dict_kind(const mid_heap *heap, mid_type type)
 #define MID_DICT_LEAST 8u    /* cells */
 #define MID_DICT_SMALL 10u   /* entries of a small one */
 #define MID_DICT_FEW 5u      /* ... of its first growth */
+#define MID_DICT_SOME UINT32_MAX
+#define MID_DICT_BIRTHS 16u
 #define MID_DICT_STEPS 64u   /* of a search among names, before they are thought to be chosen to collide */
 
 /* Where a key is (position MID_NOWHERE: it is not there, and would go into that cell). */
@@ -80,7 +82,7 @@ bool mid_set_find_string(mid_thread *thread, const mid_dict *d, mid_handle key, 
 mid_status mid_dict_find_hashed(mid_thread *thread, mid_handle handle, unsigned set, mid_handle key, mid_spot *place);
 /* --- dict_room.c */
 mid_status mid_dict_types(mid_heap *heap);
-mid_status mid_dict_make(mid_thread *thread, const mid_keys *keys, unsigned set, mid_handle *out);
+mid_status mid_dict_make(mid_thread *thread, const mid_keys *keys, unsigned set, uint32_t entries, mid_handle *out);
 /* Room for that many entries, no more cells than that takes. MID_ECHANGED: a finalizer that ran meanwhile changed it. */
 mid_status mid_dict_rebuild(mid_thread *thread, mid_handle handle, unsigned set, uint64_t entries, uint8_t flags);
 /* Room for one more, which is a key with its hash or not. */

@@ -2,7 +2,7 @@
 #ifndef MID_GC_KINDS_DICT_CHANGE_H
 #define MID_GC_KINDS_DICT_CHANGE_H
 
-#include "gc/kinds/dict.h"
+#include "gc/kinds/dict_quick.h"
 
 typedef enum mid_put_mode { MID_PUT_SET, MID_PUT_ADD } mid_put_mode;
 

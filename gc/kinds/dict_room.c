@@ -61,8 +61,27 @@ static bool are_strings(const mid_heap *heap, const mid_keys *keys)
            keys->hash_shift < 32 && keys->hash_offset <= type->size && type->size - keys->hash_offset >= sizeof(uint32_t);
 }
 
-/* Without entries: those that stay empty are many. */
-mid_status mid_dict_make(mid_thread *thread, const mid_keys *keys, unsigned set, mid_handle *out)
+/* Many dictionaries stay empty, and to resize costs more than to make. So they are born as large as their like become soon: the first of
+ * each sixteen is born empty, and as far as any has grown meanwhile, the next sixteen are born. */
+static uint32_t born(mid_impl *me, unsigned set)
+{
+    mid_dict_births *b = &me->dict_births[set];
+    if (MID_UNLIKELY_(b->left-- == 0)) {
+        *b = (mid_dict_births){.left = MID_DICT_BIRTHS - 1, .room = b->grown};
+        return 0;
+    }
+    return b->room;
+}
+
+static void has_grown(mid_thread *thread, unsigned set, uint32_t to)
+{
+    mid_dict_births *b = &mid_impl_of(thread)->dict_births[set];
+    if (b->grown < to)
+        b->grown = (uint8_t)to;
+}
+
+/* With room for so many entries; MID_DICT_SOME: as its like. */
+mid_status mid_dict_make(mid_thread *thread, const mid_keys *keys, unsigned set, uint32_t entries, mid_handle *out)
 {
     mid_status status = mid_thread_check(thread);
     if (out != NULL)
@@ -77,7 +96,9 @@ mid_status mid_dict_make(mid_thread *thread, const mid_keys *keys, unsigned set,
     if (MID_READ_(heap->dict_base) == 0 && (status = mid_dict_types(heap)) != MID_OK)
         return status;
     unsigned identity = keys == &mid_keys_identity;
-    status = mid_new_array(thread, type_of(heap, set * MID_KIND_SET + identity), 0, out);
+    if (entries == MID_DICT_SOME)
+        entries = keys->strings != 0 || keys == &mid_keys_int || identity ? born(mid_impl_of(thread), set) : 0;
+    status = mid_new_array(thread, type_of(heap, set * MID_KIND_SET + identity), (size_t)entries << !set, out);
     if (status != MID_OK)
         return status;
     mid_dict *d = mid_dict_at(thread, *out);
@@ -164,17 +185,26 @@ static void pack(mid_dict *d, unsigned set, const uint32_t *from, uint32_t *to)
     d->packed++;
 }
 
-/* As it is, with its tags. */
+/* As it is, with its tags. What moves up is written over what went before, so that at any time it is somewhere. */
 void mid_dict_pack_small(mid_dict *d, unsigned set)
 {
     uint32_t n = 0;
-    uint64_t tags = 0;
-    for (uint32_t at = 0; at < d->used; at++) {
-        if (mid_dict_key(d, set, at)->bits_ == 0)
+    while (mid_dict_key(d, set, n)->bits_ != 0)
+        n++;
+    const uint64_t below = (UINT64_C(1) << n * MID_TAG_BITS) - 1;
+    uint64_t tags = d->tags & below;
+    for (uint32_t at = n + 1; at < d->used; at++) {
+        const mid_slot *key = mid_dict_key(d, set, at);
+        mid_slot *goal = mid_dict_key(d, set, n);
+        if (key->bits_ == 0)
             continue;
-        tags |= MID_TAG_OF(d->tags >> at * MID_TAG_BITS) << n * MID_TAG_BITS;
-        move_entry(d, set, at, n++);
+        tags |= MID_TAG_OF(d->tags >> at * MID_TAG_BITS) << n++ * MID_TAG_BITS;
+        MID_WRITE_(goal[0].bits_, key[0].bits_);
+        if (!set)
+            MID_WRITE_(goal[1].bits_, key[1].bits_);
     }
+    for (mid_slot *slot = mid_dict_key(d, set, n), *end = mid_dict_key(d, set, d->used); slot < end; slot++)
+        MID_WRITE_(slot->bits_, 0);
     d->tags = tags;
     d->used = n;
     d->packed++;
@@ -240,6 +270,14 @@ mid_status mid_dict_rebuild(mid_thread *thread, mid_handle handle, unsigned set,
     return MID_OK;
 }
 
+static mid_status grow_small(mid_thread *thread, mid_handle handle, unsigned set, uint32_t to)
+{
+    mid_status status = mid_dict_rebuild(thread, handle, set, to, 0);
+    if (status == MID_OK)
+        has_grown(thread, set, to);
+    return status;
+}
+
 /* As CPython: for three times what lives, so that the next time is as many insertions away, and doubled where nothing was deleted. */
 mid_status mid_dict_grow(mid_thread *thread, mid_handle handle, unsigned set, bool kept)
 {
@@ -248,7 +286,7 @@ mid_status mid_dict_grow(mid_thread *thread, mid_handle handle, unsigned set, bo
     if (live >= MID_DICT_MOST)
         return MID_ESIZE;
     if (live < MID_DICT_SMALL && kept && !mid_dict_is(d, MID_DICT_OTHERS))
-        return mid_dict_rebuild(thread, handle, set, live < MID_DICT_FEW ? MID_DICT_FEW : MID_DICT_SMALL, 0);
+        return grow_small(thread, handle, set, live < MID_DICT_FEW ? MID_DICT_FEW : MID_DICT_SMALL);
     while (cells <= live * 3 - (live != 0) && cells < MOST_CELLS)
         cells *= 2;
     uint64_t entries = cells * 2 / 3;
@@ -302,11 +340,14 @@ void mid_dict_empty(mid_thread *thread, mid_handle handle)
 mid_status mid_dict_copy_of(mid_thread *thread, mid_handle handle, unsigned set, mid_handle *out)
 {
     mid_dict *from = mid_dict_at(thread, handle), *to;
-    mid_status status = mid_dict_make(thread, mid_dict_keys(from), set, out);
+    bool small = from->live <= MID_DICT_SMALL && !(from->flags & MID_DICT_OTHERS);
     uint32_t version = from->version;
-    if (status != MID_OK || from->live == 0)
+    mid_status status = mid_dict_make(thread, mid_dict_keys(from), set, small ? from->live : 0, out);
+    from = mid_dict_at(thread, handle);
+    if (status != MID_OK || (from->live == 0 && from->version == version))
         return status;
-    status = mid_dict_rebuild(thread, *out, set, from->live, mid_dict_at(thread, handle)->flags & (MID_DICT_MIXED | MID_DICT_OTHERS));
+    if (!small)
+        status = mid_dict_rebuild(thread, *out, set, from->live, from->flags & (MID_DICT_MIXED | MID_DICT_OTHERS));
     from = mid_dict_at(thread, handle);
     if (status == MID_OK && from->version != version)
         status = MID_ECHANGED;

@@ -3,7 +3,7 @@
 
 mid_status mid_set_new(mid_thread *thread, const mid_keys *keys, mid_handle *out)
 {
-    return mid_dict_make(thread, keys, 1, out);
+    return mid_dict_make(thread, keys, 1, MID_DICT_SOME, out);
 }
 
 mid_status mid_set_add(mid_thread *thread, mid_handle set, mid_handle key, int *added)
@@ -140,7 +140,7 @@ static mid_status sifted(mid_thread *thread, mid_handle a, mid_handle b, bool wa
     mid_status status = both(thread, a, b);
     if (status != MID_OK || out == NULL)
         return status != MID_OK ? status : MID_ENULL;
-    status = mid_dict_make(thread, mid_dict_keys(mid_dict_at(thread, a)), 1, out);
+    status = mid_dict_make(thread, mid_dict_keys(mid_dict_at(thread, a)), 1, MID_DICT_SOME, out);
     if (status != MID_OK)
         return status;
     pair p = {a, b, *out, wanted};
