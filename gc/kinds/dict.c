@@ -117,26 +117,10 @@ static __attribute__((noinline)) mid_status next(mid_thread *thread, mid_handle 
     return mid_dict_next_in(thread, dict, 0, cursor, key, value);
 }
 
-/* The one that comes, if nothing is in the way. */
 mid_status mid_dict_next(mid_thread *thread, mid_handle dict, mid_dict_cursor *cursor, mid_handle *key, mid_handle *value)
 {
-    mid_quick q;
-    const mid_dict *d;
-    if (MID_LIKELY_(cursor != NULL && key != NULL && value != NULL && mid_quick_begin(thread, &q) &&
-                    (d = mid_quick_open(thread, &q, dict, 0)) != NULL)) {
-        uint32_t at = cursor->at_;
-        if (MID_LIKELY_(at != 0 && at < d->used && cursor->packed_ == d->packed)) {
-            const mid_slot *slot = d->items + (size_t)at * 2;
-            mid_handle found = slot->bits_;
-            if (MID_LIKELY_(found != 0 && mid_dict_is(d, MID_DICT_WALKED))) {
-                cursor->at_ = at + 1;
-                *key = found;
-                *value = slot[1].bits_;
-                return MID_OK;
-            }
-        }
-    }
-    return next(thread, dict, cursor, key, value);
+    mid_status status = mid_dict_next_quick(thread, dict, 0, cursor, key, value);
+    return MID_LIKELY_(status != MID_ECHANGED) ? status : next(thread, dict, cursor, key, value);
 }
 
 mid_status mid_dict_length(mid_thread *thread, mid_handle dict, size_t *length)

@@ -89,6 +89,34 @@ static inline __attribute__((always_inline)) mid_status mid_dict_found(mid_threa
     return MID_OK;
 }
 
+/* In a small dictionary, where nothing is in the way: true, and it is done. */
+static inline __attribute__((always_inline)) bool mid_dict_put_small(mid_thread *thread, mid_handle handle, unsigned set, mid_put_mode mode,
+                                                                     mid_handle key, mid_handle value, mid_handle *there, int *added)
+{
+    mid_quick q;
+    mid_spot place = {.kept = 1};
+    mid_dict *d;
+    if (MID_UNLIKELY_(!mid_quick_begin(thread, &q) || (d = mid_quick_open(thread, &q, handle, set)) == NULL || d->bits != 0 ||
+                      (set && mid_dict_is(d, MID_DICT_SEALED)) || (mid_is_object_(value) && !mid_quick_live(thread, &q, value))))
+        return false;
+    uint32_t position = mid_quick_small(thread, &q, d, set, key, &place.hash);
+    if (MID_UNLIKELY_(position == MID_ASK))
+        return false;
+    if (position != MID_NOWHERE) {
+        if (!set)
+            mid_dict_found(thread, handle, d, mid_dict_key(d, set, position), mode, value, there);
+        return true;
+    }
+    if (MID_UNLIKELY_(d->used >= mid_dict_few(d, set)))
+        return false;
+    mid_dict_append(thread, handle, d, set, key, value, &place);
+    if (added != NULL)
+        *added = 1;
+    if (there != NULL)
+        *there = mid_retain(thread, value);
+    return true;
+}
+
 /* `there` and `added` may be null; so may `hashed`: the hash, known. */
 static inline __attribute__((always_inline)) mid_status mid_dict_put(mid_thread *thread, mid_handle handle, unsigned set, mid_put_mode mode,
                                                                      mid_handle key, mid_handle value, const uint32_t *hashed,
@@ -96,6 +124,8 @@ static inline __attribute__((always_inline)) mid_status mid_dict_put(mid_thread 
 {
     mid_status status;
     mid_spot place = {.position = MID_NOWHERE};
+    if (hashed == NULL && mid_dict_put_small(thread, handle, set, mode, key, value, there, added))
+        return MID_OK;
     mid_dict *d = mid_dict_open(thread, handle, set, &status);
     if (MID_UNLIKELY_(d == NULL))
         return status;
@@ -154,6 +184,28 @@ static inline __attribute__((always_inline)) void mid_dict_take(mid_thread *thre
             d->first++;
 }
 
+static inline __attribute__((always_inline)) bool mid_dict_remove_small(mid_thread *thread, mid_handle handle, unsigned set, mid_handle key,
+                                                                        mid_handle *value)
+{
+    mid_quick q;
+    mid_spot place = {.position = MID_NOWHERE};
+    mid_handle old_key, old_value;
+    mid_dict *d;
+    if (MID_UNLIKELY_(!mid_quick_begin(thread, &q) || (d = mid_quick_open(thread, &q, handle, set)) == NULL || d->bits != 0 ||
+                      (set && mid_dict_is(d, MID_DICT_SEALED))))
+        return false;
+    place.position = mid_quick_small(thread, &q, d, set, key, &place.hash);
+    if (MID_UNLIKELY_(place.position >= MID_ASK)) /* or it is not there */
+        return false;
+    mid_dict_take(thread, d, set, &place, &old_key, &old_value);
+    if (value != NULL)
+        *value = old_value;
+    else
+        mid_release(thread, old_value);
+    mid_release(thread, old_key);
+    return true;
+}
+
 /* `value` may be null: it is released. */
 static inline __attribute__((always_inline)) mid_status mid_dict_remove(mid_thread *thread, mid_handle handle, unsigned set, mid_handle key,
                                                                         mid_handle *value)
@@ -163,6 +215,8 @@ static inline __attribute__((always_inline)) mid_status mid_dict_remove(mid_thre
     mid_handle old_key, old_value;
     if (value != NULL)
         *value = 0;
+    if (MID_LIKELY_(mid_dict_remove_small(thread, handle, set, key, value)))
+        return MID_OK;
     mid_dict *d = mid_dict_open(thread, handle, set, &status);
     if (MID_UNLIKELY_(d == NULL))
         return status;
@@ -242,6 +296,15 @@ static inline __attribute__((always_inline)) mid_status mid_dict_contains_in(mid
     if (MID_UNLIKELY_(there == NULL))
         return thread == NULL ? MID_ENULL : (status = mid_thread_check(thread)) != MID_OK ? status : MID_ENULL;
     *there = 0;
+    mid_quick q;
+    uint32_t hash, position = MID_ASK;
+    const mid_dict *quick = MID_LIKELY_(mid_quick_begin(thread, &q)) ? mid_quick_open(thread, &q, handle, set) : NULL;
+    if (MID_LIKELY_(quick != NULL))
+        position = mid_quick_find(thread, &q, quick, set, key, &hash);
+    if (MID_LIKELY_(position != MID_ASK)) {
+        *there = position != MID_NOWHERE;
+        return MID_OK;
+    }
     const mid_dict *d = mid_dict_open(thread, handle, set, &status);
     if (MID_UNLIKELY_(d == NULL))
         return status;
@@ -272,6 +335,31 @@ static inline __attribute__((always_inline)) mid_status mid_dict_next_in(mid_thr
         return MID_EKEY;
     if (MID_UNLIKELY_(!mid_dict_is(d, MID_DICT_WALKED)))
         MID_WRITE_(d->flags, (uint8_t)(d->flags | MID_DICT_WALKED));
+    *key = slot->bits_;
+    if (!set && value != NULL)
+        *value = slot[1].bits_;
+    return MID_OK;
+}
+
+/* The one that comes, or the end, if nothing is in the way. MID_ECHANGED: mid_dict_next_in is to see to it. */
+static inline __attribute__((always_inline)) mid_status mid_dict_next_quick(mid_thread *thread, mid_handle handle, unsigned set,
+                                                                            mid_dict_cursor *cursor, mid_handle *key, mid_handle *value)
+{
+    mid_quick q;
+    const mid_dict *d;
+    if (MID_UNLIKELY_(cursor == NULL || key == NULL || !mid_quick_begin(thread, &q) || (d = mid_quick_open(thread, &q, handle, set)) == NULL))
+        return MID_ECHANGED;
+    uint32_t at = cursor->at_;
+    const mid_slot *slot = d->items + ((size_t)at << !set);
+    if (MID_UNLIKELY_(!mid_dict_is(d, MID_DICT_WALKED) || (cursor->packed_ != d->packed && at != 0)))
+        return MID_ECHANGED;
+    if (at >= d->used)
+        return MID_EKEY;
+    if (MID_UNLIKELY_(slot->bits_ == 0))
+        return MID_ECHANGED;
+    if (MID_UNLIKELY_(at == 0))
+        cursor->packed_ = d->packed;
+    cursor->at_ = at + 1;
     *key = slot->bits_;
     if (!set && value != NULL)
         *value = slot[1].bits_;

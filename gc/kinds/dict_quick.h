@@ -77,6 +77,20 @@ static inline __attribute__((always_inline)) uint32_t mid_quick_string(mid_threa
     return MID_NOWHERE;
 }
 
+/* The same of a small one, whatever its keys are. */
+static inline __attribute__((always_inline)) uint32_t mid_quick_small(mid_thread *thread, const mid_quick *q, const mid_dict *d, unsigned set,
+                                                                      mid_handle key, uint32_t *hash)
+{
+    const unsigned flags = MID_READ_(d->flags);
+    if (!(flags & MID_DICT_NAMES))
+        return mid_is_int(key) ? MID_ASK : mid_quick_string(thread, q, d, set, key, hash);
+    if (MID_UNLIKELY_((flags & MID_DICT_MIXED) || key == 0 || (!mid_is_int(key) && ((flags & MID_DICT_INTS) || !mid_quick_live(thread, q, key)))))
+        return MID_ASK;
+    mid_spot place = {.hash = *hash = key >> 1};
+    mid_small_find_name(d, set, key, &place);
+    return place.position;
+}
+
 /* Where the key is, or MID_NOWHERE; with its hash. */
 static inline __attribute__((always_inline)) uint32_t mid_quick_find(mid_thread *thread, const mid_quick *q, const mid_dict *d, unsigned set,
                                                                      mid_handle key, uint32_t *hash)

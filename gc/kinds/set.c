@@ -68,9 +68,15 @@ mid_status mid_set_shrink(mid_thread *thread, mid_handle set)
     return mid_dict_reserve_in(thread, set, 1, 0, true);
 }
 
-mid_status mid_set_next(mid_thread *thread, mid_handle set, mid_dict_cursor *cursor, mid_handle *key)
+static __attribute__((noinline)) mid_status next(mid_thread *thread, mid_handle set, mid_dict_cursor *cursor, mid_handle *key)
 {
     return mid_dict_next_in(thread, set, 1, cursor, key, NULL);
+}
+
+mid_status mid_set_next(mid_thread *thread, mid_handle set, mid_dict_cursor *cursor, mid_handle *key)
+{
+    mid_status status = mid_dict_next_quick(thread, set, 1, cursor, key, NULL);
+    return MID_LIKELY_(status != MID_ECHANGED) ? status : next(thread, set, cursor, key);
 }
 
 /* --- two sets --------------------------------------------------------------------------------------------------------------- */
