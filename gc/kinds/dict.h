@@ -52,7 +52,7 @@ _Static_assert(sizeof(mid_dict) == 40 && offsetof(mid_dict, items) == 40 && offs
 _Static_assert(offsetof(mid_dict, items) / sizeof(mid_slot) % 2 == 0, "keys of dictionaries have even slot numbers: heap.h, identity_even");
 
 /* Registered side by side, from heap.dict_base + MID_DICT_OFF on: is one a dictionary? Without types of their own nothing is. */
-enum { MID_DICT_OFF = MID_TYPES_MAX + 1, MID_KIND_DICT = 0, MID_KIND_DICT_IDENTITY, MID_KIND_SET, MID_KIND_SET_IDENTITY, MID_KIND_INDEX, MID_KIND_COUNT };
+enum { MID_DICT_OFF = MID_TYPES_MAX + 1, MID_DICT_KIND_DICT = 0, MID_DICT_KIND_IDENTITY, MID_DICT_KIND_SET, MID_DICT_KIND_SET_IDENTITY, MID_DICT_KIND_INDEX, MID_DICT_KINDS };
 
 static inline uint32_t mid_dict_kind(const mid_heap *heap, mid_type type)
 {

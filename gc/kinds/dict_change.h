@@ -107,8 +107,11 @@ static inline __attribute__((always_inline)) bool mid_dict_put_small(mid_thread 
             mid_dict_found(thread, handle, d, mid_dict_key(d, set, position), mode, value, there);
         return true;
     }
-    if (MID_UNLIKELY_(d->used >= mid_dict_few(d, set)))
-        return false;
+    if (MID_UNLIKELY_(d->used >= mid_dict_few(d, set))) {
+        if (d->live == d->used)
+            return false;
+        mid_dict_pack_small(d, set);
+    }
     mid_dict_append(thread, handle, d, set, key, value, &place);
     if (added != NULL)
         *added = 1;

@@ -11,12 +11,12 @@ static mid_status register_types(mid_heap *heap)
     static const uint32_t slots[] = {offsetof(mid_dict, index)};
     mid_type first = 0, made;
     mid_status status = MID_OK;
-    if (heap->type_count + MID_KIND_COUNT > MID_TYPES_MAX)
+    if (heap->type_count + MID_DICT_KINDS > MID_TYPES_MAX)
         return MID_ETYPES;
-    for (unsigned kind = 0; kind < MID_KIND_COUNT && status == MID_OK; kind++) {
-        mid_type_desc desc = {.struct_size = sizeof desc, .name = kind == MID_KIND_INDEX ? "dict index" : names[kind]};
+    for (unsigned kind = 0; kind < MID_DICT_KINDS && status == MID_OK; kind++) {
+        mid_type_desc desc = {.struct_size = sizeof desc, .name = kind == MID_DICT_KIND_INDEX ? "dict index" : names[kind]};
         desc.item_size = 4;
-        if (kind == MID_KIND_INDEX) {
+        if (kind == MID_DICT_KIND_INDEX) {
             desc.size = sizeof(mid_dict_index);
             desc.length_offset = offsetof(mid_dict_index, length);
             desc.flags = MID_UNCLEARED;
@@ -26,10 +26,10 @@ static mid_status register_types(mid_heap *heap)
             desc.items_are_refs = 1;
             desc.ref_offsets = slots;
             desc.ref_count = 1;
-            desc.flags = kind == MID_KIND_DICT_IDENTITY || kind == MID_KIND_SET_IDENTITY ? MID_IDENTITY : 0;
+            desc.flags = kind == MID_DICT_KIND_IDENTITY || kind == MID_DICT_KIND_SET_IDENTITY ? MID_IDENTITY : 0;
         }
         status = mid_type_register(heap, &desc, &made);
-        if (status == MID_OK && kind == MID_KIND_DICT_IDENTITY)
+        if (status == MID_OK && kind == MID_DICT_KIND_IDENTITY)
             mid_type_at(heap, made)->identity_even = true;
         first = first == 0 ? made : first;
     }
@@ -98,7 +98,7 @@ mid_status mid_dict_make(mid_thread *thread, const mid_keys *keys, unsigned set,
     unsigned identity = keys == &mid_keys_identity;
     if (entries == MID_DICT_SOME)
         entries = keys->strings != 0 || keys == &mid_keys_int || identity ? born(mid_impl_of(thread), set) : 0;
-    status = mid_new_array(thread, type_of(heap, set * MID_KIND_SET + identity), (size_t)entries << !set, out);
+    status = mid_new_array(thread, type_of(heap, set * MID_DICT_KIND_SET + identity), (size_t)entries << !set, out);
     if (status != MID_OK)
         return status;
     mid_dict *d = mid_dict_at(thread, *out);
@@ -149,7 +149,7 @@ static mid_status new_index(mid_thread *thread, const mid_dict *d, unsigned bits
 {
     size_t bytes = (size_t)(bits <= 8 ? 1 : bits <= 16 ? 2 : 4) << bits;
     size_t hashes = mid_dict_is(d, MID_DICT_NAMES) ? 0 : mid_dict_usable((1u << bits) - 1);
-    mid_status status = mid_new_array(thread, type_of(mid_impl_of(thread)->heap, MID_KIND_INDEX), bytes / 4 + hashes, out);
+    mid_status status = mid_new_array(thread, type_of(mid_impl_of(thread)->heap, MID_DICT_KIND_INDEX), bytes / 4 + hashes, out);
     if (status == MID_OK && !(MID_READ_(mid_entry_(thread, *out)->word) & MID_F_LARGE))
         memset(((mid_dict_index *)mid_get(thread, *out))->words, 0, bytes);
     return status;
@@ -185,23 +185,21 @@ static void pack(mid_dict *d, unsigned set, const uint32_t *from, uint32_t *to)
     d->packed++;
 }
 
-/* As it is, with its tags. What moves up is written over what went before, so that at any time it is somewhere. */
+/* As it is, with its tags. What moves up is written over what went before, so that at any time it is somewhere. Where entries are missing is not to
+ * be foreseen: no branch depends on it. */
 void mid_dict_pack_small(mid_dict *d, unsigned set)
 {
     uint32_t n = 0;
-    while (mid_dict_key(d, set, n)->bits_ != 0)
-        n++;
-    const uint64_t below = (UINT64_C(1) << n * MID_TAG_BITS) - 1;
-    uint64_t tags = d->tags & below;
-    for (uint32_t at = n + 1; at < d->used; at++) {
+    uint64_t tags = 0;
+    for (uint32_t at = 0; at < d->used; at++) {
         const mid_slot *key = mid_dict_key(d, set, at);
         mid_slot *goal = mid_dict_key(d, set, n);
-        if (key->bits_ == 0)
-            continue;
-        tags |= MID_TAG_OF(d->tags >> at * MID_TAG_BITS) << n++ * MID_TAG_BITS;
+        const uint64_t live = key->bits_ != 0;
+        tags |= (MID_TAG_OF(d->tags >> at * MID_TAG_BITS) & -live) << n * MID_TAG_BITS;
         MID_WRITE_(goal[0].bits_, key[0].bits_);
         if (!set)
             MID_WRITE_(goal[1].bits_, key[1].bits_);
+        n += (uint32_t)live;
     }
     for (mid_slot *slot = mid_dict_key(d, set, n), *end = mid_dict_key(d, set, d->used); slot < end; slot++)
         MID_WRITE_(slot->bits_, 0);
@@ -423,7 +421,7 @@ static const char *check_cells(const mid_heap *heap, mid_dict *d, const mid_dict
 const char *mid_dict_check(mid_heap *heap, const mid_entry *entry)
 {
     mid_dict *d = mid_address(entry);
-    unsigned set = mid_dict_kind(heap, (mid_type)(entry->word >> MID_TYPE_SHIFT_)) >= MID_KIND_SET;
+    unsigned set = mid_dict_kind(heap, (mid_type)(entry->word >> MID_TYPE_SHIFT_)) >= MID_DICT_KIND_SET;
     uint32_t live = 0, slots = d->length >> !set;
     if (mid_dict_keys(d) == NULL || d->live > d->used || mid_dict_first(d) > d->used || d->used > slots ||
         (d->bits != 0 && d->used > mid_dict_usable(mid_dict_mask(d))) || (d->bits == 0) != (d->index.bits_ == 0))
