@@ -1,5 +1,6 @@
 /* gc/kinds/dict.c: the calls of dictionaries. */
 #include "gc/kinds/dict_change.h"
+#include "gc/kinds/dict_rest.h"
 
 mid_status mid_dict_new(mid_thread *thread, const mid_keys *keys, mid_handle *out)
 {

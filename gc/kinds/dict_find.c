@@ -1,5 +1,5 @@
 /* gc/kinds/dict_find.c: who may call, and searches by value, in which the program compares. */
-#include "gc/kinds/dict.h"
+#include "gc/kinds/dict_search.h"
 
 /* So many bits of the hash in a cell, and comparing is cheaper than a look at the hash: by the program, or in line. */
 #define ENOUGH_ABOVE 0xFF000000u

@@ -3,7 +3,7 @@
 #ifndef MID_GC_KINDS_DICT_QUICK_H
 #define MID_GC_KINDS_DICT_QUICK_H
 
-#include "gc/kinds/dict.h"
+#include "gc/kinds/dict_search.h"
 
 #define MID_ASK (UINT32_MAX - 1)
 #define MID_INLINE_BYTES 16u /* of strings that are compared here */

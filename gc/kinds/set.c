@@ -1,5 +1,6 @@
 /* gc/kinds/set.c: the calls of sets, which are dictionaries without values. */
 #include "gc/kinds/dict_change.h"
+#include "gc/kinds/dict_rest.h"
 
 mid_status mid_set_new(mid_thread *thread, const mid_keys *keys, mid_handle *out)
 {
