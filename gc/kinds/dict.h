@@ -158,9 +158,11 @@ static inline void mid_tag_put(mid_dict *d, uint32_t position, uint32_t hash)
 
 /* --- strings that keep their hash */
 
+/* Another thread may be taking it: it writes a word that is right. */
 static inline uint32_t mid_kept_hash_in(const mid_keys *keys, uint64_t word)
 {
-    return *(const uint32_t *)((const char *)(uintptr_t)(word & MID_ADDRESS_MASK_) + keys->hash_offset) >> keys->hash_shift;
+    const uint32_t *at = (const uint32_t *)((const char *)(uintptr_t)(word & MID_ADDRESS_MASK_) + keys->hash_offset);
+    return MID_READ_(*at) >> keys->hash_shift;
 }
 static inline uint32_t mid_kept_hash(mid_thread *thread, const mid_keys *keys, mid_handle key)
 {
