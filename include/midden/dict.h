@@ -1,7 +1,7 @@
 /* midden/dict.h: dictionaries and sets that keep the order of insertion.
  *
  * A dictionary is an object like any other: it is counted, is held by slots, takes part in cycles, moves. So is a set. An entry takes
- * 8 bytes (of a set 4) and 1 to 6 of index, and 4 more where the hash is kept; docs/design/dict.md has the layout, and what it costs.
+ * 8 bytes (of a set 4) and, beyond ten entries, 1 to 6 of index, and 4 more where the hash is kept; docs/design/dict.md has the layout.
  * After R. Hettinger's compact dictionary (PyPy 2015, CPython 3.6): entries lie densely, in order, and an index of 1, 2 or 4 bytes a
  * cell finds them.
  *
