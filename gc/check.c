@@ -198,7 +198,7 @@ static void check_kinds(audit *a)
 {
     for (uint32_t i = a->heap->first_index; i < a->heap->next_index; i++) {
         const mid_entry *entry = a->heap->table + i;
-        if (!mid_entry_live(entry) || mid_dict_kind(a->heap, (mid_type)(entry->word >> MID_TYPE_SHIFT_)) >= MID_KIND_INDEX)
+        if (!mid_entry_live(entry) || mid_dict_kind(a->heap, (mid_type)(entry->word >> MID_TYPE_SHIFT_)) >= MID_DICT_KIND_INDEX)
             continue;
         const char *wrong = mid_dict_check(a->heap, entry);
         if (wrong != NULL)

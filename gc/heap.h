@@ -104,6 +104,12 @@ typedef enum { MID_T_RUNNING, MID_T_BLOCKED, MID_T_CLAIMED, MID_T_ABSENT, MID_T_
 #define MID_SUSPECTS 256u
 #define MID_ONLY_MEMORY SIZE_MAX
 
+/* How large a thread's dictionaries are born (kinds/dict_room.c): the entries of those of this window, how many of them are to come, and how
+ * large any has become in it. */
+typedef struct mid_dict_births {
+    uint8_t room, left, grown;
+} mid_dict_births;
+
 /* A thread's place in a heap. Detached, it is ABSENT and keeps its number, its objects and what waits in it, until the next
  * thread that attaches takes it over. */
 struct mid_impl {
@@ -153,6 +159,8 @@ struct mid_impl {
 
     mid_handle suspects[MID_SUSPECTS]; /* suspect.c */
     uint32_t suspect_count;            /* read by others */
+
+    mid_dict_births dict_births[2];    /* of dictionaries, of sets */
 
     mid_mem *mem;        /* domain.h; null: it has not called mem yet. Atomic for others */
     /* trace_sample.c */

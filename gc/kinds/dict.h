@@ -2,9 +2,12 @@
  *
  * The dictionary is one object of variable size: what is below, then its entries, a key and a value each (of a set, a key), dense
  * and in order of insertion: a plain array of references, which collectors read fast and deep compaction rewrites. A key of 0 is an
- * entry that was deleted. The index is a leaf object: cells, a power of two of them, and behind them a hash for each position, but
- * where the key is its own hash ("names": integers and identities).
+ * entry that was deleted.
  *
+ * SMALL, up to ten entries: no index, but six bits of each hash, side by side in one word, which is compared at once. Only where the hash of
+ * a key can be had from the key without asking the program: of "names" (integers and identities), and of strings that keep it.
+ *
+ * LARGER: the index is a leaf object: cells, a power of two of them, and behind them a hash for each position, but of names.
  * A cell is 0 (empty), 1 (its entry was deleted) or position + 2 in its low bits, as many as number the cells, and above them the same
  * bits of the hash. So most keys that are not the one sought are told apart without a look at the entry. At most two thirds of
  * the cells are ever not empty, so every search ends, and position + 2 fits. */
@@ -14,23 +17,27 @@
 #include "gc/heap.h"
 #include "midden/dict.h"
 
-enum { MID_DICT_SEALED = 1, MID_DICT_WALKED = 2, MID_DICT_MIXED = 4 };
+/* Threads that read the same dictionary may write WALKED at the same time. OTHERS: not every key is a name or a string that keeps its hash. */
+enum { MID_DICT_SEALED = 1, MID_DICT_WALKED = 2, MID_DICT_MIXED = 4, MID_DICT_NAMES = 8, MID_DICT_INTS = 16, MID_DICT_OTHERS = 32 };
 
 typedef struct mid_dict {
     uint32_t length;     /* slots of entries, the heap's */
-    mid_slot index;      /* none while mask is 0 */
+    mid_slot index;      /* none while it is small */
     uint32_t live;       /* entries */
     uint32_t used;       /* positions that are or were an entry's; behind them the slots are empty */
-    uint32_t first;      /* no entry is before this position */
-    uint32_t mask;       /* cells - 1 */
-    uint32_t room;       /* cells that may still be filled */
     uint32_t version;    /* keys came or went, or anything moved */
     uint32_t packed;     /* entries took other positions, or positions other entries */
-    uint8_t width;       /* bytes of a cell */
-    uint8_t names;       /* keys are compared by their handles */
-    uint8_t ints;        /* ... and are immediate integers */
+    union {
+        uint64_t tags;   /* small: six bits of the hash at each position; what is behind `used` is nothing */
+        struct {
+            uint32_t first; /* else: no entry is before this position */
+            uint32_t room;  /* cells that may still be filled */
+        };
+    };
+    uint32_t keys_low;   /* the address of the mid_keys */
+    uint16_t keys_high;
     uint8_t flags;
-    const mid_keys *keys;
+    uint8_t bits;        /* of the number of a cell; 0: it is small */
     mid_slot items[];
 } mid_dict;
 
@@ -39,11 +46,11 @@ typedef struct mid_dict_index {
     uint32_t words[];
 } mid_dict_index;
 
-_Static_assert(sizeof(mid_dict) == 48 && offsetof(mid_dict, items) == 48 && offsetof(mid_dict, index) == 4, "six words, then entries");
+_Static_assert(sizeof(mid_dict) == 40 && offsetof(mid_dict, items) == 40 && offsetof(mid_dict, index) == 4, "five words, then entries");
 _Static_assert(offsetof(mid_dict, items) / sizeof(mid_slot) % 2 == 0, "keys of dictionaries have even slot numbers: heap.h, identity_even");
 
 /* Registered side by side, from heap.dict_base + MID_DICT_OFF on: is one a dictionary? Without types of their own nothing is. */
-enum { MID_DICT_OFF = MID_TYPES_MAX + 1, MID_KIND_DICT = 0, MID_KIND_DICT_IDENTITY, MID_KIND_SET, MID_KIND_SET_IDENTITY, MID_KIND_INDEX, MID_KIND_COUNT };
+enum { MID_DICT_OFF = MID_TYPES_MAX + 1, MID_DICT_KIND_DICT = 0, MID_DICT_KIND_IDENTITY, MID_DICT_KIND_SET, MID_DICT_KIND_SET_IDENTITY, MID_DICT_KIND_INDEX, MID_DICT_KINDS };
 
 static inline uint32_t mid_dict_kind(const mid_heap *heap, mid_type type)
 {
@@ -52,32 +59,39 @@ static inline uint32_t mid_dict_kind(const mid_heap *heap, mid_type type)
 
 #define MID_NOWHERE UINT32_MAX
 #define MID_DICT_LEAST 8u    /* cells */
-#define MID_DICT_BORN 16u    /* ... that a new one will have, and room for as many entries as they may name */
+#define MID_DICT_SMALL 10u   /* entries of a small one */
+#define MID_DICT_FEW 5u      /* ... of its first growth */
+#define MID_DICT_SOME UINT32_MAX
+#define MID_DICT_BIRTHS 16u
 #define MID_DICT_STEPS 64u   /* of a search among names, before they are thought to be chosen to collide */
 
 /* Where a key is (position MID_NOWHERE: it is not there, and would go into that cell). */
 typedef struct mid_spot {
     uint32_t position, cell, hash, steps;
+    uint32_t kept; /* the hash can be had from the key at any time: a small dictionary may take it */
 } mid_spot;
 
 /* --- dict_find.c */
 mid_status mid_dict_refuse(mid_thread *thread, mid_handle handle, unsigned set);
 mid_status mid_dict_find_value(mid_thread *thread, mid_handle handle, unsigned set, mid_handle key, mid_spot *place);
-/* A string whose hash is known and not 0. False: only the program can tell. */
+/* A string whose hash is known and not 0, in a dictionary with an index. False: only the program can tell. */
 bool mid_dict_find_string(mid_thread *thread, const mid_dict *d, mid_handle key, mid_spot *place);
 bool mid_set_find_string(mid_thread *thread, const mid_dict *d, mid_handle key, mid_spot *place);
 mid_status mid_dict_find_hashed(mid_thread *thread, mid_handle handle, unsigned set, mid_handle key, mid_spot *place);
 /* --- dict_room.c */
 mid_status mid_dict_types(mid_heap *heap);
-mid_status mid_dict_make(mid_thread *thread, const mid_keys *keys, unsigned set, mid_handle *out);
+mid_status mid_dict_make(mid_thread *thread, const mid_keys *keys, unsigned set, uint32_t entries, mid_handle *out);
 /* Room for that many entries, no more cells than that takes. MID_ECHANGED: a finalizer that ran meanwhile changed it. */
 mid_status mid_dict_rebuild(mid_thread *thread, mid_handle handle, unsigned set, uint64_t entries, uint8_t flags);
-mid_status mid_dict_grow(mid_thread *thread, mid_handle handle, unsigned set);
+/* Room for one more, which is a key with its hash or not. */
+mid_status mid_dict_grow(mid_thread *thread, mid_handle handle, unsigned set, bool kept);
+void mid_dict_pack_small(mid_dict *d, unsigned set);
 mid_status mid_dict_mix(mid_thread *thread, mid_handle handle, unsigned set);
 mid_status mid_dict_copy_of(mid_thread *thread, mid_handle handle, unsigned set, mid_handle *out);
 void mid_dict_empty(mid_thread *thread, mid_handle handle);
 void mid_dict_shrink_some(mid_thread *thread, mid_handle handle, unsigned set);
-const char *mid_dict_check(mid_heap *heap, const mid_entry *entry); /* what is wrong, or null; the world stands */
+/* --- dict_check.c: what is wrong, or null; the world stands */
+const char *mid_dict_check(mid_heap *heap, const mid_entry *entry);
 /* --- dict_change.c */
 mid_status mid_dict_update_from(mid_thread *thread, mid_handle handle, mid_handle from, unsigned set);
 mid_status mid_dict_put_hashed(mid_thread *thread, mid_handle handle, unsigned set, mid_handle key, uint32_t hash, mid_handle value);
@@ -86,13 +100,77 @@ static inline mid_dict_index *mid_dict_index_of(mid_thread *thread, const mid_di
 {
     return (mid_dict_index *)mid_get(thread, d->index.bits_);
 }
+static inline uint32_t mid_dict_mask(const mid_dict *d)
+{
+    return (1u << d->bits) - 1;
+}
+static inline unsigned mid_dict_width(const mid_dict *d) /* bytes of a cell */
+{
+    return d->bits <= 8 ? 1 : d->bits <= 16 ? 2 : 4;
+}
 static inline uint32_t *mid_dict_hashes(const mid_dict *d, mid_dict_index *index)
 {
-    return (uint32_t *)((char *)index->words + ((size_t)d->mask + 1) * d->width);
+    return (uint32_t *)((char *)index->words + ((size_t)mid_dict_width(d) << d->bits));
 }
 static inline uint32_t mid_dict_usable(uint32_t mask)
 {
     return mask == 0 ? 0 : (uint32_t)(((uint64_t)mask + 1) * 2 / 3);
+}
+static inline bool mid_dict_is(const mid_dict *d, unsigned flag)
+{
+    return (MID_READ_(d->flags) & flag) != 0;
+}
+static inline const mid_keys *mid_dict_keys(const mid_dict *d)
+{
+    return (const mid_keys *)(uintptr_t)((uint64_t)d->keys_high << 32 | d->keys_low);
+}
+/* Of a small one: how many entries it has room for as it is. */
+static inline uint32_t mid_dict_few(const mid_dict *d, unsigned set)
+{
+    uint32_t slots = d->length >> !set;
+    return slots < MID_DICT_SMALL ? slots : MID_DICT_SMALL;
+}
+static inline uint32_t mid_dict_first(const mid_dict *d)
+{
+    return d->bits != 0 ? d->first : 0;
+}
+
+/* --- tags. Those that are equal are found as bytes of 0 are (A. Mycroft 1987): x - 1 borrows from the highest bit of a lane that was 0. What
+ * is above the lowest one found may be found wrongly, and so may a tag of another hash: the key has the last word. */
+#define MID_TAG_BITS 6u
+#define MID_TAG_ONES UINT64_C(0x0041041041041041)
+#define MID_TAG_OF(hash) ((uint64_t)((hash) & ((1u << MID_TAG_BITS) - 1)))
+_Static_assert(MID_TAG_BITS * MID_DICT_SMALL < 64, "all tags fit a word");
+
+static inline uint64_t mid_tags_like(uint64_t tags, uint32_t used, uint32_t hash)
+{
+    uint64_t x = tags ^ MID_TAG_OF(hash) * MID_TAG_ONES;
+    return (x - MID_TAG_ONES) & ~x & MID_TAG_ONES << (MID_TAG_BITS - 1) & ((UINT64_C(1) << used * MID_TAG_BITS) - 1);
+}
+static inline uint32_t mid_tag_position(uint64_t found)
+{
+    return (uint32_t)__builtin_ctzll(found) * 43 >> 8; /* divided by six */
+}
+static inline void mid_tag_put(mid_dict *d, uint32_t position, uint32_t hash)
+{
+    d->tags = (d->tags & ((UINT64_C(1) << position * MID_TAG_BITS) - 1)) | MID_TAG_OF(hash) << position * MID_TAG_BITS;
+}
+
+/* --- strings that keep their hash */
+
+/* Another thread may be taking it: it writes a word that is right. */
+static inline uint32_t mid_kept_hash_in(const mid_keys *keys, uint64_t word)
+{
+    const uint32_t *at = (const uint32_t *)((const char *)(uintptr_t)(word & MID_ADDRESS_MASK_) + keys->hash_offset);
+    return MID_READ_(*at) >> keys->hash_shift;
+}
+static inline uint32_t mid_kept_hash(mid_thread *thread, const mid_keys *keys, mid_handle key)
+{
+    return mid_kept_hash_in(keys, MID_READ_(mid_entry_(thread, key)->word));
+}
+static inline bool mid_is_string(mid_thread *thread, const mid_keys *keys, mid_handle key)
+{
+    return keys->strings != 0 && mid_is_object_(key) && MID_READ_(mid_entry_(thread, key)->word) >> MID_TYPE_SHIFT_ == keys->strings;
 }
 
 /* What may be put in. */
@@ -123,7 +201,7 @@ static inline mid_handle mid_dict_swap(mid_thread *thread, mid_handle handle, mi
 static inline uint32_t mid_name_hash(mid_thread *thread, const mid_dict *d, mid_handle key)
 {
     uint32_t hash = key >> 1;
-    if (MID_UNLIKELY_(d->flags & MID_DICT_MIXED)) {
+    if (MID_UNLIKELY_(mid_dict_is(d, MID_DICT_MIXED))) {
         hash = (hash ^ (uint32_t)((uintptr_t)thread->table >> 12)) * 0x85EBCA6Bu;
         hash = (hash ^ hash >> 13 ^ (uint32_t)((uintptr_t)thread->table >> 20)) * 0xC2B2AE35u;
         hash ^= hash >> 16;
@@ -151,69 +229,6 @@ static inline __attribute__((always_inline)) uint32_t mid_width_mask(unsigned wi
 /* The order in which cells are tried is CPython's: i = 5 i + 1 + what is left of the hash, which goes through all of them. */
 #define MID_PROBE(i, perturb, mask) ((perturb) >>= 5, (i) = ((i) * 5 + (perturb) + 1) & (mask))
 
-static inline __attribute__((always_inline)) void mid_find_name(const mid_dict *d, const void *cells, unsigned width, unsigned set,
-                                                                mid_handle key, mid_spot *place)
-{
-    const uint32_t mask = d->mask, hash = place->hash, above = ~mask & mid_width_mask(width);
-    uint32_t i = hash & mask, perturb = hash, steps = 0;
-    for (;;) {
-        uint32_t cell = mid_cell(cells, width, i), position = (cell & mask) - 2;
-        if (((cell ^ hash) & above) == 0 && position < d->used && d->items[(size_t)position << !set].bits_ == key) {
-            place->position = position;
-            break;
-        }
-        if (cell == 0) {
-            place->position = MID_NOWHERE;
-            break;
-        }
-        steps++;
-        MID_PROBE(i, perturb, mask);
-    }
-    place->cell = i;
-    place->steps = steps;
-}
-
-/* Of a dictionary of names. */
-static inline __attribute__((always_inline)) mid_status mid_dict_find_name(mid_thread *thread, const mid_dict *d, unsigned set,
-                                                                           mid_handle key, mid_spot *place)
-{
-    if (MID_UNLIKELY_(key == 0))
-        return MID_EHANDLE;
-    if (MID_UNLIKELY_(d->ints && !mid_is_int(key)))
-        return MID_ETYPE;
-    place->hash = mid_name_hash(thread, d, key);
-    if (MID_UNLIKELY_(d->mask == 0)) {
-        *place = (mid_spot){MID_NOWHERE, 0, place->hash, 0};
-        return MID_OK;
-    }
-    const void *cells = mid_dict_index_of(thread, d)->words;
-    if (d->width == 1)
-        mid_find_name(d, cells, 1, set, key, place);
-    else if (d->width == 2)
-        mid_find_name(d, cells, 2, set, key, place);
-    else
-        mid_find_name(d, cells, 4, set, key, place);
-    return MID_OK;
-}
-
-/* After it addresses are to be had anew. */
-static inline __attribute__((always_inline)) mid_status mid_dict_find(mid_thread *thread, mid_handle handle, const mid_dict *d,
-                                                                      unsigned set, mid_handle key, mid_spot *place)
-{
-    if (MID_LIKELY_(d->names))
-        return mid_dict_find_name(thread, d, set, key, place);
-    const mid_keys *keys = d->keys;
-    if (mid_is_object_(key) && keys->strings != 0 && d->mask != 0 && mid_dict_value_ok(thread, key)) {
-        uint64_t word = MID_READ_(mid_entry_(thread, key)->word);
-        if (word >> MID_TYPE_SHIFT_ == keys->strings) {
-            place->hash = *(const uint32_t *)((const char *)(uintptr_t)(word & MID_ADDRESS_MASK_) + keys->hash_offset);
-            if (place->hash != 0 && (set ? mid_set_find_string(thread, d, key, place) : mid_dict_find_string(thread, d, key, place)))
-                return MID_OK;
-        }
-    }
-    return mid_dict_find_value(thread, handle, set, key, place);
-}
-
 /* The dictionary (set), or null, and why is in *status. */
 static inline __attribute__((always_inline)) mid_dict *mid_dict_open(mid_thread *thread, mid_handle handle, unsigned set,
                                                                      mid_status *status)
@@ -237,6 +252,15 @@ static inline mid_dict *mid_dict_at(mid_thread *thread, mid_handle handle)
 static inline __attribute__((always_inline)) mid_slot *mid_dict_key(mid_dict *d, unsigned set, uint32_t position)
 {
     return d->items + ((size_t)position << !set);
+}
+
+/* The hash of the entry at a position. */
+static inline uint32_t mid_dict_hash_at(mid_thread *thread, mid_dict *d, unsigned set, uint32_t position)
+{
+    if (mid_dict_is(d, MID_DICT_NAMES))
+        return mid_name_hash(thread, d, mid_dict_key(d, set, position)->bits_);
+    return d->bits != 0 ? mid_dict_hashes(d, mid_dict_index_of(thread, d))[position]
+                        : mid_kept_hash(thread, mid_dict_keys(d), mid_dict_key(d, set, position)->bits_);
 }
 
 #endif

@@ -2,7 +2,7 @@
 #ifndef MID_GC_KINDS_DICT_CHANGE_H
 #define MID_GC_KINDS_DICT_CHANGE_H
 
-#include "gc/kinds/dict.h"
+#include "gc/kinds/dict_quick.h"
 
 typedef enum mid_put_mode { MID_PUT_SET, MID_PUT_ADD } mid_put_mode;
 
@@ -10,18 +10,24 @@ typedef enum mid_put_mode { MID_PUT_SET, MID_PUT_ADD } mid_put_mode;
 static inline __attribute__((always_inline)) void mid_dict_append(mid_thread *thread, mid_handle handle, mid_dict *d, unsigned set,
                                                                   mid_handle key, mid_handle value, const mid_spot *place)
 {
-    mid_dict_index *index = mid_dict_index_of(thread, d);
-    uint32_t position = d->used, written = (place->hash & ~d->mask) | (position + 2);
+    uint32_t position = d->used;
     mid_slot *slot = mid_dict_key(d, set, position);
-    mid_cell_write(index->words, d->width, place->cell, written);
-    if (!d->names)
-        mid_dict_hashes(d, index)[position] = place->hash;
+    if (d->bits == 0) {
+        mid_tag_put(d, position, place->hash);
+    } else {
+        mid_dict_index *index = mid_dict_index_of(thread, d);
+        mid_cell_write(index->words, mid_dict_width(d), place->cell, (place->hash & ~mid_dict_mask(d)) | (position + 2));
+        if (!mid_dict_is(d, MID_DICT_NAMES))
+            mid_dict_hashes(d, index)[position] = place->hash;
+        if (MID_UNLIKELY_(!place->kept) && !mid_dict_is(d, MID_DICT_OTHERS))
+            d->flags |= MID_DICT_OTHERS;
+        d->room--;
+    }
     mid_dict_swap(thread, handle, slot, mid_retain(thread, key));
     if (!set)
         mid_dict_swap(thread, handle, slot + 1, mid_retain(thread, value));
     d->used = position + 1;
     d->live++;
-    d->room--;
     d->version++;
     if (MID_UNLIKELY_(d->flags & MID_DICT_WALKED))
         d->flags &= (uint8_t)~MID_DICT_WALKED;
@@ -31,26 +37,43 @@ static inline __attribute__((always_inline)) void mid_dict_append(mid_thread *th
 static inline uint32_t mid_dict_free_cell(mid_thread *thread, const mid_dict *d, uint32_t hash)
 {
     const void *cells = mid_dict_index_of(thread, d)->words;
-    uint32_t i = hash & d->mask, perturb = hash;
-    while (mid_cell(cells, d->width, i) != 0)
-        MID_PROBE(i, perturb, d->mask);
+    uint32_t mask = mid_dict_mask(d), i = hash & mask, perturb = hash;
+    while (mid_cell(cells, mid_dict_width(d), i) != 0)
+        MID_PROBE(i, perturb, mask);
     return i;
+}
+
+/* Can this key go behind the others as it is? */
+static inline __attribute__((always_inline)) bool mid_dict_has_room(const mid_dict *d, unsigned set, const mid_spot *place)
+{
+    if (d->bits == 0)
+        return d->used < mid_dict_few(d, set) && place->kept;
+    return d->room != 0 && place->steps < MID_DICT_STEPS;
 }
 
 /* Room for one more, made; MID_ECHANGED: look again. */
 static __attribute__((noinline, unused)) mid_status mid_dict_more(mid_thread *thread, mid_handle handle, unsigned set, mid_spot *place)
 {
-    bool collides = place->steps >= MID_DICT_STEPS;
-    const mid_dict *d = mid_dict_at(thread, handle);
-    if (d->room != 0 && !(collides && d->names && !(d->flags & MID_DICT_MIXED)))
+    mid_dict *d = mid_dict_at(thread, handle);
+    mid_status status;
+    if (d->bits == 0 && place->kept && d->live < d->used) {
+        mid_dict_pack_small(d, set);
         return MID_OK;
-    mid_status status = d->room != 0 ? mid_dict_mix(thread, handle, set) : mid_dict_grow(thread, handle, set);
+    }
+    if (d->bits != 0 && d->room != 0) {
+        if (!mid_dict_is(d, MID_DICT_NAMES) || mid_dict_is(d, MID_DICT_MIXED))
+            return MID_OK;
+        status = mid_dict_mix(thread, handle, set);
+    } else {
+        status = mid_dict_grow(thread, handle, set, place->kept);
+    }
     if (status != MID_OK)
         return status;
     d = mid_dict_at(thread, handle);
-    if (d->names && (d->flags & MID_DICT_MIXED))
+    if (mid_dict_is(d, MID_DICT_NAMES) && mid_dict_is(d, MID_DICT_MIXED))
         return MID_ECHANGED; /* the hash may be another */
-    place->cell = mid_dict_free_cell(thread, d, place->hash);
+    if (d->bits != 0)
+        place->cell = mid_dict_free_cell(thread, d, place->hash);
     return MID_OK;
 }
 
@@ -66,6 +89,37 @@ static inline __attribute__((always_inline)) mid_status mid_dict_found(mid_threa
     return MID_OK;
 }
 
+/* In a small dictionary, where nothing is in the way: true, and it is done. */
+static inline __attribute__((always_inline)) bool mid_dict_put_small(mid_thread *thread, mid_handle handle, unsigned set, mid_put_mode mode,
+                                                                     mid_handle key, mid_handle value, mid_handle *there, int *added)
+{
+    mid_quick q;
+    mid_spot place = {.kept = 1};
+    mid_dict *d;
+    if (MID_UNLIKELY_(!mid_quick_begin(thread, &q) || (d = mid_quick_open(thread, &q, handle, set)) == NULL || d->bits != 0 ||
+                      (set && mid_dict_is(d, MID_DICT_SEALED)) || (mid_is_object_(value) && !mid_quick_live(thread, &q, value))))
+        return false;
+    uint32_t position = mid_quick_small(thread, &q, d, set, key, &place.hash);
+    if (MID_UNLIKELY_(position == MID_ASK))
+        return false;
+    if (position != MID_NOWHERE) {
+        if (!set)
+            mid_dict_found(thread, handle, d, mid_dict_key(d, set, position), mode, value, there);
+        return true;
+    }
+    if (MID_UNLIKELY_(d->used >= mid_dict_few(d, set))) {
+        if (d->live == d->used)
+            return false;
+        mid_dict_pack_small(d, set);
+    }
+    mid_dict_append(thread, handle, d, set, key, value, &place);
+    if (added != NULL)
+        *added = 1;
+    if (there != NULL)
+        *there = mid_retain(thread, value);
+    return true;
+}
+
 /* `there` and `added` may be null; so may `hashed`: the hash, known. */
 static inline __attribute__((always_inline)) mid_status mid_dict_put(mid_thread *thread, mid_handle handle, unsigned set, mid_put_mode mode,
                                                                      mid_handle key, mid_handle value, const uint32_t *hashed,
@@ -73,16 +127,19 @@ static inline __attribute__((always_inline)) mid_status mid_dict_put(mid_thread 
 {
     mid_status status;
     mid_spot place = {.position = MID_NOWHERE};
+    if (hashed == NULL && mid_dict_put_small(thread, handle, set, mode, key, value, there, added))
+        return MID_OK;
     mid_dict *d = mid_dict_open(thread, handle, set, &status);
     if (MID_UNLIKELY_(d == NULL))
         return status;
     for (int tries = 0; tries < MID_DICT_TRIES; tries++) {
-        if (MID_UNLIKELY_(set && (d->flags & MID_DICT_SEALED)))
+        if (MID_UNLIKELY_(set && mid_dict_is(d, MID_DICT_SEALED)))
             return MID_ETYPE;
-        if (MID_UNLIKELY_(!mid_dict_value_ok(thread, value) || (d->names && !mid_dict_value_ok(thread, key))))
+        if (MID_UNLIKELY_(!mid_dict_value_ok(thread, value) || (mid_dict_is(d, MID_DICT_NAMES) && !mid_dict_value_ok(thread, key))))
             return MID_EHANDLE;
-        if (hashed != NULL && !d->names) {
+        if (hashed != NULL && !mid_dict_is(d, MID_DICT_NAMES)) {
             place.hash = *hashed;
+            place.kept = 0;
             status = mid_dict_find_hashed(thread, handle, set, key, &place);
         } else {
             status = mid_dict_find(thread, handle, d, set, key, &place);
@@ -92,7 +149,7 @@ static inline __attribute__((always_inline)) mid_status mid_dict_put(mid_thread 
         d = mid_dict_at(thread, handle);
         if (place.position != MID_NOWHERE)
             return set ? MID_OK : mid_dict_found(thread, handle, d, mid_dict_key(d, set, place.position), mode, value, there);
-        if (MID_UNLIKELY_(d->room == 0 || place.steps >= MID_DICT_STEPS)) {
+        if (MID_UNLIKELY_(!mid_dict_has_room(d, set, &place))) {
             status = mid_dict_more(thread, handle, set, &place);
             d = mid_dict_at(thread, handle);
             if (status == MID_ECHANGED)
@@ -120,12 +177,36 @@ static inline __attribute__((always_inline)) void mid_dict_take(mid_thread *thre
     MID_WRITE_(slot->bits_, 0);
     if (!set)
         MID_WRITE_(slot[1].bits_, 0);
-    mid_cell_write(mid_dict_index_of(thread, d)->words, d->width, place->cell, 1);
     d->live--;
     d->version++;
+    if (d->bits == 0)
+        return;
+    mid_cell_write(mid_dict_index_of(thread, d)->words, mid_dict_width(d), place->cell, 1);
     if (place->position == d->first)
         while (d->first < d->used && mid_dict_key(d, set, d->first)->bits_ == 0)
             d->first++;
+}
+
+static inline __attribute__((always_inline)) bool mid_dict_remove_small(mid_thread *thread, mid_handle handle, unsigned set, mid_handle key,
+                                                                        mid_handle *value)
+{
+    mid_quick q;
+    mid_spot place = {.position = MID_NOWHERE};
+    mid_handle old_key, old_value;
+    mid_dict *d;
+    if (MID_UNLIKELY_(!mid_quick_begin(thread, &q) || (d = mid_quick_open(thread, &q, handle, set)) == NULL || d->bits != 0 ||
+                      (set && mid_dict_is(d, MID_DICT_SEALED))))
+        return false;
+    place.position = mid_quick_small(thread, &q, d, set, key, &place.hash);
+    if (MID_UNLIKELY_(place.position >= MID_ASK)) /* or it is not there */
+        return false;
+    mid_dict_take(thread, d, set, &place, &old_key, &old_value);
+    if (value != NULL)
+        *value = old_value;
+    else
+        mid_release(thread, old_value);
+    mid_release(thread, old_key);
+    return true;
 }
 
 /* `value` may be null: it is released. */
@@ -137,10 +218,12 @@ static inline __attribute__((always_inline)) mid_status mid_dict_remove(mid_thre
     mid_handle old_key, old_value;
     if (value != NULL)
         *value = 0;
+    if (MID_LIKELY_(mid_dict_remove_small(thread, handle, set, key, value)))
+        return MID_OK;
     mid_dict *d = mid_dict_open(thread, handle, set, &status);
     if (MID_UNLIKELY_(d == NULL))
         return status;
-    if (MID_UNLIKELY_(set && (d->flags & MID_DICT_SEALED)))
+    if (MID_UNLIKELY_(set && mid_dict_is(d, MID_DICT_SEALED)))
         return MID_ETYPE;
     status = mid_dict_find(thread, handle, d, set, key, &place);
     if (MID_UNLIKELY_(status != MID_OK))
@@ -173,23 +256,31 @@ static inline mid_status mid_dict_pop_end(mid_thread *thread, mid_handle handle,
         return status;
     if (key == NULL)
         return MID_ENULL;
-    if (set && (d->flags & MID_DICT_SEALED))
+    if (set && mid_dict_is(d, MID_DICT_SEALED))
         return MID_ETYPE;
     if (d->live == 0)
         return MID_EKEY;
-    while (last && mid_dict_key(d, set, d->used - 1)->bits_ == 0)
-        d->used--;
-    mid_spot place = {.position = last ? d->used - 1 : d->first};
-    mid_dict_index *index = mid_dict_index_of(thread, d);
-    uint32_t hash = d->names ? mid_name_hash(thread, d, mid_dict_key(d, set, place.position)->bits_) : mid_dict_hashes(d, index)[place.position];
-    uint32_t sought = ((hash & ~d->mask) | (place.position + 2)) & mid_width_mask(d->width), perturb = hash;
-    for (place.cell = hash & d->mask; mid_cell(index->words, d->width, place.cell) != sought;)
-        MID_PROBE(place.cell, perturb, d->mask);
+    mid_spot place = {.position = mid_dict_first(d)};
+    if (last) {
+        while (mid_dict_key(d, set, d->used - 1)->bits_ == 0)
+            d->used--;
+        place.position = d->used - 1;
+    }
+    while (mid_dict_key(d, set, place.position)->bits_ == 0)
+        place.position++;
+    if (d->bits != 0) {
+        const void *cells = mid_dict_index_of(thread, d)->words;
+        uint32_t mask = mid_dict_mask(d), hash = mid_dict_hash_at(thread, d, set, place.position), perturb = hash;
+        uint32_t sought = ((hash & ~mask) | (place.position + 2)) & mid_width_mask(mid_dict_width(d));
+        for (place.cell = hash & mask; mid_cell(cells, mid_dict_width(d), place.cell) != sought;)
+            MID_PROBE(place.cell, perturb, mask);
+    }
     mid_dict_take(thread, d, set, &place, key, &old);
     if (last) {
         d->used--; /* its position is given anew: cursors must not wait behind it */
         d->packed++;
-        d->first = d->first > d->used ? d->used : d->first;
+        if (d->bits != 0 && d->first > d->used)
+            d->first = d->used;
     }
     if (d->live < d->length / 16)
         mid_dict_shrink_some(thread, handle, set);
@@ -208,110 +299,21 @@ static inline __attribute__((always_inline)) mid_status mid_dict_contains_in(mid
     if (MID_UNLIKELY_(there == NULL))
         return thread == NULL ? MID_ENULL : (status = mid_thread_check(thread)) != MID_OK ? status : MID_ENULL;
     *there = 0;
+    mid_quick q;
+    uint32_t hash, position = MID_ASK;
+    const mid_dict *quick = MID_LIKELY_(mid_quick_begin(thread, &q)) ? mid_quick_open(thread, &q, handle, set) : NULL;
+    if (MID_LIKELY_(quick != NULL))
+        position = mid_quick_find(thread, &q, quick, set, key, &hash);
+    if (MID_LIKELY_(position != MID_ASK)) {
+        *there = position != MID_NOWHERE;
+        return MID_OK;
+    }
     const mid_dict *d = mid_dict_open(thread, handle, set, &status);
     if (MID_UNLIKELY_(d == NULL))
         return status;
     status = mid_dict_find(thread, handle, d, set, key, &place);
     *there = status == MID_OK && place.position != MID_NOWHERE;
     return status;
-}
-
-static inline __attribute__((always_inline)) mid_status mid_dict_next_in(mid_thread *thread, mid_handle handle, unsigned set,
-                                                                         mid_dict_cursor *cursor, mid_handle *key, mid_handle *value)
-{
-    mid_status status;
-    mid_dict *d = mid_dict_open(thread, handle, set, &status);
-    if (MID_UNLIKELY_(d == NULL || cursor == NULL || key == NULL))
-        return d == NULL ? status : MID_ENULL;
-    if (cursor->at_ == 0) {
-        cursor->packed_ = d->packed;
-        cursor->at_ = d->first;
-    }
-    if (MID_UNLIKELY_(cursor->packed_ != d->packed))
-        return MID_ECHANGED;
-    uint32_t at = cursor->at_, used = d->used;
-    const mid_slot *slot = mid_dict_key(d, set, at);
-    for (; at < used && slot->bits_ == 0; at++)
-        slot += 2 - set;
-    cursor->at_ = at + (at < used);
-    if (at >= used)
-        return MID_EKEY;
-    if (!(d->flags & MID_DICT_WALKED))
-        MID_WRITE_(d->flags, (uint8_t)(d->flags | MID_DICT_WALKED));
-    *key = slot->bits_;
-    if (!set && value != NULL)
-        *value = slot[1].bits_;
-    return MID_OK;
-}
-
-/* --- what has no need to be quick */
-
-static inline mid_status mid_dict_length_of(mid_thread *thread, mid_handle handle, unsigned set, size_t *length)
-{
-    mid_status status;
-    const mid_dict *d = mid_dict_open(thread, handle, set, &status);
-    if (d == NULL || length == NULL)
-        return d == NULL ? status : MID_ENULL;
-    *length = d->live;
-    return MID_OK;
-}
-static inline mid_status mid_dict_version_of(mid_thread *thread, mid_handle handle, unsigned set, uint32_t *version)
-{
-    mid_status status;
-    const mid_dict *d = mid_dict_open(thread, handle, set, &status);
-    if (d == NULL || version == NULL)
-        return d == NULL ? status : MID_ENULL;
-    *version = d->version;
-    return MID_OK;
-}
-static inline mid_status mid_dict_open_to_change(mid_thread *thread, mid_handle handle, unsigned set)
-{
-    mid_status status;
-    const mid_dict *d = mid_dict_open(thread, handle, set, &status);
-    return d != NULL && (d->flags & MID_DICT_SEALED) ? MID_ETYPE : status;
-}
-static inline mid_status mid_dict_reserve_in(mid_thread *thread, mid_handle handle, unsigned set, size_t entries, bool shrink)
-{
-    mid_status status = mid_dict_open_to_change(thread, handle, set);
-    if (status == MID_OK && entries > MID_DICT_MOST)
-        return MID_ESIZE;
-    for (int tries = 0; status == MID_OK && tries < MID_DICT_TRIES; tries++) {
-        const mid_dict *d = mid_dict_at(thread, handle);
-        if (shrink && d->live == 0) {
-            mid_dict_empty(thread, handle);
-            return MID_OK;
-        }
-        if (shrink ? mid_dict_usable(d->mask / 2) >= d->live && d->mask >= MID_DICT_LEAST : entries > (size_t)d->live + d->room)
-            status = mid_dict_rebuild(thread, handle, set, shrink ? d->live : entries, 0);
-        if (status != MID_ECHANGED)
-            return status;
-        status = MID_OK;
-    }
-    return status == MID_OK ? MID_ECHANGED : status;
-}
-static inline mid_status mid_dict_clear_in(mid_thread *thread, mid_handle handle, unsigned set)
-{
-    mid_status status = mid_dict_open_to_change(thread, handle, set);
-    if (status == MID_OK)
-        mid_dict_empty(thread, handle);
-    return status;
-}
-static inline mid_status mid_dict_copy_in(mid_thread *thread, mid_handle handle, unsigned set, mid_handle *out)
-{
-    mid_status status;
-    const mid_dict *d = mid_dict_open(thread, handle, set, &status);
-    if (out != NULL)
-        *out = 0;
-    if (d == NULL || out == NULL)
-        return d == NULL ? status : MID_ENULL;
-    return mid_dict_copy_of(thread, handle, set, out);
-}
-static inline mid_status mid_dict_update_in(mid_thread *thread, mid_handle handle, mid_handle from, unsigned set)
-{
-    mid_status status = mid_dict_open_to_change(thread, handle, set);
-    if (status != MID_OK || mid_dict_open(thread, from, set, &status) == NULL || handle == from)
-        return status;
-    return mid_dict_update_from(thread, handle, from, set);
 }
 
 #endif

@@ -1,9 +1,10 @@
 /* gc/kinds/set.c: the calls of sets, which are dictionaries without values. */
 #include "gc/kinds/dict_change.h"
+#include "gc/kinds/dict_rest.h"
 
 mid_status mid_set_new(mid_thread *thread, const mid_keys *keys, mid_handle *out)
 {
-    return mid_dict_make(thread, keys, 1, out);
+    return mid_dict_make(thread, keys, 1, MID_DICT_SOME, out);
 }
 
 mid_status mid_set_add(mid_thread *thread, mid_handle set, mid_handle key, int *added)
@@ -68,9 +69,15 @@ mid_status mid_set_shrink(mid_thread *thread, mid_handle set)
     return mid_dict_reserve_in(thread, set, 1, 0, true);
 }
 
-mid_status mid_set_next(mid_thread *thread, mid_handle set, mid_dict_cursor *cursor, mid_handle *key)
+static __attribute__((noinline)) mid_status next(mid_thread *thread, mid_handle set, mid_dict_cursor *cursor, mid_handle *key)
 {
     return mid_dict_next_in(thread, set, 1, cursor, key, NULL);
+}
+
+mid_status mid_set_next(mid_thread *thread, mid_handle set, mid_dict_cursor *cursor, mid_handle *key)
+{
+    mid_status status = mid_dict_next_quick(thread, set, 1, cursor, key, NULL);
+    return MID_LIKELY_(status != MID_ECHANGED) ? status : next(thread, set, cursor, key);
 }
 
 /* --- two sets --------------------------------------------------------------------------------------------------------------- */
@@ -80,7 +87,7 @@ static mid_status both(mid_thread *thread, mid_handle a, mid_handle b)
     mid_status status;
     const mid_dict *one = mid_dict_open(thread, a, 1, &status);
     const mid_dict *other = one == NULL ? NULL : mid_dict_open(thread, b, 1, &status);
-    return other != NULL && one->keys != other->keys ? MID_ETYPE : status;
+    return other != NULL && mid_dict_keys(one) != mid_dict_keys(other) ? MID_ETYPE : status;
 }
 
 typedef struct pair {
@@ -93,7 +100,7 @@ static mid_status is_in(mid_thread *thread, mid_handle set, mid_handle key, uint
 {
     const mid_dict *d = mid_dict_at(thread, set);
     mid_spot place = {.hash = hash};
-    mid_status status = d->names ? mid_dict_find_name(thread, d, 1, key, &place) : mid_dict_find_hashed(thread, set, 1, key, &place);
+    mid_status status = mid_dict_is(d, MID_DICT_NAMES) ? mid_dict_find_name(thread, d, 1, key, &place) : mid_dict_find_hashed(thread, set, 1, key, &place);
     *there = status == MID_OK && place.position != MID_NOWHERE;
     return status;
 }
@@ -103,15 +110,14 @@ static mid_status sift(mid_thread *thread, const pair *p)
 {
     const mid_dict *a = mid_dict_at(thread, p->a);
     const uint32_t version = a->version, other = mid_dict_at(thread, p->b)->version;
-    const bool names = a->names;
     mid_status status = MID_OK;
-    for (uint32_t at = a->first; status == MID_OK && at < a->used; at++) {
+    for (uint32_t at = mid_dict_first(a); status == MID_OK && at < a->used; at++) {
         unsigned slot = (unsigned)(a->items + at - (mid_slot *)a);
         mid_handle key = mid_load(thread, p->a, slot);
         bool there;
         if (key == 0)
             continue;
-        uint32_t hash = names ? 0 : mid_dict_hashes(a, mid_dict_index_of(thread, a))[at];
+        uint32_t hash = mid_dict_hash_at(thread, (mid_dict *)a, 1, at);
         status = is_in(thread, p->b, key, hash, &there);
         if (status == MID_OK && p->into == 0)
             status = there == p->wanted ? MID_OK : MID_EKEY;
@@ -141,7 +147,7 @@ static mid_status sifted(mid_thread *thread, mid_handle a, mid_handle b, bool wa
     mid_status status = both(thread, a, b);
     if (status != MID_OK || out == NULL)
         return status != MID_OK ? status : MID_ENULL;
-    status = mid_dict_make(thread, mid_dict_at(thread, a)->keys, 1, out);
+    status = mid_dict_make(thread, mid_dict_keys(mid_dict_at(thread, a)), 1, MID_DICT_SOME, out);
     if (status != MID_OK)
         return status;
     pair p = {a, b, *out, wanted};
@@ -215,12 +221,12 @@ mid_status mid_set_hash(mid_thread *thread, mid_handle set, uint32_t *hash)
         return d == NULL ? status : MID_ENULL;
     if (!(d->flags & MID_DICT_SEALED))
         return MID_ETYPE;
-    const uint32_t *hashes = d->names ? NULL : mid_dict_hashes(d, mid_dict_index_of(thread, d));
+    const bool names = mid_dict_is(d, MID_DICT_NAMES); /* mixed or not */
     uint32_t sum = d->live * 0x9E3779B1u;
     for (uint32_t at = 0; at < d->used; at++) {
         if (d->items[at].bits_ == 0)
             continue;
-        uint32_t one = (hashes == NULL ? d->items[at].bits_ : hashes[at]) * 0x85EBCA6Bu;
+        uint32_t one = (names ? d->items[at].bits_ : mid_dict_hash_at(thread, d, 1, at)) * 0x85EBCA6Bu;
         one = (one ^ one >> 15) * 0xC2B2AE35u;
         sum += one ^ one >> 13;
     }

@@ -1,7 +1,7 @@
 /* midden/dict.h: dictionaries and sets that keep the order of insertion.
  *
  * A dictionary is an object like any other: it is counted, is held by slots, takes part in cycles, moves. So is a set. An entry takes
- * 8 bytes (of a set 4) and 1 to 6 of index, and 4 more where the hash is kept; docs/design/dict.md has the layout, and what it costs.
+ * 8 bytes (of a set 4) and, beyond ten entries, 1 to 6 of index, and 4 more where the hash is kept; docs/design/dict.md has the layout.
  * After R. Hettinger's compact dictionary (PyPy 2015, CPython 3.6): entries lie densely, in order, and an index of 1, 2 or 4 bytes a
  * cell finds them.
  *
@@ -46,9 +46,10 @@ typedef struct mid_keys {
     void *context;
     /* Where keys are mostly objects of one type whose items are what they are compared by, byte by byte (strings), and which keep
      * their hash: that type, and the offset of the hash (a uint32_t; 0: not taken yet, `hash` is asked, and may write it there). Two
-     * such keys are hashed and compared without a callback; `hash` and `equal` must agree with that, and serve all other keys. 0: none. */
+     * such keys are hashed and compared without a callback; `hash` and `equal` must agree with that, and serve all other keys. 0: none.
+     * The hash is what is there shifted right by hash_shift, below 32: where low bits say something else. */
     mid_type strings;
-    uint32_t hash_offset;
+    uint32_t hash_offset, hash_shift;
 } mid_keys;
 
 /* Immediate integers, and nothing else. */
@@ -57,9 +58,15 @@ MID_API extern const mid_keys mid_keys_int;
  * keeps its handle in a deep compaction (as with MID_IDENTITY); its values need not. */
 MID_API extern const mid_keys mid_keys_identity;
 
+struct mid_kinds;
+/* The kinds of kinds.h by value: numbers, strings, tuples by mid_kind_hash and mid_kind_equal, other objects by identity (which must be of
+ * types with MID_IDENTITY then). Text is compared without a callback, interned text mostly by its handle. Written to *keys, which must, as
+ * *kinds must, last as long as the heap, in its place. Any thread. MID_ENULL. A list, cell or record as a key: MID_ETYPE. */
+MID_API mid_status mid_kinds_keys(const struct mid_kinds *kinds, mid_keys *keys);
+
 /* --- dictionaries -------------------------------------------------------------------------------------------------- */
 
-/* An empty dictionary; *out is counted. It has room for ten. MID_ENULL also for a mid_keys that lacks a function;
+/* An empty dictionary; *out is counted. MID_ENULL also for a mid_keys that lacks a function;
  * MID_EINVAL: `strings` is no variable type without references, or the hash lies outside it. MID_ETYPES (the first in a heap registers
  * five types). */
 MID_API mid_status mid_dict_new(mid_thread *thread, const mid_keys *keys, mid_handle *out);

@@ -6,35 +6,7 @@
 
 enum { SMALL = 10, LARGE = 1000000 };
 
-/* A string as runtimes have it: its hash is kept with it. */
-struct word {
-    uint32_t hash, length;
-    char text[];
-};
-
-static mid_status word_hash(mid_thread *on, void *context, mid_handle key, uint32_t *hash)
-{
-    (void)context;
-    struct word *word = mid_get(on, key);
-    if (word->hash == 0) {
-        uint32_t sum = 2166136261u;
-        for (uint32_t i = 0; i < word->length; i++)
-            sum = (sum ^ (unsigned char)word->text[i]) * 16777619u;
-        word->hash = (sum ^ sum >> 15) | 1;
-    }
-    *hash = word->hash;
-    return MID_OK;
-}
-
-static mid_status word_equal(mid_thread *on, void *context, mid_handle left, mid_handle right, int *equal)
-{
-    (void)context;
-    const struct word *one = mid_get(on, left), *other = mid_get(on, right);
-    *equal = one->hash == other->hash && one->length == other->length && memcmp(one->text, other->text, one->length) == 0;
-    return MID_OK;
-}
-
-static mid_keys by_value = {word_hash, word_equal, NULL, 0, offsetof(struct word, hash)};
+static mid_keys by_value;
 
 /* What both sides have: keys in order, keys once more (equal, but other objects where they are objects), the order of the searches. */
 static size_t entries;
@@ -52,16 +24,10 @@ static void *need(size_t bytes)
 
 static mid_handle key_ours(size_t i, const char *name)
 {
-    static mid_type type;
-    mid_type_desc desc = {.struct_size = sizeof desc, .name = "word", .size = sizeof(struct word), .item_size = 1,
-                          .length_offset = offsetof(struct word, length), .flags = MID_UNCLEARED};
     mid_handle made;
     char text[32];
     int length = snprintf(text, sizeof text, "%s %zu", name, i);
-    must(type != 0 || mid_type_register(heap, &desc, &type) == MID_OK);
-    by_value.strings = type;
-    must(mid_new_array(thread, type, (size_t)length, &made) == MID_OK);
-    memcpy(((struct word *)mid_get(thread, made))->text, text, (size_t)length);
+    must(mid_text_new(thread, &kinds, text, (size_t)length, &made) == MID_OK);
     return made;
 }
 
@@ -137,6 +103,7 @@ static void keys_gone_theirs(void)
 static mid_handle filled_ours(void)
 {
     mid_handle made;
+    must(mid_kinds_keys(&kinds, &by_value) == MID_OK);
     must(mid_dict_new(thread, strings ? &by_value : &mid_keys_int, &made) == MID_OK);
     for (size_t i = 0; i < entries; i++)
         must(mid_dict_set(thread, made, keys[i], mid_from_int((int32_t)i)) == MID_OK);
@@ -304,9 +271,9 @@ const struct timed dict_timed[] = {
 static mid_handle held_keys[SMALL];
 static PyObject *held_pykeys[SMALL];
 
-static void hold_ours(size_t dicts, int text)
+static void hold_ours(size_t dicts, size_t each, int text)
 {
-    entries = SMALL, strings = text;
+    entries = each, strings = text;
     keys = held_keys;
     for (size_t i = 0; i < SMALL; i++)
         keys[i] = text ? key_ours(i, "key") : mid_from_int((int32_t)i);
@@ -315,9 +282,9 @@ static void hold_ours(size_t dicts, int text)
         held[i] = filled_ours();
 }
 
-static void hold_theirs(size_t dicts, int text)
+static void hold_theirs(size_t dicts, size_t each, int text)
 {
-    entries = SMALL, strings = text;
+    entries = each, strings = text;
     pykeys = held_pykeys;
     for (size_t i = 0; i < SMALL; i++)
         must((pykeys[i] = text ? key_theirs(i, "key") : PyLong_FromLongLong((long long)i)) != NULL);
@@ -326,14 +293,22 @@ static void hold_theirs(size_t dicts, int text)
         held[i] = filled_theirs();
 }
 
-static void small_int_ours(size_t count) { hold_ours(count, 0); }
-static void small_int_theirs(size_t count) { hold_theirs(count, 0); }
-static void small_text_ours(size_t count) { hold_ours(count, 1); }
-static void small_text_theirs(size_t count) { hold_theirs(count, 1); }
+#define HOLDS(each)                                                                    \
+    static void hold_##each##_int_ours(size_t n) { hold_ours(n, each, 0); }            \
+    static void hold_##each##_int_theirs(size_t n) { hold_theirs(n, each, 0); }        \
+    static void hold_##each##_text_ours(size_t n) { hold_ours(n, each, 1); }           \
+    static void hold_##each##_text_theirs(size_t n) { hold_theirs(n, each, 1); }
+HOLDS(0)
+HOLDS(1)
+HOLDS(2)
+HOLDS(5)
+HOLDS(6)
+HOLDS(10)
 
 /* Of the large ones the keys are made too, in turn: an entry with its key. */
 static void large_ours(size_t count, int text)
 {
+    must(mid_kinds_keys(&kinds, &by_value) == MID_OK);
     must(mid_dict_new(thread, text ? &by_value : &mid_keys_int, &dict) == MID_OK);
     for (size_t i = 0; i < count; i++) {
         mid_handle key = text ? key_ours(i, "key") : mid_from_int((int32_t)(1000 + i));
@@ -358,8 +333,10 @@ static void large_text_ours(size_t count) { large_ours(count, 1); }
 static void large_text_theirs(size_t count) { large_theirs(count, 1); }
 
 const struct held dict_held[] = {
-    {"dict of 10 ints, without the keys", 100000, small_int_ours, small_int_theirs},
-    {"dict of 10 strings, without the keys", 100000, small_text_ours, small_text_theirs},
+#define HELD(each)                                                                                      \
+    {"dict of " #each " ints, but the keys", 100000, hold_##each##_int_ours, hold_##each##_int_theirs}, \
+    {"dict of " #each " strings, the same", 100000, hold_##each##_text_ours, hold_##each##_text_theirs}
+    HELD(0), HELD(1), HELD(2), HELD(5), HELD(6), HELD(10),
     {"dict of 1 M ints, an entry and its key", LARGE, large_int_ours, large_int_theirs},
     {"dict of 1 M strings, the same", LARGE, large_text_ours, large_text_theirs},
     {0},

@@ -3,4 +3,5 @@
     X(number_timed, number_held)                                                                                       \
     X(sequence_timed, sequence_held)                                                                                   \
     X(string_timed, string_held)                                                                                       \
-    X(dict_timed, dict_held)
+    X(dict_timed, dict_held)                                                                                           \
+    X(set_timed, set_held)

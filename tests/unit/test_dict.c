@@ -428,7 +428,7 @@ TEST(bad_input_is_refused)
     mid_handle dict = ints(&u, 20), set = set_of(&u, 0, 5, 1), node = unit_new(&u, u.node), got = 1, by_value;
     size_t length;
     mid_dict_cursor cursor = {0};
-    mid_keys lacking = {NULL, d.keys.equal, NULL, 0, 0}, wrong = d.keys;
+    mid_keys lacking = {.equal = d.keys.equal}, wrong = d.keys;
     expect(MID_ENULL, mid_dict_new(NULL, &mid_keys_int, &got));
     expect(MID_ENULL, mid_dict_new(u.thread, NULL, &got));
     expect(MID_ENULL, mid_dict_new(u.thread, &mid_keys_int, NULL));
