@@ -124,7 +124,7 @@ void mid_debug_made(mid_impl *me, mid_handle made, const mid_type_info *type, si
     if (type->uncleared) {
         memset(mid_address(entry), MID_FILL_FRESH, size);
         mid_unwritten(mid_address(entry), size);
-        memset(mid_address(entry), 0, type->item_size != 0 && (entry->word & MID_F_LARGE) ? type->size : 0);
+        memset(mid_address(entry), 0, entry->word & MID_F_LARGE ? mid_cleared(type, size) : 0);
     }
     *mid_site_of(heap, made) = (mid_site){
         .size = size,

@@ -434,6 +434,12 @@ static inline bool mid_domain_replaced(const mid_heap *heap, mid_domain domain)
 {
     return __atomic_load_n(&heap->domains.set[domain], __ATOMIC_ACQUIRE) != NULL;
 }
+/* How much of a new object of `size` bytes is cleared: what is before items, always. */
+static inline size_t mid_cleared(const mid_type_info *info, size_t size)
+{
+    return !info->uncleared ? size : info->item_size != 0 ? info->size : 0;
+}
+
 /* The low bits of a new object's count. */
 static inline uint32_t mid_born(const mid_type_info *info)
 {

@@ -1,6 +1,7 @@
 /* gc/inspect.c: the calls that only walk, while the world stands. */
 #include "gc/inspect.h"
 
+#include "gc/count.h"
 #include "gc/freeze.h"
 #include "gc/refs.h"
 
@@ -146,4 +147,21 @@ mid_status mid_inspect_types(mid_thread *thread, int (*fn)(void *, const mid_ins
         over = types[type].objects != 0 && fn(context, &types[type]) != 0;
     mid_array_drop(heap, &array);
     return MID_OK;
+}
+
+/* --- of one object, without a stop ----------------------------------------------------------------------------------------- */
+
+int mid_is_tracked(mid_thread *thread, mid_handle object)
+{
+    mid_status status;
+    const mid_entry *entry = mid_checked(thread, object, &status);
+    return entry != NULL && mid_type_of_entry(mid_impl_of(thread)->heap, entry)->cyclic && !mid_forever(entry) &&
+           !mid_frozen(MID_READ_(entry->count));
+}
+
+int mid_is_finalized(mid_thread *thread, mid_handle object)
+{
+    mid_status status;
+    const mid_entry *entry = mid_checked(thread, object, &status);
+    return entry != NULL && (MID_READ_(entry->word) & MID_F_FINALIZED) != 0;
 }

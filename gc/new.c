@@ -313,7 +313,7 @@ static inline mid_status make(mid_impl *me, const mid_type_info *info, mid_type 
     if (MID_UNLIKELY_(me->heap->debug))
         mid_debug_made(me, made, info, size);
     if (!(word & MID_F_LARGE)) /* large blocks come cleared */
-        clear(object, info->uncleared ? info->size : size);
+        clear(object, mid_cleared(info, size));
     if (info->item_size != 0)
         *(uint32_t *)(object + info->length_offset) = (uint32_t)items;
     if (MID_UNLIKELY_(me->heap->debug))

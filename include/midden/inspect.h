@@ -6,7 +6,7 @@
  * finalizers, hold nothing here. A large set of garbage that is just being freed in slices is passed over as if it had gone, and
  * what it refers to may seem held; so may, from inside a finalizer, what a release under way has not come to.
  *
- * THREADS. By an attached thread, outside blocked regions. Each call stops the world as mid_heap_check does, and is a
+ * THREADS. By an attached thread, outside blocked regions. Each call (but mid_is_tracked and mid_is_finalized) stops the world as mid_heap_check does, and is a
  * safepoint. mid_inspect_objects, _referents, _referrers have it stopped while the callback runs; the others only while
  * they copy the graph, some 24 bytes an object and 8 a reference, in memory of the heap's own, and reckon, write and
  * call while other threads go on: what they say was so at the stop. Unbudgeted: all but _referents visit everything.
@@ -68,6 +68,13 @@ MID_API mid_status mid_inspect_referents(mid_thread *thread, mid_handle object,
                                          int (*fn)(void *context, const mid_reference *reference), void *context);
 MID_API mid_status mid_inspect_referrers(mid_thread *thread, mid_handle object,
                                          int (*fn)(void *context, const mid_reference *reference), void *context);
+
+/* May a collection find `object` [borrowed] to be garbage: its type has references and is not MID_ACYCLIC, and it is neither immortal nor
+ * frozen? What is not tracked dies by its count alone. (As gc.is_tracked of Python; here the type decides, not what is in the object. A
+ * leaf that is a key of a weak map is looked at in the map's cycles all the same.) Has its finalizer run, so that it will not run
+ * again? Answer: 1 or 0; 0 also for what mid_is_live says 0 of. Attached thread; no safepoint, stops nobody, not from callbacks. */
+MID_API int mid_is_tracked(mid_thread *thread, mid_handle object);
+MID_API int mid_is_finalized(mid_thread *thread, mid_handle object);
 
 /* Each type of which there are objects, in the order of registration. MID_ENOMEM, MID_ELIMIT: no room to count. */
 MID_API mid_status mid_inspect_types(mid_thread *thread, int (*fn)(void *context, const mid_inspected_type *type), void *context);

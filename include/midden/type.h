@@ -144,7 +144,7 @@ extern "C" {
 
 /* Register a type; *out is its number. Attached thread or, while none is attached, any. Not a safepoint.
  * MID_ENULL: heap, desc, name or out is null. MID_EINVAL: a slot outside the object, misaligned or
- * declared twice, a length outside, an unknown flag, MID_UNCLEARED with references, MID_TRACE_RACES without a trace function, an align or a struct_size that is none,
+ * declared twice, a length outside, an unknown flag, MID_UNCLEARED with references or a payload, MID_TRACE_RACES without a trace function, an align or a struct_size that is none,
  * a field without a name, outside the object, of no kind, or of a size that its kind cannot have, a field of references that are no slots, a policy that
  * does not fit the type. MID_ETHREAD: also if objects are to be made ahead and the caller is not attached.
  * MID_ESIZE: size above 2^40, more than 2^20 objects kept. MID_ETYPES: MID_TYPES_MAX are registered. MID_ENOMEM, MID_ELIMIT. */
