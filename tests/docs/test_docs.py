@@ -12,7 +12,7 @@ import tempfile
 sys.dont_write_bytecode = True
 from python_table import test_table  # noqa: E402
 
-BUILD, CC = sys.argv[1:3]
+BUILD, CC = sys.argv[1], sys.argv[2].split()[-1]  # "ccache gcc" is gcc
 PAGES = sorted(os.path.join(at, name) for top in ["docs", "alloc", "gc", "daemon", "include", "tests"] for at, _, names in os.walk(top)
                for name in names if name.endswith(".md")) + ["README.md", "CHANGELOG.md"]
 WORDS = {"list-drop", "libmidden-daemon", "binary-trees", "no-interior", "xmalloc-test", "mt-gcbench", "shared-map"}  # with a hyphen, and no options

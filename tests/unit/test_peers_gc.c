@@ -97,18 +97,32 @@ TEST(cpython_test_gc_frame)
     peers_end(&u);
 }
 
-/* Instead of being freed, garbage is kept for a look: by a finalizer that keeps it. Let go, it is freed without being asked again. */
+/* Instead of being freed or finalized, garbage is kept for a look. Let go with the switch off, it goes as ever. */
 TEST(cpython_test_gc_saveall)
 {
     struct unit u;
-    mid_type type = peers_open(&u, "", peers_save);
-    mid_handle ring = unit_ring(&u, type, 5);
-    mid_release(u.thread, ring);
-    peers_collect(&u);
-    assert_int_equal(peers.saved_count, 5);
-    assert_int_equal(unit_live(&u), 5);
-    peers_drop_saved(&u);
-    assert_int_equal(peers_collect(&u), 5);
+    mid_type type = peers_open(&u, "", peers_note);
+    mid_handle saved[8], list = unit_array(&u, u.vec, 1);
+    size_t count;
+    ok(mid_collect_save(u.thread, 1));
+    mid_store(u.thread, list, ITEM(0), list);
+    mid_release(u.thread, list);
+    mid_release(u.thread, unit_ring(&u, type, 5));
+    ok(mid_collect(u.thread, NULL));
+    assert_int_equal(unit_live(&u), 6);
+    assert_int_equal(peers.calls, 0);
+    ok(mid_collect_save(u.thread, 0));
+    ok(mid_collect_saved(u.thread, saved, 8, &count));
+    assert_int_equal(count, 6);
+    size_t lists = 0;
+    for (size_t i = 0; i < count; i++) {
+        mid_type is;
+        ok(mid_type_of(u.thread, saved[i], &is));
+        lists += is == u.vec && saved[i] == list;
+        mid_release(u.thread, saved[i]);
+    }
+    assert_int_equal(lists, 1);
+    assert_int_equal(peers_collect(&u), 6);
     assert_int_equal(peers.calls, 5);
     peers_end(&u);
 }
@@ -141,18 +155,35 @@ TEST(cpython_test_gc_get_count)
     peers_end(&u);
 }
 
-/* Each kind of collection counts, and there is one generation: what was looked at before is not passed over. */
+/* Instead of generations there are kinds of collection: whichever is asked for counts itself, a full one runs for no other, and none
+ * of them passes over what has survived many before. */
 TEST(cpython_test_gc_collect_generations)
 {
     struct unit u;
+    static const struct {
+        unsigned ask;
+        mid_collector_kind kind;
+    } kinds[] = {{MID_COLLECT_SUSPECTS, MID_COLLECTOR_SUSPECTS}, {MID_COLLECT_SWEEP, MID_COLLECTOR_SWEEP}, {MID_COLLECT_FULL, MID_COLLECTOR_FULL}};
     peers_open(&u, "", NULL);
-    mid_handle old = peers_self(&u, u.node);
-    uint64_t before = unit_stats(&u).collections;
-    peers_collect(&u);
-    peers_collect(&u);
-    assert_true(unit_stats(&u).collections >= before + 2);
-    mid_release(u.thread, old);
-    assert_int_equal(peers_collect(&u), 1);
+    ok(mid_collect_kinds(u.thread, MID_COLLECT_SUSPECTS, NULL)); /* from here on suspects are logged */
+    for (size_t k = 0; k < 3; k++) {
+        mid_collector_stats before[3], after[3];
+        mid_collect_result result;
+        mid_handle old = peers_self(&u, u.node);
+        for (int round = 0; round < 3; round++)
+            assert_int_equal(peers_collect(&u), 0);
+        mid_release(u.thread, old);
+        for (size_t i = 0; i < 3; i++)
+            assert_int_equal(mid_collector_stats_get(u.heap, kinds[i].kind, &before[i], sizeof before[i]), sizeof before[i]);
+        ok(mid_collect_kinds(u.thread, kinds[k].ask, &result));
+        unit_drain(&u);
+        assert_int_equal(unit_live(&u), 0);
+        assert_int_equal(result.garbage, 1);
+        for (size_t i = 0; i < 3; i++) {
+            mid_collector_stats_get(u.heap, kinds[i].kind, &after[i], sizeof after[i]);
+            assert_true(i == k ? after[i].runs > before[i].runs : i != 2 || after[i].runs == before[i].runs);
+        }
+    }
     peers_end(&u);
 }
 
@@ -175,6 +206,15 @@ static int meet_reference(void *context, const mid_reference *reference)
     (void)context;
     if (met.count < 16)
         met.found[met.count] = reference->target;
+    met.count++;
+    return 0;
+}
+
+static int meet_holder(void *context, const mid_reference *reference)
+{
+    (void)context;
+    if (met.count < 16)
+        met.found[met.count] = reference->holder;
     met.count++;
     return 0;
 }
@@ -207,12 +247,31 @@ TEST(cpython_test_gc_is_tracked)
     peers_open(&u, "", NULL);
     mid_handle leaf = unit_array(&u, u.bytes, 10), node = peers_self(&u, u.node), empty = unit_array(&u, u.vec, 0);
     mid_release(u.thread, mid_retain(u.thread, empty));
+    assert_false(mid_is_tracked(u.thread, leaf));
+    assert_true(mid_is_tracked(u.thread, node));
+    assert_true(mid_is_tracked(u.thread, empty));
+    assert_false(mid_is_tracked(u.thread, mid_from_int(1)));
+    assert_false(mid_is_tracked(u.thread, 0));
     ok(mid_collect(u.thread, &result));
     assert_int_equal(result.candidates, 2);
+    mid_type flat = unit_node_type(u.heap, (mid_type_desc){.name = "flat", .flags = MID_ACYCLIC});
+    mid_handle said = unit_new(&u, flat), always = unit_new(&u, u.node);
+    assert_false(mid_is_tracked(u.thread, said));
+    assert_true(mid_is_tracked(u.thread, always));
+    ok(mid_freeze(u.thread));
+    assert_false(mid_is_tracked(u.thread, node));
+    ok(mid_unfreeze(u.thread));
+    assert_true(mid_is_tracked(u.thread, node));
+    ok(mid_immortalize(u.thread, always));
+    assert_false(mid_is_tracked(u.thread, always));
+    mid_release(u.thread, said);
     mid_release(u.thread, node);
     mid_release(u.thread, leaf);
     mid_release(u.thread, empty);
-    peers_end(&u);
+    assert_int_equal(unit_live(&u), 2);
+    ok(mid_collect(u.thread, &result));
+    assert_int_equal(result.garbage, 1); /* the node that holds itself */
+    unit_destroy(&u); /* one is immortal */
 }
 
 TEST(cpython_test_gc_is_finalized)
@@ -221,10 +280,15 @@ TEST(cpython_test_gc_is_finalized)
     mid_type type = peers_open(&u, "", peers_save);
     mid_handle object = unit_new(&u, type);
     assert_int_equal(unit_stats(&u).finalized_objects, 0);
+    assert_false(mid_is_finalized(u.thread, object));
+    assert_false(mid_is_finalized(u.thread, mid_from_int(3)));
     mid_release(u.thread, object);
+    assert_int_equal(peers.saved[0], object);
+    assert_true(mid_is_finalized(u.thread, object));
     assert_int_equal(unit_stats(&u).finalized_objects, 1);
     assert_int_equal(unit_stats(&u).resurrected_objects, 1);
     peers_drop_saved(&u);
+    assert_false(mid_is_finalized(u.thread, object)); /* it has gone */
     assert_int_equal(unit_stats(&u).finalized_objects, 1);
     peers_end(&u);
 }
@@ -232,13 +296,18 @@ TEST(cpython_test_gc_is_finalized)
 TEST(cpython_test_gc_get_stats)
 {
     struct unit u;
+    mid_collector_stats before, after;
     peers_open(&u, "", NULL);
-    mid_stats before = unit_stats(&u);
+    mid_stats whole = unit_stats(&u);
+    mid_collector_stats_get(u.heap, MID_COLLECTOR_FULL, &before, sizeof before);
     mid_release(u.thread, unit_ring(&u, u.node, 9));
     peers_collect(&u);
-    mid_stats after = unit_stats(&u);
-    assert_int_equal(after.collections, before.collections + 1);
-    assert_int_equal(after.collected_objects, before.collected_objects + 9);
+    mid_collector_stats_get(u.heap, MID_COLLECTOR_FULL, &after, sizeof after);
+    assert_int_equal(after.runs, before.runs + 1);
+    assert_int_equal(after.garbage, before.garbage + 9);
+    assert_int_equal(after.freed, before.freed + 9);
+    assert_int_equal(unit_stats(&u).collections, whole.collections + 1);
+    assert_int_equal(unit_stats(&u).collected_objects, whole.collected_objects + 9);
     peers_end(&u);
 }
 
@@ -255,6 +324,133 @@ TEST(cpython_test_gc_get_objects)
     met.count = 0;
     ok(mid_inspect_objects(u.thread, meet_object, NULL));
     assert_int_equal(met.count, 0);
+    peers_end(&u);
+}
+
+TEST(cpython_test_gc_get_referrers)
+{
+    struct unit u;
+    peers_open(&u, "", NULL);
+    mid_handle list = unit_array(&u, u.vec, 3), node = unit_new(&u, u.node), one = unit_new(&u, u.node);
+    mid_store(u.thread, list, ITEM(2), one);
+    mid_store(u.thread, node, LEFT, one);
+    met.count = 0;
+    ok(mid_inspect_referrers(u.thread, one, meet_holder, NULL));
+    assert_int_equal(met.count, 2);
+    assert_true((met.found[0] == list && met.found[1] == node) || (met.found[0] == node && met.found[1] == list));
+    met.count = 0;
+    ok(mid_inspect_referrers(u.thread, list, meet_holder, NULL));
+    assert_int_equal(met.count, 0);
+    mid_release(u.thread, node);
+    mid_release(u.thread, list);
+    mid_release(u.thread, one);
+    peers_end(&u);
+}
+
+/* What is frozen is nobody's candidate; thawed it is found as ever. */
+TEST(cpython_test_gc_freeze)
+{
+    struct unit u;
+    mid_collect_result result;
+    peers_open(&u, "", NULL);
+    mid_handle ring = unit_ring(&u, u.node, 20);
+    ok(mid_freeze(u.thread));
+    assert_int_equal(unit_stats(&u).frozen_objects, 20);
+    mid_release(u.thread, ring);
+    ok(mid_collect(u.thread, &result));
+    assert_int_equal(result.candidates, 0);
+    assert_int_equal(unit_live(&u), 20);
+    ok(mid_unfreeze(u.thread));
+    assert_int_equal(unit_stats(&u).frozen_objects, 0);
+    assert_int_equal(peers_collect(&u), 20);
+    peers_end(&u);
+}
+
+/* GCCallbackTests: before and after each collection, with what it found; after they are removed, not. */
+static struct {
+    size_t before, after;
+    uint64_t candidates, garbage, freed;
+} heard;
+
+static void hear_before(void *context, const mid_collection *piece)
+{
+    (void)context;
+    heard.before += piece->kind == MID_COLLECTOR_FULL && heard.before == heard.after;
+}
+
+static void hear_after(void *context, const mid_collection *piece)
+{
+    (void)context;
+    if (piece->kind != MID_COLLECTOR_FULL)
+        return;
+    heard.after++;
+    heard.candidates += piece->candidates;
+    heard.garbage += piece->garbage;
+    heard.freed += piece->freed;
+}
+
+TEST(cpython_test_gc_callbacks)
+{
+    struct unit u;
+    mid_listener listener = {.struct_size = sizeof listener, .context = &heard, .collecting = hear_before, .collected = hear_after};
+    peers_open(&u, "", NULL);
+    memset(&heard, 0, sizeof heard);
+    ok(mid_listener_add(u.heap, &listener));
+    peers_collect(&u);
+    assert_true(heard.before == 1 && heard.after == 1 && heard.garbage == 0);
+    mid_release(u.thread, unit_ring(&u, u.node, 6));
+    mid_handle held = peers_self(&u, u.node);
+    peers_collect(&u);
+    assert_true(heard.before == 2 && heard.after == 2);
+    assert_int_equal(heard.candidates, 7);
+    assert_int_equal(heard.garbage, 6);
+    assert_int_equal(heard.freed, 6);
+    ok(mid_listener_remove(u.heap, &heard));
+    peers_collect(&u);
+    assert_int_equal(heard.after, 2);
+    mid_release(u.thread, held);
+    peers_end(&u);
+}
+
+/* GCTogglingTests: switched off, garbage stays, whatever is stepped through; what is asked for is done. Switched on, it goes. */
+static void litter(struct unit *u)
+{
+    for (int i = 0; i < 20000; i++) {
+        mid_release(u->thread, peers_self(u, u->node));
+        ok(mid_safepoint(u->thread));
+    }
+    for (int i = 0; i < 50; i++) {
+        mid_status status = mid_step(u->thread, 5000);
+        assert_true(status == MID_OK || status == MID_MORE);
+    }
+}
+
+TEST(cpython_test_gc_disable)
+{
+    struct unit u;
+    peers_open(&u, "growth-min=64K", NULL);
+    ok(mid_collect_disable(u.heap));
+    assert_false(mid_collect_is_enabled(u.heap));
+    litter(&u);
+    assert_int_equal(unit_live(&u), 20000);
+    assert_int_equal(peers_collect(&u), 20000);
+    ok(mid_collect_enable(u.heap));
+    litter(&u);
+    assert_true(unit_live(&u) < 20000);
+    peers_end(&u);
+}
+
+TEST(cpython_test_gc_get_threshold)
+{
+    struct unit u;
+    mid_thresholds set = {.struct_size = sizeof set}, got = set;
+    peers_open(&u, "", NULL);
+    ok(mid_thresholds_get(u.heap, &set));
+    set.growth_min = 1u << 20;
+    set.growth = 33;
+    ok(mid_thresholds_set(u.heap, &set));
+    ok(mid_thresholds_get(u.heap, &got));
+    assert_memory_equal(&set, &got, sizeof set);
     peers_end(&u);
 }
 
@@ -620,6 +816,11 @@ int main(void)
         cmocka_unit_test(cpython_test_gc_is_finalized),
         cmocka_unit_test(cpython_test_gc_get_stats),
         cmocka_unit_test(cpython_test_gc_get_objects),
+        cmocka_unit_test(cpython_test_gc_get_referrers),
+        cmocka_unit_test(cpython_test_gc_freeze),
+        cmocka_unit_test(cpython_test_gc_callbacks),
+        cmocka_unit_test(cpython_test_gc_disable),
+        cmocka_unit_test(cpython_test_gc_get_threshold),
         cmocka_unit_test(cpython_test_gc_trashcan),
         cmocka_unit_test(cpython_test_gc_trashcan_threads),
         cmocka_unit_test(cpython_test_gc_boom),
