@@ -1,7 +1,7 @@
 """python_table.py: is docs/python.md the whole table, and does it name what is there? Part of test_docs.py.
 
-FEATURES is what CPython's memory manager offers, and what midden adds to it, in the order of the page; AWAITED are those whose part of
-midden is not there yet. A row of the page that is none of the former, or one of the latter, is an error, as is one that is missing."""
+FEATURES is what CPython's memory manager offers, and what midden adds to it, in the order of the page. A row of the page that is none of
+them is an error, as is one that is missing."""
 import glob
 import os
 import re
@@ -67,30 +67,6 @@ FEATURES = [
     "temporaries that release themselves",
     "structs declared by a table",
 ]
-AWAITED = {
-    "domains: raw, mem and object",
-    "wrapping a domain's allocator",
-    "fences and fill patterns",
-    "underflow, overflow, write after free",
-    "wrong domain",
-    "reports with the allocation's traceback",
-    "free lists and caches by type",
-    "interned strings",
-    "tuples by length",
-    "tracebacks with a limit, sampled or all",
-    "traced peak and reset",
-    "trace snapshots, groups and filters",
-    "differences of trace snapshots",
-    "trace domains",
-    "foreign memory, tracked",
-    "enable and disable",
-    "save instead of free",
-    "freeze and unfreeze",
-    "is tracked, is finalized",
-    "weak references with callbacks",
-    "weak maps and ephemerons",
-    "checked calls: double release, borrows, trace edges",
-}
 
 
 def read(path):
@@ -118,9 +94,8 @@ def test_table(check, page="docs/python.md"):
     # What a header declares or defines, not what its comments speak of.
     headers = "\n".join(re.sub(r"/\*.*?\*/", "", read(path), flags=re.S) for path in glob.glob("include/midden/*.h"))
     public, tests, table = set(re.findall(r"\w+", headers)), tests_there(), rows(page)
-    check(AWAITED <= set(FEATURES) and len(set(FEATURES)) == len(FEATURES), "python_table.py: the lists of features contradict each other")
-    named, wanted = [row[0] for row in table], [feature for feature in FEATURES if feature not in AWAITED]
-    check(named == wanted, f"{page} does not have each feature, in order", "\n".join(sorted(set(named) ^ set(wanted))))
+    named = [row[0] for row in table]
+    check(named == FEATURES, f"{page} does not have each feature, once, in order", "\n".join(sorted(set(named) ^ set(FEATURES))))
     for row in table:
         check(len(row) == 4, f"{page}: a row that has not four cells", " | ".join(row))
         if len(row) != 4:
