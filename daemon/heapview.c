@@ -6,10 +6,9 @@
 #include <unistd.h>
 
 #include "daemon/act.h"
-#include "daemon/metrics.h"
 #include "daemon/http.h"
-#include "daemon/json.h"
 #include "daemon/process.h"
+#include "midden/stats.h"
 #include "midden/version.h"
 
 #define POOL_LETTERS 8u
@@ -41,46 +40,25 @@ static json_t *arena(const mid_units *units)
         put_letters(at + 5, 3, u->age);
         at += POOL_LETTERS;
         if (u->pins != 0)
-            good &= mid_append(pins, json_pack("[ii]", (int)i, (int)u->pins));
+            good &= mid_json_append(pins, json_pack("[ii]", (int)i, (int)u->pins));
     }
-    good &= mid_put(all, "at", mid_address_text(units->at));
-    good &= mid_put(all, "units", json_stringn_nocheck(use, units->count));
-    good &= mid_put(all, "pools", json_stringn_nocheck(pools, (size_t)(at - pools)));
-    good &= mid_put(all, "pins", pins);
-    if (good)
-        return all;
-    json_decref(all);
-    return NULL;
+    good &= mid_json_put(all, "at", mid_json_address(units->at));
+    good &= mid_json_put(all, "units", json_stringn_nocheck(use, units->count));
+    good &= mid_json_put(all, "pools", json_stringn_nocheck(pools, (size_t)(at - pools)));
+    good &= mid_json_put(all, "pins", pins);
+    return mid_json_whole(all, good);
 }
 
 static json_t *map(mid_heap *heap, mid_ranges *ours)
 {
     mid_units units = {0};
     json_t *all = json_object(), *arenas = json_array();
-    bool good = mid_put(all, "arenas", arenas);
+    bool good = mid_json_put(all, "arenas", arenas);
     while (good && mid_service_units(heap, &units))
-        good = mid_append(arenas, arena(&units)) && mid_ranges_add(ours, units.at, (uintptr_t)units.count * units.size, "arena");
-    good = good && mid_put(all, "unit", json_integer(units.size));
+        good = mid_json_append(arenas, arena(&units)) && mid_ranges_add(ours, units.at, (uintptr_t)units.count * units.size, "arena");
+    good = good && mid_json_put(all, "unit", json_integer(units.size));
     good = good && mid_ranges_add(ours, units.table, units.table_size, "table");
-    if (good)
-        return all;
-    json_decref(all);
-    return NULL;
-}
-
-static json_t *figures(mid_heap *heap)
-{
-    mid_stats s;
-    json_t *all = json_object();
-    bool good = true;
-    mid_stats_get(heap, &s, sizeof s);
-#define MID_X(field, metric, type, divisor, help) good &= mid_put(all, #field, mid_number(s.field));
-    MID_FIGURES(MID_X)
-#undef MID_X
-    if (good)
-        return all;
-    json_decref(all);
-    return NULL;
+    return mid_json_whole(all, good);
 }
 
 /* A class's number is its place. */
@@ -89,7 +67,7 @@ static json_t *classes(mid_heap *heap)
     mid_class_stats c;
     json_t *all = json_array();
     for (unsigned i = 0; mid_stats_class(heap, i, &c) == MID_OK; i++)
-        mid_append(all, json_pack("{si si sI sI sI sI}", "slot", (int)c.slot_size, "slots", (int)c.slots_per_pool, "pools",
+        mid_json_append(all, json_pack("{si si sI sI sI sI}", "slot", (int)c.slot_size, "slots", (int)c.slots_per_pool, "pools",
                                   (json_int_t)c.pools, "live", (json_int_t)c.live_slots, "free", (json_int_t)c.free_slots, "optimal",
                                   (json_int_t)c.optimal_pools));
     return all;
@@ -101,7 +79,7 @@ static json_t *stops(mid_heap *heap)
     json_t *all = json_array();
     mid_stats_stops(heap, buckets);
     for (unsigned i = 0; i < MID_STOP_BUCKETS; i++)
-        mid_append(all, mid_number(buckets[i]));
+        mid_json_append(all, mid_json_number(buckets[i]));
     return all;
 }
 
@@ -110,7 +88,7 @@ static json_t *past(const mid_history *history)
     json_t *all = json_array();
     for (unsigned i = 0; i < history->count; i++) {
         const mid_sample *s = &history->samples[i];
-        mid_append(all, json_pack("[IIIII]", (json_int_t)s->at, (json_int_t)s->committed, (json_int_t)s->pools,
+        mid_json_append(all, json_pack("[IIIII]", (json_int_t)s->at, (json_int_t)s->committed, (json_int_t)s->pools,
                                   (json_int_t)s->empty, (json_int_t)s->live));
     }
     return all;
@@ -120,17 +98,17 @@ bool mid_view_heap(const mid_view *view, struct evbuffer *out)
 {
     mid_ranges ours = {0};
     json_t *root = json_object();
-    bool good = mid_put(root, "version", json_string(MID_VERSION_STRING));
-    good &= mid_put(root, "pid", json_integer(getpid()));
-    good &= mid_put(root, "now", mid_number(mid_daemon_clock()));
-    good &= mid_put(root, "stats", figures(view->heap));
-    good &= mid_put(root, "classes", classes(view->heap));
-    good &= mid_put(root, "stops", stops(view->heap));
-    good &= mid_put(root, "history", past(view->history));
-    good &= mid_put(root, "daemon", json_pack("{sIsI}", "cpu_micros", (json_int_t)mid_daemon_cpu_micros(view->daemon), "wakeups",
+    bool good = mid_json_put(root, "version", json_string(MID_VERSION_STRING));
+    good &= mid_json_put(root, "pid", json_integer(getpid()));
+    good &= mid_json_put_number(root, "now", mid_daemon_clock());
+    good &= mid_json_put(root, "stats", mid_json_figures(view->heap));
+    good &= mid_json_put(root, "classes", classes(view->heap));
+    good &= mid_json_put(root, "stops", stops(view->heap));
+    good &= mid_json_put(root, "history", past(view->history));
+    good &= mid_json_put(root, "daemon", json_pack("{sIsI}", "cpu_micros", (json_int_t)mid_daemon_cpu_micros(view->daemon), "wakeups",
                                               (json_int_t)mid_daemon_wakeups(view->daemon)));
-    good = good && mid_put(root, "map", map(view->heap, &ours));
-    good = good && mid_put(root, "process", mid_process_json(&ours));
+    good = good && mid_json_put(root, "map", map(view->heap, &ours));
+    good = good && mid_json_put(root, "process", mid_process_json(&ours));
     mid_ranges_free(&ours);
-    return mid_json_write(root, good, out);
+    return mid_view_write(root, good, out);
 }

@@ -6,6 +6,7 @@
 
 #include "daemon/endpoint.h"
 #include "daemon/history.h"
+#include "daemon/json.h"
 #include "daemon/loop.h"
 
 /* End it, with its connections. In the child of a fork the parent's are left alone; the base must be reinitialised by then. */
@@ -45,5 +46,8 @@ mid_view_fn mid_view_heap;    /* heapview.c */
 mid_view_fn mid_view_log;     /* logview.c */
 mid_view_fn mid_view_trace;   /* logview.c */
 mid_view_fn mid_view_page;    /* pageview.c */
+
+/* logview.c: append `root` and take it away; null, or what could not be made whole: false. */
+bool mid_view_write(json_t *root, bool good, struct evbuffer *out);
 
 #endif

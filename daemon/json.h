@@ -1,42 +1,49 @@
-/* daemon/json.h: making answers with jansson, in which one failure of memory fails the whole. */
+/* daemon/json.h: making answers with jansson, in which one failure of memory fails the whole: for HTTP and the control socket. */
 #ifndef MIDDEN_DAEMON_JSON_H
 #define MIDDEN_DAEMON_JSON_H
 
-#include <event2/buffer.h>
 #include <jansson.h>
 #include <stdbool.h>
 #include <stdint.h>
-#include <string.h>
 
-/* Puts `value` there, which is then the object's or array's also if that fails. */
-static inline bool mid_put(json_t *object, const char *key, json_t *value)
+#include "midden/daemon.h"
+
+/* Puts `value` there, which is then the object's or array's also if that fails. False: no memory, or either is null. */
+static inline bool mid_json_put(json_t *object, const char *key, json_t *value)
 {
     return json_object_set_new(object, key, value) == 0;
 }
-static inline bool mid_append(json_t *array, json_t *value)
+static inline bool mid_json_append(json_t *array, json_t *value)
 {
     return json_array_append_new(array, value) == 0;
 }
-static inline json_t *mid_number(uint64_t value)
+/* What is above 2^63 - 1 is written as that. */
+static inline json_t *mid_json_number(uint64_t value)
 {
     return json_integer(value > INT64_MAX ? INT64_MAX : (json_int_t)value);
 }
-static inline json_t *mid_address_text(uintptr_t at)
+static inline bool mid_json_put_number(json_t *object, const char *key, uint64_t value)
+{
+    return mid_json_put(object, key, mid_json_number(value));
+}
+static inline json_t *mid_json_address(uintptr_t at)
 {
     return json_sprintf("%llx", (unsigned long long)at); /* a number of JavaScript's would be rounded */
 }
-
-static int mid_json_out_(const char *text, size_t length, void *out)
+/* Takes `value` over; null if what it was to have could not all be put into it. */
+static inline json_t *mid_json_whole(json_t *value, bool good)
 {
-    return evbuffer_add(out, text, length);
+    if (good)
+        return value;
+    json_decref(value);
+    return NULL;
 }
 
-/* Takes `root` away; null, or what could not be made whole: false. */
-static inline bool mid_json_write(json_t *root, bool good, struct evbuffer *out)
-{
-    good = good && root != NULL && json_dump_callback(root, mid_json_out_, out, JSON_COMPACT) == 0;
-    json_decref(root);
-    return good;
-}
+/* json.c: text that may be no UTF-8, such as a thread's name; then the bytes above 127 become question marks. */
+json_t *mid_json_text(const char *text, size_t length);
+
+/* describe.c: an entry of the log, and each figure of mid_stats by its name. Null: no memory. */
+json_t *mid_json_decision(const mid_decision *decision);
+json_t *mid_json_figures(mid_heap *heap);
 
 #endif

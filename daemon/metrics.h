@@ -1,4 +1,4 @@
-/* daemon/metrics.h: every figure of mid_stats, by the name Prometheus gets, in one table for metrics.c and heapview.c.
+/* daemon/metrics.h: every figure of mid_stats, by the name Prometheus gets, in one table for metrics.c and describe.c.
  *
  * X(field, metric, type, divisor, help): counters end in _total and only rise; the metric is the field / divisor, in base units. */
 #ifndef MIDDEN_DAEMON_METRICS_H

@@ -48,7 +48,7 @@ typedef struct row {
 static void finish(row *r)
 {
     if (r->kind != NULL && json_array_size(r->list) < REGIONS_MOST)
-        r->good &= mid_append(r->list, json_pack("[sooI]", r->kind, mid_address_text(r->from), mid_address_text(r->to), (json_int_t)r->bytes));
+        r->good &= mid_json_append(r->list, json_pack("[sooI]", r->kind, mid_json_address(r->from), mid_json_address(r->to), (json_int_t)r->bytes));
     r->kind = NULL;
 }
 
@@ -134,8 +134,8 @@ json_t *mid_process_json(mid_ranges *ours)
     row r = {.list = json_array(), .good = true};
     read_maps(file, ours, &r);
     fclose(file);
-    r.good &= mid_put(all, "resident", mid_number(resident()));
-    r.good &= mid_put(all, "regions", r.list);
+    r.good &= mid_json_put_number(all, "resident", resident());
+    r.good &= mid_json_put(all, "regions", r.list);
     if (r.good)
         return all;
     json_decref(all);

@@ -10,55 +10,24 @@
 #define NAME_MOST 64
 static const uint64_t windows[MMU_WINDOWS] = {1000, 5000, 10000, 50000};
 
-#define FIGURES(X)                                                                                                     \
-    X(live_objects) X(live_slot_bytes) X(pool_bytes) X(empty_bytes) X(run_bytes) X(mapping_bytes) X(table_bytes)       \
-    X(metadata_bytes) X(committed_bytes) X(peak_committed_bytes) X(waiting_objects) X(finalizers_waiting)              \
-    X(pinned_objects) X(weak_references) X(allocated_objects) X(allocated_bytes) X(freed_objects) X(collections)       \
-    X(collected_objects) X(collect_micros) X(compactions) X(moved_objects) X(moved_bytes) X(compact_micros)            \
-    X(returned_bytes) X(stops) X(stop_micros) X(stop_micros_max) X(finalized_objects) X(resurrected_objects)           \
-    X(attached_threads) X(merged_objects) X(escapes_forced) X(postponed_stops) X(condemned_objects) X(pool_size)       \
-    X(block_bytes) X(foreign_bytes) X(peak_foreign_bytes) X(frozen_objects) X(frozen_counts) X(frozen_written)
-
-#define ONE(field) +1
-_Static_assert((0 FIGURES(ONE)) * sizeof(uint64_t) == sizeof(mid_stats), "a figure of midden/stats.h is left out");
-#undef ONE
-
-static int put(json_t *object, const char *name, uint64_t value)
-{
-    return json_object_set_new(object, name, mid_json_number(value));
-}
-
-static json_t *figures(mid_heap *heap)
-{
-    mid_stats stats;
-    memset(&stats, 0, sizeof stats);
-    mid_stats_get(heap, &stats, sizeof stats);
-    json_t *o = json_object();
-    int failed = 0;
-#define PUT(field) failed |= put(o, #field, stats.field);
-    FIGURES(PUT)
-#undef PUT
-    return mid_json_whole(o, failed);
-}
-
 static json_t *classes(mid_heap *heap)
 {
     mid_class_stats c;
     json_t *list = json_array();
-    int failed = 0;
+    bool good = true;
     for (unsigned i = 0; mid_stats_class(heap, i, &c) == MID_OK; i++) {
         if (c.pools == 0)
             continue;
         json_t *o = json_object();
-        failed |= put(o, "slot_size", c.slot_size);
-        failed |= put(o, "slots_per_pool", c.slots_per_pool);
-        failed |= put(o, "pools", c.pools);
-        failed |= put(o, "live_slots", c.live_slots);
-        failed |= put(o, "free_slots", c.free_slots);
-        failed |= put(o, "optimal_pools", c.optimal_pools);
-        failed |= json_array_append_new(list, o);
+        good &= mid_json_put_number(o, "slot_size", c.slot_size);
+        good &= mid_json_put_number(o, "slots_per_pool", c.slots_per_pool);
+        good &= mid_json_put_number(o, "pools", c.pools);
+        good &= mid_json_put_number(o, "live_slots", c.live_slots);
+        good &= mid_json_put_number(o, "free_slots", c.free_slots);
+        good &= mid_json_put_number(o, "optimal_pools", c.optimal_pools);
+        good &= mid_json_append(list, o);
     }
-    return mid_json_whole(list, failed);
+    return mid_json_whole(list, good);
 }
 
 /* By name: how many objects there are of each would take a walk of the table. Both are bounded, since an answer is. */
@@ -66,10 +35,10 @@ static json_t *types(mid_heap *heap)
 {
     const char *name;
     json_t *list = json_array();
-    int failed = 0;
+    bool good = true;
     for (mid_type type = 1; type <= TYPES_MOST && (name = mid_type_name(heap, type)) != NULL; type++)
-        failed |= json_array_append_new(list, mid_json_text(name, strnlen(name, NAME_MOST)));
-    return mid_json_whole(list, failed);
+        good &= mid_json_append(list, mid_json_text(name, strnlen(name, NAME_MOST)));
+    return mid_json_whole(list, good);
 }
 
 /* Up to the last that is not 0. */
@@ -77,33 +46,33 @@ static json_t *histogram(const uint64_t counts[MID_STOP_BUCKETS])
 {
     unsigned used = MID_STOP_BUCKETS;
     json_t *list = json_array();
-    int failed = 0;
+    bool good = true;
     while (used > 0 && counts[used - 1] == 0)
         used--;
     for (unsigned i = 0; i < used; i++)
-        failed |= json_array_append_new(list, mid_json_number(counts[i]));
-    return mid_json_whole(list, failed);
+        good &= mid_json_append(list, mid_json_number(counts[i]));
+    return mid_json_whole(list, good);
 }
 
 static json_t *pauses(mid_heap *heap)
 {
     mid_pause_stats p;
     json_t *all = json_object();
-    int failed = 0;
+    bool good = true;
     for (mid_pause_cause cause = 0; mid_stats_pauses(heap, cause, &p) == MID_OK; cause++) {
         if (p.count == 0)
             continue;
         json_t *o = json_object();
-        failed |= put(o, "count", p.count);
-        failed |= put(o, "wall_nanos", p.wall_nanos);
-        failed |= put(o, "wall_nanos_max", p.wall_nanos_max);
-        failed |= put(o, "cpu_nanos", p.cpu_nanos);
-        failed |= put(o, "cpu_nanos_max", p.cpu_nanos_max);
-        failed |= json_object_set_new(o, "wall_histogram", histogram(p.wall_histogram));
-        failed |= json_object_set_new(o, "cpu_histogram", histogram(p.cpu_histogram));
-        failed |= json_object_set_new(all, mid_pause_name(cause), o);
+        good &= mid_json_put_number(o, "count", p.count);
+        good &= mid_json_put_number(o, "wall_nanos", p.wall_nanos);
+        good &= mid_json_put_number(o, "wall_nanos_max", p.wall_nanos_max);
+        good &= mid_json_put_number(o, "cpu_nanos", p.cpu_nanos);
+        good &= mid_json_put_number(o, "cpu_nanos_max", p.cpu_nanos_max);
+        good &= mid_json_put(o, "wall_histogram", histogram(p.wall_histogram));
+        good &= mid_json_put(o, "cpu_histogram", histogram(p.cpu_histogram));
+        good &= mid_json_put(all, mid_pause_name(cause), o);
     }
-    return mid_json_whole(all, failed);
+    return mid_json_whole(all, good);
 }
 
 static json_t *utilisation(mid_heap *heap)
@@ -111,13 +80,13 @@ static json_t *utilisation(mid_heap *heap)
     char name[24];
     double least;
     json_t *o = json_object();
-    int failed = 0;
+    bool good = true;
     for (unsigned i = 0; i < MMU_WINDOWS; i++) {
         snprintf(name, sizeof name, "%u_micros", (unsigned)windows[i]);
         if (mid_stats_mmu(heap, windows[i], &least) == MID_OK)
-            failed |= json_object_set_new(o, name, json_real(least));
+            good &= mid_json_put(o, name, json_real(least));
     }
-    return mid_json_whole(o, failed);
+    return mid_json_whole(o, good);
 }
 
 json_t *mid_reply_stats(mid_heap *heap, mid_daemon *daemon)
@@ -126,16 +95,16 @@ json_t *mid_reply_stats(mid_heap *heap, mid_daemon *daemon)
     mid_stats_stops(heap, stops);
     mid_stats_waits(heap, waits);
     json_t *o = json_object(), *loop = json_object();
-    int failed = json_object_set_new(o, "ok", json_true());
-    failed |= json_object_set_new(o, "stats", figures(heap));
-    failed |= json_object_set_new(o, "classes", classes(heap));
-    failed |= json_object_set_new(o, "types", types(heap));
-    failed |= json_object_set_new(o, "stop_histogram", histogram(stops));
-    failed |= json_object_set_new(o, "wait_histogram", histogram(waits));
-    failed |= json_object_set_new(o, "pauses", pauses(heap));
-    failed |= json_object_set_new(o, "utilisation", utilisation(heap));
-    failed |= put(loop, "cpu_micros", mid_daemon_cpu_micros(daemon));
-    failed |= put(loop, "wakeups", mid_daemon_wakeups(daemon));
-    failed |= json_object_set_new(o, "daemon", loop);
-    return mid_json_whole(o, failed);
+    bool good = mid_json_put(o, "ok", json_true());
+    good &= mid_json_put(o, "stats", mid_json_figures(heap));
+    good &= mid_json_put(o, "classes", classes(heap));
+    good &= mid_json_put(o, "types", types(heap));
+    good &= mid_json_put(o, "stop_histogram", histogram(stops));
+    good &= mid_json_put(o, "wait_histogram", histogram(waits));
+    good &= mid_json_put(o, "pauses", pauses(heap));
+    good &= mid_json_put(o, "utilisation", utilisation(heap));
+    good &= mid_json_put_number(loop, "cpu_micros", mid_daemon_cpu_micros(daemon));
+    good &= mid_json_put_number(loop, "wakeups", mid_daemon_wakeups(daemon));
+    good &= mid_json_put(o, "daemon", loop);
+    return mid_json_whole(o, good);
 }

@@ -49,11 +49,13 @@ static void count(map *m, const mid_unit *unit)
 static json_t *class_of(uint64_t slot_size, const tally *t)
 {
     json_t *partly = json_array();
+    bool good = true;
     for (unsigned i = 0; i < EIGHTHS; i++)
-        json_array_append_new(partly, mid_json_number(t->partly[i]));
-    return json_pack("{s:I, s:I, s:I, s:o, s:I, s:I, s:I, s:I}", "slot_size", (json_int_t)slot_size, "live_slots", (json_int_t)t->live,
+        good &= mid_json_append(partly, mid_json_number(t->partly[i]));
+    json_t *o = json_pack("{s:I, s:I, s:I, s:o, s:I, s:I, s:I, s:I}", "slot_size", (json_int_t)slot_size, "live_slots", (json_int_t)t->live,
                      "empty", (json_int_t)t->empty, "eighths", partly, "full", (json_int_t)t->full, "owned", (json_int_t)t->owned,
                      "pinned_pools", (json_int_t)t->pinned_pools, "pins", (json_int_t)t->pins);
+    return mid_json_whole(o, good);
 }
 
 static json_t *classes(mid_heap *heap, const map *m)
@@ -61,11 +63,11 @@ static json_t *classes(mid_heap *heap, const map *m)
     static const tally nothing;
     mid_class_stats c;
     json_t *list = json_array();
-    int failed = 0;
+    bool good = true;
     for (unsigned i = 0; i < CLASSES_MOST && mid_stats_class(heap, i, &c) == MID_OK; i++)
         if (memcmp(&m->classes[i], &nothing, sizeof nothing) != 0)
-            failed |= json_array_append_new(list, class_of(c.slot_size, &m->classes[i]));
-    return mid_json_whole(list, failed);
+            good &= mid_json_append(list, class_of(c.slot_size, &m->classes[i]));
+    return mid_json_whole(list, good);
 }
 
 static json_t *arenas(mid_heap *heap, map *m)
@@ -73,7 +75,7 @@ static json_t *arenas(mid_heap *heap, map *m)
     mid_units arena = {.at = 0};
     char line[MID_UNITS + 1], at[24];
     json_t *list = json_array();
-    int failed = 0;
+    bool good = true;
     for (; mid_service_units(heap, &arena); m->arenas++) {
         for (unsigned i = 0; i < arena.count; i++) {
             count(m, &arena.units[i]);
@@ -82,9 +84,9 @@ static json_t *arenas(mid_heap *heap, map *m)
         line[arena.count] = 0;
         snprintf(at, sizeof at, "0x%llx", (unsigned long long)arena.at);
         if (m->arenas < ARENAS_MOST)
-            failed |= json_array_append_new(list, json_pack("{s:s, s:s}", "at", at, "units", line));
+            good &= mid_json_append(list, json_pack("{s:s, s:s}", "at", at, "units", line));
     }
-    return mid_json_whole(list, failed);
+    return mid_json_whole(list, good);
 }
 
 json_t *mid_reply_dump(mid_heap *heap)
@@ -92,12 +94,12 @@ json_t *mid_reply_dump(mid_heap *heap)
     static const char *const names[] = {"unused", "empty", "partly", "full", "owned", "runs", "large", "mem"};
     map m = {0};
     json_t *o = json_object(), *uses = json_object(), *list = arenas(heap, &m);
-    int failed = json_object_set_new(o, "ok", json_true());
-    failed |= json_object_set_new(o, "classes", classes(heap, &m));
+    bool good = mid_json_put(o, "ok", json_true());
+    good &= mid_json_put(o, "classes", classes(heap, &m));
     for (unsigned i = 0; i < sizeof names / sizeof *names; i++)
-        failed |= json_object_set_new(uses, names[i], mid_json_number(m.uses[i]));
-    failed |= json_object_set_new(o, "units", uses);
-    failed |= json_object_set_new(o, "arena_count", mid_json_number(m.arenas));
-    failed |= json_object_set_new(o, "arenas", list);
-    return mid_json_whole(o, failed);
+        good &= mid_json_put_number(uses, names[i], m.uses[i]);
+    good &= mid_json_put(o, "units", uses);
+    good &= mid_json_put_number(o, "arena_count", m.arenas);
+    good &= mid_json_put(o, "arenas", list);
+    return mid_json_whole(o, good);
 }

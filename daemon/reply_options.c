@@ -27,7 +27,7 @@ static bool is_option(const char *name, size_t length)
 static json_t *refuse(const char *item, size_t length, const char *why)
 {
     json_t *o = mid_reply_error(MID_EOPTION, why);
-    return mid_json_whole(o, o == NULL ? -1 : json_object_set_new(o, "option", mid_json_text(item, length)));
+    return mid_json_whole(o, o != NULL && mid_json_put(o, "option", mid_json_text(item, length)));
 }
 
 /* Null: each item that names an option names one that may change. */
@@ -47,11 +47,11 @@ static json_t *options_now(const mid_options *options)
 {
     mid_option_info info;
     json_t *o = json_object();
-    int failed = 0;
+    bool good = true;
     for (unsigned row = 0; mid_options_describe(row, &info); row++)
         if (may_change(info.name, strlen(info.name)))
-            MID_JSON_PUT(info.name, mid_options_value(options, row));
-    return mid_json_whole(o, failed);
+            good &= mid_json_put_number(o, info.name, mid_options_value(options, row));
+    return mid_json_whole(o, good);
 }
 
 json_t *mid_reply_set(mid_options *options, const char *said)
@@ -66,21 +66,21 @@ json_t *mid_reply_set(mid_options *options, const char *said)
     if (chosen.frag_stop > chosen.frag_start || chosen.waiting_stop > chosen.waiting_start)
         return mid_reply_error(MID_EINVAL, "it would stop above where it starts");
     json_t *o = json_object();
-    int failed = json_object_set_new(o, "ok", json_true());
-    failed |= json_object_set_new(o, "options", options_now(&chosen));
-    if (failed == 0)
+    bool good = mid_json_put(o, "ok", json_true());
+    good &= mid_json_put(o, "options", options_now(&chosen));
+    if (good)
         *options = chosen;
-    return mid_json_whole(o, failed);
+    return mid_json_whole(o, good);
 }
 
 json_t *mid_reply_help(const mid_options *options)
 {
     const char *word, *argument, *meaning;
     json_t *o = json_object(), *list = json_array();
-    int failed = json_object_set_new(o, "ok", json_true());
+    bool good = mid_json_put(o, "ok", json_true());
     for (unsigned kind = 0; (word = mid_request_word(kind, &argument, &meaning)) != NULL; kind++)
-        failed |= json_array_append_new(list, json_pack("{s:s, s:s, s:s}", "request", word, "argument", argument, "meaning", meaning));
-    failed |= json_object_set_new(o, "requests", list);
-    failed |= json_object_set_new(o, "options", options_now(options));
-    return mid_json_whole(o, failed);
+        good &= mid_json_append(list, json_pack("{s:s, s:s, s:s}", "request", word, "argument", argument, "meaning", meaning));
+    good &= mid_json_put(o, "requests", list);
+    good &= mid_json_put(o, "options", options_now(options));
+    return mid_json_whole(o, good);
 }

@@ -43,7 +43,7 @@ typedef struct listing {
     json_t *list;
     size_t most, rows;
     bool differs;
-    int failed;
+    bool failed;
 } listing;
 
 static int add_row(void *context, const mid_trace_row *row)
@@ -51,27 +51,27 @@ static int add_row(void *context, const mid_trace_row *row)
     static const char *const domains[] = {"object", "foreign", "raw", "mem"};
     listing *l = context;
     char text[FRAME_TEXT];
-    int failed = 0;
+    bool good = true;
     if (l->rows++ >= l->most)
         return 0;
     json_t *o = json_object(), *frames = row->depth != 0 ? json_array() : NULL;
-    MID_JSON_PUT("bytes", row->bytes);
-    MID_JSON_PUT("blocks", row->objects);
+    good &= mid_json_put_number(o, "bytes", row->bytes);
+    good &= mid_json_put_number(o, "blocks", row->objects);
     if (l->differs) {
-        failed |= json_object_set_new(o, "more_bytes", json_integer((json_int_t)(row->bytes - row->before_bytes)));
-        failed |= json_object_set_new(o, "more_blocks", json_integer((json_int_t)(row->objects - row->before_objects)));
+        good &= mid_json_put(o, "more_bytes", json_integer((json_int_t)(row->bytes - row->before_bytes)));
+        good &= mid_json_put(o, "more_blocks", json_integer((json_int_t)(row->objects - row->before_objects)));
     }
     if (row->domain != MID_TRACE_DOMAINS)
-        failed |= json_object_set_new(o, "domain", json_string(domains[row->domain]));
+        good &= mid_json_put(o, "domain", json_string(domains[row->domain]));
     if (row->type_name != NULL)
-        failed |= json_object_set_new(o, "type", mid_json_text(row->type_name, strlen(row->type_name)));
+        good &= mid_json_put(o, "type", mid_json_text(row->type_name, strlen(row->type_name)));
     for (uint32_t i = 0; i < row->depth; i++) {
         frame_text(l->s, l->symbols, row->frames[i], text, sizeof text);
-        failed |= json_array_append_new(frames, mid_json_text(text, strlen(text)));
+        good &= mid_json_append(frames, mid_json_text(text, strlen(text)));
     }
     if (row->depth != 0)
-        failed |= json_object_set_new(o, "frames", frames);
-    l->failed |= failed | json_array_append_new(l->list, o);
+        good &= mid_json_put(o, "frames", frames);
+    l->failed |= !(mid_json_append(l->list, o) && good);
     return l->failed;
 }
 
@@ -81,18 +81,18 @@ json_t *mid_trace_json(const mid_trace_snapshot *now, const mid_trace_snapshot *
     mid_trace_figures f;
     listing l = {.s = now, .symbols = symbols, .list = json_array(), .most = most == 0 ? SIZE_MAX : most, .differs = before != NULL};
     json_t *o = json_object();
-    int failed = mid_trace_snapshot_figures(now, &f, sizeof f) != MID_OK || mid_trace_group(now, before, by, add_row, &l) != MID_OK || l.failed;
-    failed |= json_object_set_new(o, "ok", json_true());
-    MID_JSON_PUT("traced", f.bytes);
-    MID_JSON_PUT("peak", f.peak);
-    MID_JSON_PUT("blocks", f.objects);
-    MID_JSON_PUT("samples", f.records);
-    MID_JSON_PUT("sample", f.sample);
-    MID_JSON_PUT("missed", f.missed);
-    failed |= json_object_set_new(o, "by", json_string(names[by]));
-    MID_JSON_PUT("rows", l.rows);
-    failed |= json_object_set_new(o, "top", l.list);
-    return mid_json_whole(o, failed);
+    bool good = mid_trace_snapshot_figures(now, &f, sizeof f) == MID_OK && mid_trace_group(now, before, by, add_row, &l) == MID_OK && !l.failed;
+    good &= mid_json_put(o, "ok", json_true());
+    good &= mid_json_put_number(o, "traced", f.bytes);
+    good &= mid_json_put_number(o, "peak", f.peak);
+    good &= mid_json_put_number(o, "blocks", f.objects);
+    good &= mid_json_put_number(o, "samples", f.records);
+    good &= mid_json_put_number(o, "sample", f.sample);
+    good &= mid_json_put_number(o, "missed", f.missed);
+    good &= mid_json_put(o, "by", json_string(names[by]));
+    good &= mid_json_put_number(o, "rows", l.rows);
+    good &= mid_json_put(o, "top", l.list);
+    return mid_json_whole(o, good);
 }
 
 static mid_status put(int fd, const char *text, size_t length)

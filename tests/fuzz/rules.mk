@@ -6,7 +6,7 @@ FUZZ_BUILD   := $(B)/fuzz
 FUZZ_FLAGS   := -std=gnu11 $(WARN) -Iinclude -I. -D_GNU_SOURCE -g -O1 -fno-omit-frame-pointer -fsanitize=fuzzer,address,undefined \
                 -fno-sanitize-recover=undefined
 # What is fuzzed is compiled once more, since coverage is what leads a fuzzer. The rest of what a daemon needs is linked as it is.
-FUZZ_SOURCES_control  := daemon/request.c daemon/reply.c daemon/reply_options.c gc/options.c gc/status.c
+FUZZ_SOURCES_control  := daemon/request.c daemon/trace_request.c daemon/json.c daemon/reply.c daemon/reply_options.c gc/options.c gc/status.c
 FUZZ_SOURCES_options  := gc/options.c
 FUZZ_SOURCES_figures  := daemon/figures.c
 FUZZ_SOURCES_pressure := daemon/pressure.c gc/options.c

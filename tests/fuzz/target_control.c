@@ -1,11 +1,14 @@
 /* tests/fuzz/target_control.c: the control protocol's bytes. */
 #include "targets.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "daemon/reply.h"
 #include "daemon/request.h"
+#include "daemon/trace_request.h"
 
 /* What was understood, as a number that depends on all of it and its order. */
 typedef struct heard {
@@ -35,6 +38,32 @@ static void set(const char *said)
     json_decref(answer);
 }
 
+/* What is accepted is in range and the same when it is said in numbers; what is refused changes nothing. */
+static void trace(const char *said)
+{
+    static const char *const by[] = {"domain", "type", "site", "stack", "frame"};
+    mid_trace_request request, again;
+    char line[80];
+    memset(&request, 0xee, sizeof request);
+    again = request;
+    if (!mid_trace_request_parse(said, &request)) {
+        NEED(memcmp(&request, &again, sizeof request) == 0);
+        return;
+    }
+    NEED(request.ask <= MID_TRACE_SNAPSHOT && request.by < sizeof by / sizeof *by);
+    const mid_trace_options *o = &request.options;
+    if (request.ask == MID_TRACE_ON && o->sample == 0)
+        snprintf(line, sizeof line, "on all %u", o->frames);
+    else if (request.ask == MID_TRACE_ON)
+        snprintf(line, sizeof line, " on\t%" PRIu64 "  %u ", o->sample, o->frames);
+    else
+        snprintf(line, sizeof line, "%s%s", request.ask == MID_TRACE_OFF ? "off" : request.ask == MID_TRACE_TOP ? "top " : "snapshot",
+                 request.ask == MID_TRACE_TOP ? by[request.by] : "");
+    NEED(mid_trace_request_parse(line, &again) && again.ask == request.ask && again.by == request.by);
+    NEED(again.options.sample == o->sample && again.options.frames == o->frames);
+    NEED(o->sample <= INT64_MAX && (request.ask == MID_TRACE_ON) == (o->frames != 0));
+}
+
 static void hear(heard *h, mid_inbox *inbox)
 {
     mid_request request = {0};
@@ -54,6 +83,8 @@ static void hear(heard *h, mid_inbox *inbox)
         mix(h, request.argument, strlen(request.argument));
         if (request.kind == MID_ASK_SET && h->sets)
             set(request.argument);
+        if (request.kind == MID_ASK_TRACE)
+            trace(request.argument);
     }
     NEED(!mid_inbox_ready(inbox));
 }

@@ -14,7 +14,7 @@
     } while (0)
 
 /* The control protocol: bytes in pieces of any size give the requests and refusals that they give one by one; nothing that is
- * taken in exceeds the bound; and each `set` goes through the options' check. */
+ * taken in exceeds the bound; each `set` goes through the options' check, and each `trace` through its parser. */
 void fuzz_control(const uint8_t *data, size_t size);
 
 /* mid_options_parse: what is accepted is in range, what is refused changes nothing, and the result said in numbers is read again. */

@@ -5,7 +5,6 @@ import signal
 import statistics
 import subprocess
 import tempfile
-import threading
 import time
 
 from cgroups import Cgroup, Refused, stalled
@@ -20,8 +19,8 @@ def say(text):
 class Subject:
     """tests/pressure/subject.c, in a cgroup or not; its lines come as they are printed."""
 
-    def __init__(self, build, mode, options="", mib=32, cgroup=None):
-        self.process = subprocess.Popen([f"{build}/pressure/subject", mode, options, str(mib)], stdin=subprocess.PIPE,
+    def __init__(self, build, mode, options="", mib=32, cgroup=None, more=()):
+        self.process = subprocess.Popen([f"{build}/pressure/subject", mode, options, str(mib), *map(str, more)], stdin=subprocess.PIPE,
                                         stdout=subprocess.PIPE, text=True, preexec_fn=cgroup.enter if cgroup else None,
                                         env={k: v for k, v in os.environ.items() if k != "MIDDEN_OPTIONS"})
         self.lines = []
@@ -115,31 +114,21 @@ class Thrashing:
             process.wait()
 
 
-def sample(cgroup, into, stop):
-    while not stop.is_set():
-        into.append((time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000, cgroup.usage()))
-        time.sleep(0.01)
-
-
 def press_once(build, folder, seconds=20):
-    """The program's log and what its cgroup used, sampled, while the neighbour thrashes."""
-    usage, stop = [], threading.Event()
+    """The program's log and what of its heap was resident when, while the neighbour thrashes."""
     with Cgroup("program") as mine, Cgroup("neighbour", 64 * MIB) as other:
         subject = Subject(build, "press", "", 64, mine)
         subject.until("ready")
         mine.set(mine.usage() * 3 // 2)  # less than half of it is free: the gate is open
-        thread = threading.Thread(target=sample, args=(mine, usage, stop))
-        thread.start()
         before, begun = stalled(), time.monotonic()
         neighbour = Thrashing(other, os.path.join(folder, "file"))
         time.sleep(seconds)
         after, passed = stalled(), time.monotonic() - begun
         neighbour.end()
-        stop.set()
-        thread.join()
         done = subject.end()
     say(f"stalled for {(after[0] - before[0]) / passed / 1000:.0f} ms a second (some), {(after[1] - before[1]) / passed / 1000:.0f} ms (full)")
-    return subject.log() if done == 0 else [], usage
+    resident = [tuple(map(int, line.split()[1:])) for line in subject.lines if line.startswith("resident ")]
+    return (subject.log(), resident) if done == 0 else ([], [])
 
 
 def press(build):
@@ -150,24 +139,26 @@ def press(build):
             file.flush()
             os.fsync(file.fileno())
             os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)  # who reads it first pays for it: the neighbour
-        log, usage = press_once(build, folder)
+        log, resident = press_once(build, folder)
     heard = next((entry for entry in log if "note: stalls," in entry[2] and "->" in entry[2]), None)
     if heard is None:
         for entry in log[-8:]:
             say(entry[2])
         yield False, "the daemon hears of the stalls"
         return
+    if not resident:
+        raise Refused("no /proc/self/pagemap")
     within = [entry for entry in log if heard[0] <= entry[0] <= heard[0] + 1000000]
     for entry in within[:8]:
         say(entry[2])
     returned = sum(entry[1] for entry in within)
     # The program goes on, and takes memory meanwhile: what counts is the deepest fall.
     seen, before, after = 0, 0, 0
-    for used in (used for at, used in usage if heard[0] - 20000 <= at <= heard[0] + 1000000):
+    for used in (used for at, used in resident if heard[0] - 40000 <= at <= heard[0] + 1000000):
         seen = max(seen, used)
         if seen - used > before - after:
             before, after = seen, used
-    say(f"returned by the log {returned / MIB:.1f} MiB; usage of the cgroup fell from {before / MIB:.1f} to {after / MIB:.1f} MiB in that second")
+    say(f"returned by the log {returned / MIB:.1f} MiB; resident of the heap's ranges, by the kernel: {before / MIB:.1f} -> {after / MIB:.1f} MiB in that second")
     yield returned > 0 and any("pressure (stalls)" in entry[2] for entry in within), "signal, action and bytes returned within a second"
     yield before - after >= returned // 2, "the kernel's figures agree: at least half of those bytes are not used any more"
 
@@ -196,32 +187,3 @@ def idle(build, seconds=60, tries=3):
             break
     yield sum(woken.values()) == 0, f"{sum(woken.values())} wakeups in {seconds} s of an idle program"
     yield share >= 95, f"{share:.1f} % of what could be returned has been, and nobody asked"
-
-
-# --- cost
-
-
-def steady(build, options):
-    """Wall and processor seconds, and those that the daemon's thread took of the latter."""
-    subject = Subject(build, "steady", options, 16)
-    done = subject.until("done")
-    subject.end()
-    return done["wall"] / 1e6, done["cpu"] / 1e6, done["daemon"] / 1e6
-
-
-def cost(build, pairs=15):
-    """By turns, and who comes first by turns, too: what else the machine does meets both."""
-    wall, cpu, times = [], [], {"": [], "daemon=off": []}
-    for i in range(pairs):
-        for options in sorted(times, reverse=i % 2 == 1):
-            times[options].append(steady(build, options))
-        on, off = times[""][-1], times["daemon=off"][-1]
-        wall.append(100 * (on[0] / off[0] - 1))
-        cpu.append(100 * (on[1] / off[1] - 1))
-    for variant, got in times.items():
-        say(f"{variant or 'daemon on'}: {statistics.median(one[0] for one in got):.3f} s, least {min(one[0] for one in got):.3f}; "
-            f"processor {statistics.median(one[1] for one in got):.3f} s, least {min(one[1] for one in got):.3f}")
-    say(f"on against off, median of {pairs} pairs: wall {statistics.median(wall):+.2f} %, processor {statistics.median(cpu):+.2f} %")
-    own = statistics.median(100 * one[2] / one[1] for one in times[""])
-    say(f"the daemon's thread took {own:.2f} % of the processor time; load of the machine {os.getloadavg()[0]:.1f}")
-    yield statistics.median(wall) <= 2, "the daemon costs at most 2 % of throughput"

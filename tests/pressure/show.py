@@ -7,8 +7,10 @@ import sys
 import time
 
 import parts
+import rates
 
-PARTS = {"survive": parts.survive, "press": parts.press, "idle": parts.idle, "cost": parts.cost}
+PARTS = {"survive": parts.survive, "press": parts.press, "idle": parts.idle, "cost": rates.cost,
+         "share": rates.share}
 
 
 def main():

@@ -1,22 +1,22 @@
-/* subject.c MODE [OPTIONS [MIB]]: programs that are short of memory, or could be; run by show.py.
+/* subject.c MODE [OPTIONS [MIB [RATE BUDGET]]]: programs that are short of memory, or could be; run by show.py.
  *
  * survive: keeps MIB alive and replaces it again and again, in sizes that change, with cycles of garbage beside, and a rest now and then. The size of what lives
  * is printed at the begin; then it waits for a line, so that it can be given a limit.
  * storm: the same, without a rest: a third of a gigabyte of cycles a second.
- * press: keeps MIB alive and makes garbage in bursts, slowly, until its input ends. Prints its daemon's log.
+ * press: keeps MIB alive and makes garbage in bursts, slowly, until its input ends. Prints its daemon's log, and what of its heap was resident when.
  * idle: fills the heap, lets go of nine objects in ten, and sleeps. Prints what is committed and what is needed when a line comes.
- * steady: replaces leaves by leaves of the same sizes, as fast as it can: nothing needs doing. Prints how long that took.
+ * steady: replaces leaves by leaves of the same sizes, as fast as it can: nothing needs doing. Prints how long that took, by turns with and
+ * without a daemon.
+ * share: keeps MIB alive and drops RATE MB of cycles a second, with the limit that who listens at the path BUDGET tells it. Prints the time in collections.
  * OPTIONS are those of the heap; with daemon=off there is none. */
-#include <inttypes.h>
+#include "subject.h"
+
 #include <poll.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
 
-#include "midden/daemon.h"
-#include "midden/midden.h"
 #include "midden/stats.h"
 
 #define POOL (64u << 10)
@@ -24,30 +24,15 @@
 #define RING 50u
 #define POLL_EVERY 64u
 #define REST_EVERY 256u
-#define STEADY 4000000u
 #define LOG_MOST 256
 
-struct bytes {
-    uint64_t tag;
-    uint32_t length, spare;
-    unsigned char data[];
-};
-struct vec {
-    uint32_t length, spare;
-    mid_slot items[];
-};
-struct node {
-    mid_slot next, other;
-    uint64_t load[6];
-};
-
-static mid_heap *heap;
-static mid_thread *thread;
-static mid_daemon *keeper;
-static mid_type bytes_type, vec_type, node_type;
+mid_heap *heap;
+mid_thread *thread;
+mid_daemon *keeper;
+mid_type bytes_type, vec_type, node_type;
 static uint64_t seed = 1;
 
-static void must(mid_status status, const char *what)
+void must(mid_status status, const char *what)
 {
     if (status == MID_OK)
         return;
@@ -55,7 +40,7 @@ static void must(mid_status status, const char *what)
     exit(1);
 }
 
-static uint32_t random_below(uint32_t most)
+uint32_t random_below(uint32_t most)
 {
     seed = seed * 6364136223846793005u + 1442695040888963407u;
     return (uint32_t)((seed >> 33) % most);
@@ -92,7 +77,7 @@ static mid_handle make(uint32_t size)
 }
 
 /* A closed chain that nothing refers to afterwards. */
-static void drop_ring(unsigned length)
+void drop_ring(unsigned length)
 {
     mid_handle first = 0, last = 0, made;
     for (unsigned i = 0; i < length; i++) {
@@ -107,7 +92,7 @@ static void drop_ring(unsigned length)
     mid_release(thread, first);
 }
 
-static void put(mid_handle all, uint32_t at, uint32_t size)
+void put(mid_handle all, uint32_t at, uint32_t size)
 {
     mid_handle old = mid_take(thread, all, MID_SLOT(struct vec, items) + at);
     if (old != 0)
@@ -117,20 +102,19 @@ static void put(mid_handle all, uint32_t at, uint32_t size)
         mid_safepoint(thread);
 }
 
-/* Means of 300 bytes in each band, so that what lives is as much; but in other size classes. */
-static uint32_t size_in(uint32_t band)
+uint32_t size_in(uint32_t band)
 {
     return 150 + band * 40 + random_below(300 - band * 80 + 1);
 }
 
-static uint64_t micros(void)
+uint64_t micros(void)
 {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
     return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
 }
 
-static void line_in(void)
+void line_in(void)
 {
     char byte;
     while (read(0, &byte, 1) == 1 && byte != '\n') {
@@ -162,9 +146,9 @@ static void print_log(void)
     }
 }
 
-static void rest(void)
+void rest(long length_micros)
 {
-    const struct timespec length = {.tv_nsec = 1000000};
+    const struct timespec length = {.tv_nsec = length_micros * 1000};
     must(mid_blocked_enter(thread), "mid_blocked_enter");
     nanosleep(&length, NULL);
     must(mid_blocked_leave(thread), "mid_blocked_leave");
@@ -186,7 +170,7 @@ static void replace(uint64_t mib, bool rests)
             if (i % 8 == 0)
                 drop_ring(RING);
             if (rests && i % REST_EVERY == 0)
-                rest();
+                rest(1000);
         }
         printf("round %u at %" PRIu64 " ms\n", round, (micros() - begun) / 1000);
         report("now");
@@ -217,16 +201,18 @@ static void press(uint64_t mib)
     for (uint32_t i = 0; i < count; i++)
         put(all, i, size_in(0));
     report("ready");
+    ranges_watch();
     for (uint32_t i = 0; poll(&input, 1, 0) == 0; i++) {
         for (unsigned n = 0; n < 20; n++)
             put(all, random_below(count), size_in(0));
         for (uint32_t n = 0; i % 500 == 0 && n < count / 50; n++)
             drop_ring(RING);
         mid_safepoint(thread);
-        rest();
+        rest(1000);
     }
     report("done");
     print_log();
+    ranges_print();
 }
 
 /* r4 of the benchmark. */
@@ -251,47 +237,37 @@ static void idle(uint64_t mib)
     must(mid_blocked_leave(thread), "mid_blocked_leave");
 }
 
-static uint64_t processor(void)
+static void run(const char *mode, uint64_t mib, uint64_t rate, const char *budget)
 {
-    struct timespec used;
-    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used);
-    return (uint64_t)used.tv_sec * 1000000 + (uint64_t)used.tv_nsec / 1000;
-}
-
-static void steady(uint64_t mib)
-{
-    mid_handle all;
-    uint32_t count = (uint32_t)((mib << 20) / 300);
-    must(mid_new_array(thread, vec_type, count, &all), "mid_new_array");
-    for (uint32_t i = 0; i < count; i++)
-        put(all, i, size_in(0));
-    uint64_t begun = micros(), used = processor();
-    for (uint32_t i = 0; i < STEADY; i++)
-        put(all, random_below(count), size_in(0));
-    uint64_t passed = micros() - begun, all_used = processor() - used;
-    printf("done wall %" PRIu64 " cpu %" PRIu64 " daemon %" PRIu64 " wakeups %" PRIu64 "\n", passed, all_used, mid_daemon_cpu_micros(keeper),
-           mid_daemon_wakeups(keeper));
-    if (keeper != NULL)
-        print_log();
+    if (strcmp(mode, "survive") == 0)
+        survive(mib);
+    else if (strcmp(mode, "storm") == 0)
+        storm(mib);
+    else if (strcmp(mode, "press") == 0)
+        press(mib);
+    else if (strcmp(mode, "idle") == 0)
+        idle(mib);
+    else if (strcmp(mode, "steady") == 0)
+        steady(mib);
+    else
+        share(mib, rate, budget);
 }
 
 int main(int argc, char **argv)
 {
-    static const struct {
-        const char *name;
-        void (*run)(uint64_t mib);
-    } modes[] = {{"survive", survive}, {"storm", storm}, {"press", press}, {"idle", idle}, {"steady", steady}};
-    uint64_t mib = argc > 3 ? strtoull(argv[3], NULL, 10) : 32;
-    for (size_t i = 0; argc > 1 && mib > 0 && mib < 4096 && i < sizeof modes / sizeof *modes; i++)
-        if (strcmp(argv[1], modes[i].name) == 0) {
-            open_heap(argc > 2 ? argv[2] : "");
-            modes[i].run(mib);
-            fflush(stdout);
-            if (keeper != NULL)
-                must(mid_daemon_stop(keeper), "mid_daemon_stop");
-            must(mid_heap_destroy(heap), "mid_heap_destroy");
-            return 0;
-        }
-    fprintf(stderr, "subject: survive, storm, press, idle or steady [OPTIONS [MIB]]\n");
+    static const char *const modes[] = {"survive", "storm", "press", "idle", "steady", "share"};
+    uint64_t mib = argc > 3 ? strtoull(argv[3], NULL, 10) : 32, rate = argc > 4 ? strtoull(argv[4], NULL, 10) : 0;
+    for (size_t i = 0; argc > 1 && mib > 0 && mib < 4096 && i < sizeof modes / sizeof *modes; i++) {
+        if (strcmp(argv[1], modes[i]) != 0 || (strcmp(modes[i], "share") == 0 && (rate == 0 || rate > 10000 || argc < 6)))
+            continue;
+        open_heap(argc > 2 ? argv[2] : "");
+        run(modes[i], mib, rate, argc > 5 ? argv[5] : NULL);
+        fflush(stdout);
+        if (keeper != NULL)
+            must(mid_daemon_stop(keeper), "mid_daemon_stop");
+        must(mid_heap_destroy(heap), "mid_heap_destroy");
+        return 0;
+    }
+    fprintf(stderr, "subject: survive, storm, press, idle, steady or share [OPTIONS [MIB [RATE BUDGET]]]\n");
     return 2;
 }

@@ -1,6 +1,7 @@
 /* Heaps that share a budget: what the limit they are told does, the other end when it is good, bad, killed or not there, and what the
  * process that divides has to bear. Processes are forked before anything has threads, and begin when told. Nothing depends on how
  * fast: what is waited for comes, or a deadline that only a failure reaches passes. */
+#include "eventually.h"
 #include "talk.h"
 
 #include <event2/event.h>
@@ -19,26 +20,6 @@
 #define MB (UINT64_C(1) << 20)
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 #define WITHIN(value, part, whole) ((value) <= (whole) && (value) >= (whole) / 100 * (part))
-
-static bool still_time(time_t *deadline)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    if (*deadline == 0)
-        *deadline = now.tv_sec + TALK_PATIENCE / 1000;
-    return now.tv_sec <= *deadline;
-}
-
-#define EVENTUALLY(condition, meanwhile)                                \
-    do {                                                                \
-        time_t deadline_ = 0;                                           \
-        while (!(condition)) {                                          \
-            if (!still_time(&deadline_))                                \
-                fail_msg("never came true: %s", #condition);            \
-            meanwhile;                                                  \
-        }                                                               \
-    } while (0)
-#define SLEEP usleep(1000)
 
 /* --- a process that divides ---------------------------------------------------------------------------------------------- */
 

@@ -252,7 +252,8 @@ TEST(trace_on_top_snapshot_off)
 {
     struct served s;
     serve_with(&s, QUIET);
-    static const char *const wrong[] = {"trace\n", "trace maybe\n", "trace on x\n", "trace on 0\n", "trace on 5 6 7\n", "trace top colour\n", "trace snapshot 3\n",
+    static const char *const wrong[] = {"trace\n", "trace maybe\n", "trace on x\n", "trace on 0\n", "trace on 5 6 7\n", "trace on -5\n", "trace on +5\n", "trace on 999999999999G\n", "trace on 9223372036854775807K\n",
+                                        "trace on 512K16\n", "trace onall\n", "trace on 512k\n", "trace on K\n", "trace on all -1\n", "trace on all 4294967312\n", "trace top colour\n", "trace snapshot 3\n",
                                         "trace off now\n", "trace on all 65\n", "trace top\n", "trace snapshot\n", "trace off\n"};
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         json_t *answer = ask_away(&s, wrong[i]);

@@ -1,7 +1,7 @@
 /* The daemon's loop on a real heap: on its own thread and on a base of the program's. What it decides is test_decide.c's
  * matter; here it is that it happens, when the mutator sleeps, runs or never arrives. Nothing depends on how fast: a
  * condition is polled until a deadline that only a failure reaches. */
-#include "unit.h"
+#include "eventually.h"
 
 #include <dirent.h>
 #include <event2/event.h>
@@ -16,35 +16,6 @@
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 #define NEVER_IDLE "idle=3600s,"
 #define LOG_MOST 1024
-
-/* --- waiting ------------------------------------------------------------------------------------------------------- */
-
-static void pause_micros(long micros)
-{
-    struct timespec length = {.tv_sec = micros / 1000000, .tv_nsec = micros % 1000000 * 1000};
-    nanosleep(&length, NULL);
-}
-
-static bool still_time(time_t *deadline)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    if (*deadline == 0)
-        *deadline = now.tv_sec + (RUNNING_ON_VALGRIND || UNIT_SANITIZED ? 200 : 20);
-    return now.tv_sec <= *deadline;
-}
-
-/* Fails if `condition` does not come true; `meanwhile` is done before each look at it. */
-#define EVENTUALLY(condition, meanwhile)                                                                                   \
-    do {                                                                                                                   \
-        time_t deadline_ = 0;                                                                                              \
-        while (!(condition)) {                                                                                             \
-            if (!still_time(&deadline_))                                                                                   \
-                fail_msg("never came true: %s", #condition);                                                               \
-            meanwhile;                                                                                                     \
-        }                                                                                                                  \
-    } while (0)
-#define SLEEP pause_micros(1000)
 
 /* How many entries of this kind the log has; `sum` (may be null): what they did together. */
 static size_t logged(mid_daemon *daemon, mid_action action, mid_trigger trigger, mid_status status, mid_decision *sum)

@@ -1,5 +1,6 @@
 /* The daemon's loop on a heap of several mutators: what it does while they poll or sleep, and whom it names when one of them
  * does not come. Conditions are waited for until a deadline that only a failure reaches. */
+#include "eventually.h"
 #include "peer.h"
 
 #include <time.h>
@@ -8,25 +9,12 @@
 
 enum { MANY = 150000, LOG_MOST = 256 };
 
-static void wait_a_little(time_t *deadline)
-{
-    struct timespec now, length = {.tv_nsec = 1000000};
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    if (*deadline == 0)
-        *deadline = now.tv_sec + (RUNNING_ON_VALGRIND || UNIT_SANITIZED ? 200 : 20);
-    assert_true(now.tv_sec <= *deadline);
-    nanosleep(&length, NULL);
-}
-
 /* Main polls while it waits. */
-#define EVENTUALLY(condition, u)                                                             \
-    do {                                                                                     \
-        time_t deadline_ = 0;                                                                \
-        while (!(condition)) {                                                               \
-            ok(mid_safepoint((u).thread));                                                   \
-            wait_a_little(&deadline_);                                                       \
-        }                                                                                    \
-    } while (0)
+static void poll_main(struct unit *u)
+{
+    ok(mid_safepoint(u->thread));
+    SLEEP;
+}
 
 struct held {
     mid_handle handles[MANY];
@@ -121,7 +109,7 @@ TEST(it_compacts_what_several_use)
     peer_begin(peers[0], verify_and_poll);
     peer_block(peers[1]);
     ok(mid_daemon_start(u.heap, &daemon));
-    EVENTUALLY(compacted(daemon, 0, &done), u);
+    EVENTUALLY(compacted(daemon, 0, &done), poll_main(&u));
     assert_true(unit_stats(&u).moved_objects > 0);
     peer_wait_rounds(peers[0], 1);
     peer_finish_polling(peers[0], u.thread);
@@ -140,7 +128,7 @@ TEST(it_names_the_thread_that_does_not_come)
     open_with_holes(&u, peers, held);
     peer_begin(peers[0], verify_and_poll); /* and the other has no job */
     ok(mid_daemon_start(u.heap, &daemon));
-    EVENTUALLY(compacted(daemon, 1, &late) && strstr(late.late, "latecomer") != NULL, u);
+    EVENTUALLY(compacted(daemon, 1, &late) && strstr(late.late, "latecomer") != NULL, poll_main(&u));
     assert_true(late.waited_micros > 0);
     assert_true(strtoul(late.late, NULL, 10) == peers[1]->thread->bias >> MID_OWNER_SHIFT_);
     assert_true(mid_decision_text(&late, text, sizeof text) < (int)sizeof text);
@@ -149,7 +137,7 @@ TEST(it_names_the_thread_that_does_not_come)
     assert_true(unit_stats(&u).postponed_stops > 0);
     peer_wait_rounds(peers[0], 1); /* nobody is held up */
     peer_begin(peers[1], verify_and_poll);
-    EVENTUALLY(compacted(daemon, 0, &done), u);
+    EVENTUALLY(compacted(daemon, 0, &done), poll_main(&u));
     assert_int_equal(done.late[0], 0);
     for (int i = 0; i < 2; i++)
         peer_finish_polling(peers[i], u.thread);

@@ -2,6 +2,7 @@
  *
  * A child must not use cmocka, or it would go on as a second test program: it says what it needs with NEED and ends by _exit.
  * This program is left out under ThreadSanitizer, which does not follow threads across fork (rules.mk). */
+#include "child.h"
 #include "peer.h"
 
 #include <signal.h>
@@ -9,14 +10,6 @@
 
 #include "gc/service.h"
 #include "midden/daemon.h"
-
-#define NEED(condition)                                                                 \
-    do {                                                                                \
-        if (!(condition)) {                                                             \
-            dprintf(STDERR_FILENO, "child, line %d: %s\n", __LINE__, #condition);       \
-            _exit(1);                                                                   \
-        }                                                                               \
-    } while (0)
 
 /* A child that hangs fails, and so does one that crashes: cmocka's handlers would have it go on with the next test. */
 static void guard(void)

@@ -1,18 +1,11 @@
 /* fork() while a heap shares a budget: the connection is the parent's alone, and a child whose daemon starts again joins for itself. A
  * child uses no cmocka. Not built under ThreadSanitizer, as test_fork.c. */
+#include "child.h"
 #include "talk.h"
 
 #include <sys/wait.h>
 
 #include "midden/balance.h"
-
-#define NEED(condition)                                                                 \
-    do {                                                                                \
-        if (!(condition)) {                                                             \
-            dprintf(STDERR_FILENO, "child, line %d: %s\n", __LINE__, #condition);       \
-            _exit(1);                                                                   \
-        }                                                                               \
-    } while (0)
 
 static talk *parent, *childs; /* not on the stack: what a child no longer needs would pass for leaked */
 static char *path;

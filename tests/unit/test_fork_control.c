@@ -1,17 +1,10 @@
 /* fork() with a control socket: the child serves nobody and keeps nobody waiting; it may listen somewhere of its own. A child uses no
  * cmocka. Not built under ThreadSanitizer, as test_fork.c. */
+#include "child.h"
 #include "talk.h"
 
 #include <signal.h>
 #include <sys/wait.h>
-
-#define NEED(condition)                                                                 \
-    do {                                                                                \
-        if (!(condition)) {                                                             \
-            dprintf(STDERR_FILENO, "child, line %d: %s\n", __LINE__, #condition);       \
-            _exit(1);                                                                   \
-        }                                                                               \
-    } while (0)
 
 static void good(json_t *answer)
 {

@@ -3,6 +3,7 @@
  *
  * Left out under ThreadSanitizer as test_fork is; under the other sanitizers, and valgrind, whose own memory comes and goes in
  * the same process, everything is done but counting pages. */
+#include "child.h"
 #include "peer.h"
 
 #include <inttypes.h>
@@ -14,14 +15,6 @@
 
 #define COUNTS_PAGES (!UNIT_SANITIZED && !RUNNING_ON_VALGRIND)
 #define MOST_PERCENT 2
-
-#define NEED(condition)                                                                 \
-    do {                                                                                \
-        if (!(condition)) {                                                             \
-            dprintf(STDERR_FILENO, "child, line %d: %s\n", __LINE__, #condition);       \
-            _exit(1);                                                                   \
-        }                                                                               \
-    } while (0)
 
 struct pages {
     uint64_t resident, own; /* KiB: there; and not shared with anybody */

@@ -288,7 +288,7 @@ TEST(log_and_trace)
         char text[400];
         mid_decision_text(&log[i], text, sizeof text);
         assert_string_equal(json_string_value(json_object_get(entry, "text")), text);
-        assert_int_equal(number(entry, "at"), log[i].at_micros);
+        assert_int_equal(number(entry, "at_micros"), log[i].at_micros);
         assert_int_equal(number(entry, "bytes"), log[i].bytes);
         assert_string_not_equal(json_string_value(json_object_get(entry, "action")), "?");
         assert_string_not_equal(json_string_value(json_object_get(entry, "trigger")), "?");

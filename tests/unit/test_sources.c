@@ -1,6 +1,6 @@
 /* Where a daemon hears of pressure: files, FIFOs, sockets and folders of the test's own, on a loop that the test turns; and at the
  * end one daemon, from the FIFO to the bytes returned. Nothing depends on how fast: what must come is waited for. */
-#include "unit.h"
+#include "eventually.h"
 
 #include <errno.h>
 #include <event2/event.h>
@@ -641,12 +641,6 @@ TEST(program_says_a_level)
 
 /* --- from end to end ---------------------------------------------------------------------------------------------- */
 
-static void nap(void)
-{
-    struct timespec length = {.tv_nsec = 1000000};
-    nanosleep(&length, NULL);
-}
-
 /* Entries of one action that a source of pressure called for; the bytes they returned or moved. */
 static size_t acted(mid_daemon *daemon, mid_action action, mid_trigger why, uint64_t *bytes)
 {
@@ -660,17 +654,6 @@ static size_t acted(mid_daemon *daemon, mid_action action, mid_trigger why, uint
         }
     return found;
 }
-
-#define EVENTUALLY(condition, meanwhile)                                                     \
-    do {                                                                                     \
-        time_t begun_ = time(NULL);                                                          \
-        while (!(condition)) {                                                               \
-            if (time(NULL) > begun_ + (RUNNING_ON_VALGRIND || UNIT_SANITIZED ? 200 : 60))    \
-                fail_msg("never came true: %s", #condition);                                 \
-            meanwhile;                                                                       \
-            nap();                                                                           \
-        }                                                                                    \
-    } while (0)
 
 static void fragment(struct unit *u, mid_handle kept, size_t count)
 {
@@ -706,13 +689,13 @@ TEST(fifo_signal_makes_a_blocked_program_give_back)
     uint64_t living = unit_live(&u);
     mid_release(u.thread, unit_ring(&u, u.node, 1000));
     ok(mid_blocked_enter(u.thread));
-    EVENTUALLY(unit_stats(&u).waiting_objects == 0, (void)0);
+    EVENTUALLY(unit_stats(&u).waiting_objects == 0, SLEEP);
     mid_stats before = unit_stats(&u);
     assert_int_equal(acted(daemon, MID_ACT_TRIM, MID_WHY_WATCH, &bytes), 0);
     /* Said again and again: on a slow machine the level might be over before all is done. */
-    EVENTUALLY(acted(daemon, MID_ACT_COLLECT, MID_WHY_WATCH, &bytes) > 0, say_so(fd));
-    EVENTUALLY(acted(daemon, MID_ACT_COMPACT, MID_WHY_WATCH, &bytes) > 0 && bytes > 0, say_so(fd));
-    EVENTUALLY(acted(daemon, MID_ACT_TRIM, MID_WHY_WATCH, &bytes) > 0 && bytes >= before.pool_bytes / 2, say_so(fd));
+    EVENTUALLY(acted(daemon, MID_ACT_COLLECT, MID_WHY_WATCH, &bytes) > 0, (say_so(fd), SLEEP));
+    EVENTUALLY(acted(daemon, MID_ACT_COMPACT, MID_WHY_WATCH, &bytes) > 0 && bytes > 0, (say_so(fd), SLEEP));
+    EVENTUALLY(acted(daemon, MID_ACT_TRIM, MID_WHY_WATCH, &bytes) > 0 && bytes >= before.pool_bytes / 2, (say_so(fd), SLEEP));
     ok(mid_blocked_leave(u.thread));
     assert_int_equal(unit_live(&u), living);
     assert_true(unit_stats(&u).committed_bytes + bytes <= before.committed_bytes + (64 << 10));
@@ -741,7 +724,7 @@ TEST(own_word_reaches_a_running_program)
     for (time_t begun = time(NULL); unit_stats(&u).empty_bytes != 0 && time(NULL) < begun + 100;)
         ok(mid_safepoint(u.thread));
     assert_int_equal(unit_stats(&u).empty_bytes, 0); /* the reserve, too */
-    EVENTUALLY(acted(daemon, MID_ACT_COLLECT, MID_WHY_PROGRAM, &bytes) > 0, (void)0);
+    EVENTUALLY(acted(daemon, MID_ACT_COLLECT, MID_WHY_PROGRAM, &bytes) > 0, SLEEP);
     ok(mid_daemon_stop(daemon));
     unit_close(&u);
 }
