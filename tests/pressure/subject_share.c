@@ -9,9 +9,17 @@
 #include "midden/stats.h"
 
 #define RING 100u
+#define LINK 32u        /* of the size class, and its entry in the handle table */
 #define WARM_SECONDS 4u /* until both have been collected and told */
 #define SECONDS 12u
 #define SLICE 5000u     /* micros: how evenly it allocates */
+
+/* What lives is small, so that there is much of it to look at; what is dropped is `struct node`, and freeing that costs the same however the budget is
+ * divided. */
+struct link {
+    mid_slot next, other;
+    uint64_t load;
+};
 
 /* All kinds of collections together. */
 static uint64_t collecting(uint64_t *times)
@@ -42,15 +50,19 @@ static void work(uint64_t rate, uint64_t seconds)
 
 void share(uint64_t mib, uint64_t rate, const char *budget)
 {
+    static const uint32_t slots[] = {offsetof(struct link, next), offsetof(struct link, other)};
+    mid_type_desc link = {.struct_size = sizeof link, .name = "link", .size = sizeof(struct link), .ref_offsets = slots, .ref_count = 2};
     mid_handle all, made;
+    mid_type type;
     mid_stats s;
     uint64_t times, before;
-    uint32_t count = (uint32_t)((mib << 20) / sizeof(struct node));
+    uint32_t count = (uint32_t)((mib << 20) / LINK);
+    must(mid_type_register(heap, &link, &type), "mid_type_register");
     must(mid_new_array(thread, vec_type, count, &all), "mid_new_array");
     for (uint32_t i = 0; i < count; i++) {
-        must(mid_new(thread, node_type, &made), "mid_new");
+        must(mid_new(thread, type, &made), "mid_new");
         if (i != 0)
-            mid_store(thread, made, MID_SLOT(struct node, other), mid_peek(thread, all, MID_SLOT(struct vec, items) + random_below(i)));
+            mid_store(thread, made, MID_SLOT(struct link, other), mid_peek(thread, all, MID_SLOT(struct vec, items) + random_below(i)));
         mid_give(thread, all, MID_SLOT(struct vec, items) + i, made);
     }
     must(mid_balance_join(keeper, budget), "mid_balance_join");
