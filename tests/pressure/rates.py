@@ -48,7 +48,7 @@ def cost(build, processes=4):
 # --- share
 
 
-RATES, LIVE, BUDGET = (160, 10), 100, 300
+RATES, LIVE, BUDGET = (80, 5), 50, 220
 
 
 class Divider:
