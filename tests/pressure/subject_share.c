@@ -22,14 +22,15 @@ struct link {
 };
 
 /* All kinds of collections together. */
-static uint64_t collecting(uint64_t *times)
+static uint64_t collecting(uint64_t *times, uint64_t *looked_at)
 {
     mid_collector_stats s;
     uint64_t sum = 0;
-    *times = 0;
+    *times = *looked_at = 0;
     for (unsigned kind = 0; mid_collector_stats_get(heap, (mid_collector_kind)kind, &s, sizeof s) != 0; kind++) {
         sum += s.micros;
         *times += s.runs;
+        *looked_at += s.candidates;
     }
     return sum;
 }
@@ -55,7 +56,7 @@ void share(uint64_t mib, uint64_t rate, const char *budget)
     mid_handle all, made;
     mid_type type;
     mid_stats s;
-    uint64_t times, before;
+    uint64_t times, before, looked, looked_before;
     uint32_t count = (uint32_t)((mib << 20) / LINK);
     must(mid_type_register(heap, &link, &type), "mid_type_register");
     must(mid_new_array(thread, vec_type, count, &all), "mid_new_array");
@@ -70,13 +71,13 @@ void share(uint64_t mib, uint64_t rate, const char *budget)
     fflush(stdout);
     line_in();
     work(rate, WARM_SECONDS);
-    uint64_t at_first = collecting(&before), begun = micros(), stats_at_first;
+    uint64_t at_first = collecting(&before, &looked_before), begun = micros(), stats_at_first;
     mid_stats_get(heap, &s, sizeof s);
     stats_at_first = s.collect_micros;
     work(rate, SECONDS);
-    uint64_t at_last = collecting(&times);
+    uint64_t at_last = collecting(&times, &looked);
     mid_stats_get(heap, &s, sizeof s);
-    printf("done collecting %" PRIu64 " times %" PRIu64 " stopped %" PRIu64 " took %" PRIu64 " limit %" PRIu64 " committed %" PRIu64 " peak %" PRIu64 "\n",
+    printf("done collecting %" PRIu64 " times %" PRIu64 " stopped %" PRIu64 " took %" PRIu64 " limit %" PRIu64 " committed %" PRIu64 " peak %" PRIu64 " looked %" PRIu64 "\n",
            at_last - at_first, times - before, s.collect_micros - stats_at_first, micros() - begun, mid_balance_limit(keeper), s.committed_bytes,
-           s.peak_committed_bytes);
+           s.peak_committed_bytes, looked - looked_before);
 }
