@@ -20,6 +20,15 @@ void mid_advance(mid_pacer *p, uint64_t now)
     p->clock = now;
 }
 
+/* Next to the limit a walk beside the program is too slow: garbage comes faster than it ends, and the process is killed.
+ * Then the program collects by itself, at its next safepoint, as in a small heap. */
+#define STOP_PRESSED 40000u /* micros; longer than that it is not to stand even then */
+
+static bool near_its_limit(const mid_pacer *p)
+{
+    return pressed(p, MID_PRESSURE_EVERYTHING) && (p->strain.why == MID_WHY_CGROUP || p->strain.why == MID_WHY_LIMIT);
+}
+
 /* What counts is what the last collection left: a small heap's garbage does not make it large, for it is collected in time. Unless
  * there is much more than that. */
 static void measure(mid_pacer *p, const mid_snapshot *s, const mid_options *o)
@@ -29,7 +38,8 @@ static void measure(mid_pacer *p, const mid_snapshot *s, const mid_options *o)
     uint64_t now = scaled(s->live_objects, COLLECT_NANOS, 1000), part = p->large ? 2 : 1;
     p->objects = s->live_objects;
     p->bytes = s->live_slot_bytes;
-    p->large = kept > o->collect_stop / 2 / part || now > scaled(o->collect_stop, 4, part);
+    uint64_t stop = near_its_limit(p) ? most(o->collect_stop, STOP_PRESSED) : o->collect_stop;
+    p->large = kept > stop / 2 / part || now > scaled(stop, 4, part);
 }
 
 static void rate(mid_pacer *p, const mid_snapshot *s)

@@ -98,13 +98,13 @@ static mid_pressure_level higher(mid_pressure_level a, mid_pressure_level b)
 
 static void hold(mid_held *held, mid_pressure_level level, uint64_t now)
 {
-    bool over = now >= held->until || held->until - now > MID_HOLD_MICROS; /* the clock went back */
+    bool over = now < held->since || now - held->since >= MID_HOLD_MICROS; /* the clock went back; it is long ago */
     if (over)
         held->level = MID_PRESSURE_CALM;
     if (level == MID_PRESSURE_CALM || level < held->level)
         return;
     held->level = level;
-    held->until = now + MID_HOLD_MICROS;
+    held->since = now;
 }
 
 /* Nothing that was measured counts below `everything` while memory is ample. */

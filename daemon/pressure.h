@@ -1,6 +1,6 @@
 /* daemon/pressure.h: from what was heard to a level, as pure functions: no descriptor, no clock, no heap.
  *
- * A *reading* is what the sources know at one moment. The *gauge* remembers, for each source, the level it gave and until when,
+ * A *reading* is what the sources know at one moment. The *gauge* remembers, for each source, the level it gave and since when,
  * so that a level does not flicker. A *strain* is what the rules of decide.h are given. Levels, times and the gate are explained
  * in docs/design/pressure.md. Times are microseconds of one clock. */
 #ifndef MIDDEN_DAEMON_PRESSURE_H
@@ -35,7 +35,7 @@ typedef struct mid_reading {
 
 typedef struct mid_held {
     mid_pressure_level level;
-    uint64_t until;
+    uint64_t since;
 } mid_held;
 
 typedef struct mid_gauge {

@@ -46,7 +46,7 @@ static void hears(teller *t, int source, mid_pressure_level level, bool measured
 {
     if (level < MID_PRESSURE_EVERYTHING && measured && ample(r))
         level = MID_PRESSURE_CALM;
-    bool holds = now < t->heard[source].since + MID_HOLD_MICROS && now >= t->heard[source].since;
+    bool holds = now >= t->heard[source].since && now - t->heard[source].since < MID_HOLD_MICROS;
     mid_pressure_level was = holds ? t->heard[source].level : MID_PRESSURE_CALM;
     if (level != MID_PRESSURE_CALM && level >= was) {
         t->heard[source].level = level;

@@ -178,6 +178,33 @@ TEST(in_a_large_heap_the_program_does_not_collect_by_itself)
     assert_int_equal(mid_collect_growth(&pacer, &options).least, 20833 * 16); /* half of what a stop has time for */
 }
 
+/* Near a limit that kills, and only there; a heap for which even that stop would be too short goes on beside the program. */
+TEST(near_its_limit_the_program_collects_by_itself)
+{
+    static const struct {
+        mid_strain strain;
+        uint64_t objects;
+        bool by_itself;
+    } rows[] = {{{.level = MID_PRESSURE_EVERYTHING, .why = MID_WHY_CGROUP}, 500000, true}, {{.level = MID_PRESSURE_EVERYTHING, .why = MID_WHY_LIMIT}, 500000, true},
+                {{.level = MID_PRESSURE_EVERYTHING, .why = MID_WHY_STALLS}, 500000, false}, {{.level = MID_PRESSURE_COMPACT, .why = MID_WHY_CGROUP}, 500000, false},
+                {{.level = MID_PRESSURE_CALM}, 500000, false}, {{.level = MID_PRESSURE_EVERYTHING, .why = MID_WHY_CGROUP}, 50000000, false}};
+    mid_options options = options_of(NULL);
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        mid_pacer pacer = fresh();
+        mid_snapshot s = {RUNNING, .live_objects = rows[i].objects, .live_slot_bytes = rows[i].objects * 100, .live_at_collection = rows[i].objects * 100};
+        mid_decide_strain(&pacer, &(mid_strain){.level = MID_PRESSURE_CALM});
+        mid_decide(&pacer, &s, &options, T);
+        assert_true(mid_proposes(&pacer));
+        mid_decide_strain(&pacer, &rows[i].strain);
+        mid_decide(&pacer, &s, &options, T + 1000);
+        assert_int_equal(mid_proposes(&pacer), !rows[i].by_itself);
+        assert_int_equal(mid_collect_growth(&pacer, &options).least != UINT64_MAX, rows[i].by_itself);
+        mid_decide_strain(&pacer, &(mid_strain){.level = MID_PRESSURE_CALM});
+        mid_decide(&pacer, &s, &options, T + 2000);
+        assert_true(mid_proposes(&pacer));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -186,6 +213,7 @@ int main(void)
         cmocka_unit_test(sweeps_that_fail_count_from_there),
         cmocka_unit_test(proofs_rest_as_other_stops_do),
         cmocka_unit_test(in_a_large_heap_the_program_does_not_collect_by_itself),
+        cmocka_unit_test(near_its_limit_the_program_collects_by_itself),
     };
     return UNIT_RUN(tests);
 }
