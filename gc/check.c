@@ -247,6 +247,8 @@ static mid_status check(mid_heap *heap)
             a.wrong = mid_freeze_check(heap);
         if (a.wrong == NULL)
             a.wrong = mid_trace_check(heap);
+        if (a.wrong == NULL && heap->debug)
+            a.wrong = mid_stacks_check(&heap->watch->stacks);
         heap->os.unmap(heap->os.ctx, a.seen, bytes);
     }
     if (a.wrong == NULL) {

@@ -41,8 +41,7 @@ typedef struct mid_debug {
     mid_array memory;         /* of this structure */
     mid_site *sites;          /* by entry */
     size_t reserved, committed;
-    mid_array stacks, cells;  /* tracebacks, each once, and a hash table of them */
-    uint32_t stacks_used, stacks_count, cells_mask;
+    mid_stacks stacks;        /* tracebacks, each once */
     pthread_mutex_t stores;
     mid_handle lately[MID_LATELY]; /* objects whose address was asked for since the last safepoint; under `stores` */
     unsigned lately_count;

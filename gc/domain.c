@@ -156,32 +156,36 @@ static mid_status raw_free(void *context, mid_caller caller, uintptr_t block)
 
 static const mid_allocator raw_own = {NULL, raw_malloc, raw_calloc, raw_realloc, raw_free, 1};
 
-static mid_status raw_some(mid_heap *heap, size_t count, size_t size, bool clear, void **out)
+static mid_status raw_some(mid_heap *heap, size_t count, size_t size, bool clear, void **out, const void *from)
 {
     uintptr_t block = 0;
     if (heap == NULL || out == NULL)
         return MID_ENULL;
     mid_status status = mid_domain_new((mid_caller){heap, NULL}, MID_DOMAIN_RAW, count, size, clear, &block);
+    if (status == MID_OK)
+        mid_trace_block_made(NULL, heap, MID_TRACE_RAW, block, count * size, from);
     *out = (void *)block;
     return status;
 }
 
 mid_status mid_raw_malloc(mid_heap *heap, size_t size, void **out)
 {
-    return raw_some(heap, 1, size, false, out);
+    return raw_some(heap, 1, size, false, out, __builtin_return_address(0));
 }
 
 mid_status mid_raw_calloc(mid_heap *heap, size_t count, size_t size, void **out)
 {
-    return raw_some(heap, count, size, true, out);
+    return raw_some(heap, count, size, true, out, __builtin_return_address(0));
 }
 
 mid_status mid_raw_realloc(mid_heap *heap, void **block, size_t size)
 {
     if (heap == NULL || block == NULL)
         return MID_ENULL;
-    uintptr_t at = (uintptr_t)*block;
+    uintptr_t at = (uintptr_t)*block, was = at;
+    uint64_t lifted = mid_trace_block_lift(heap, MID_TRACE_RAW, at);
     mid_status status = mid_domain_resize((mid_caller){heap, NULL}, MID_DOMAIN_RAW, &at, size);
+    mid_trace_block_moved(NULL, heap, MID_TRACE_RAW, was, lifted, status == MID_OK ? at : 0, size, __builtin_return_address(0));
     *block = (void *)at;
     return status;
 }
@@ -190,7 +194,10 @@ mid_status mid_raw_free(mid_heap *heap, void *block)
 {
     if (heap == NULL)
         return MID_ENULL;
-    return block == NULL ? MID_OK : mid_domain_free((mid_caller){heap, NULL}, MID_DOMAIN_RAW, (uintptr_t)block);
+    if (block == NULL)
+        return MID_OK;
+    mid_trace_block_freed(heap, MID_TRACE_RAW, (uintptr_t)block);
+    return mid_domain_free((mid_caller){heap, NULL}, MID_DOMAIN_RAW, (uintptr_t)block);
 }
 
 /* --- allocators ------------------------------------------------------------------------------------------------------------------- */
@@ -322,7 +329,9 @@ mid_status mid_domain_set_allocator(mid_heap *heap, mid_domain domain, const mid
     mid_status status = may_set(heap, domain, allocator);
     if (status == MID_OK && !same(allocator, own[domain]))
         status = keep(heap, domain, allocator, &kept);
-    if (status == MID_OK && kept != NULL && !allocator->wraps)
+    else if (domain == MID_DOMAIN_MEM && heap->trace.on)
+        kept = &mid_mem_marked;
+    if (status == MID_OK && kept != NULL && !kept->allocator.wraps)
         heap->domains.replacement[domain] = kept;
     if (status == MID_OK)
         __atomic_store_n(&heap->domains.set[domain], kept, __ATOMIC_RELEASE);

@@ -83,6 +83,7 @@ extern const mid_allocator mid_object_own;
 
 /* --- mem.c, cache.c (mem.h) */
 extern const mid_allocator mid_mem_own;
+extern const mid_kept_allocator mid_mem_marked; /* the same, set while tracing is on: trace_block.c */
 void mid_mem_flush(mid_impl *me);  /* all it has cached, into the pools; its pools too. With `memory` held, or the world stopped */
 void mid_mem_forget(mid_impl *me); /* the heap closes */
 void mid_mem_sum(const mid_heap *heap, mid_domain_stats *into); /* with `memory` held */

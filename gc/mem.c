@@ -210,10 +210,12 @@ static mid_status own_realloc(void *context, mid_caller caller, uintptr_t *block
 }
 
 const mid_allocator mid_mem_own = {NULL, own_malloc, own_calloc, own_realloc, own_free, 1};
+const mid_kept_allocator mid_mem_marked = {{NULL, own_malloc, own_calloc, own_realloc, own_free, 1}, NULL};
 
 /* --- the calls ------------------------------------------------------------------------------------------------------------------- */
 
-static __attribute__((noinline)) mid_status malloc_long(mid_thread *thread, size_t count, size_t size, bool clear, void **out)
+static __attribute__((noinline)) mid_status malloc_long(mid_thread *thread, size_t count, size_t size, bool clear, void **out,
+                                                       const void *from)
 {
     uintptr_t block = 0;
     if (out == NULL)
@@ -222,6 +224,8 @@ static __attribute__((noinline)) mid_status malloc_long(mid_thread *thread, size
     mid_status status = mid_thread_check(thread);
     if (status == MID_OK)
         status = mid_domain_new((mid_caller){mid_impl_of(thread)->heap, thread}, MID_DOMAIN_MEM, count, size, clear, &block);
+    if (status == MID_OK)
+        mid_trace_block_made(mid_impl_of(thread), mid_impl_of(thread)->heap, MID_TRACE_MEM, block, count * size, from);
     *out = (void *)block;
     return status;
 }
@@ -230,21 +234,21 @@ static __attribute__((noinline)) mid_status malloc_long(mid_thread *thread, size
 mid_status mid_mem_malloc(mid_thread *thread, size_t size, void **out)
 {
     if (MID_UNLIKELY_(thread == NULL || out == NULL || size > MID_CLASS_TABLE_MAX || !mid_here(mid_impl_of(thread))))
-        return malloc_long(thread, 1, size, false, out);
+        return malloc_long(thread, 1, size, false, out, __builtin_return_address(0));
     mid_heap *heap = mid_impl_of(thread)->heap;
     mid_mem *mem = mid_impl_of(thread)->mem;
     if (MID_UNLIKELY_(mem == NULL || mid_domain_replaced(heap, MID_DOMAIN_MEM)))
-        return malloc_long(thread, 1, size, false, out);
+        return malloc_long(thread, 1, size, false, out, __builtin_return_address(0));
     mid_mem_bin *bin = &mem->bins[mid_class_table[(size + 7) / 8]];
     if (MID_UNLIKELY_(bin->head == NULL))
-        return malloc_long(thread, 1, size, false, out);
+        return malloc_long(thread, 1, size, false, out, __builtin_return_address(0));
     mid_mem_hand_out(heap, bin, size, out);
     return MID_OK;
 }
 
 mid_status mid_mem_calloc(mid_thread *thread, size_t count, size_t size, void **out)
 {
-    return malloc_long(thread, count, size, true, out);
+    return malloc_long(thread, count, size, true, out, __builtin_return_address(0));
 }
 
 static __attribute__((noinline)) mid_status free_long(mid_thread *thread, void *block)
@@ -252,6 +256,7 @@ static __attribute__((noinline)) mid_status free_long(mid_thread *thread, void *
     mid_status status = mid_thread_check(thread);
     if (status != MID_OK || block == NULL)
         return status;
+    mid_trace_block_freed(mid_impl_of(thread)->heap, MID_TRACE_MEM, (uintptr_t)block);
     return mid_domain_free((mid_caller){mid_impl_of(thread)->heap, thread}, MID_DOMAIN_MEM, (uintptr_t)block);
 }
 
@@ -268,9 +273,13 @@ mid_status mid_mem_realloc(mid_thread *thread, void **block, size_t size)
     if (block == NULL)
         return MID_ENULL;
     mid_status status = mid_thread_check(thread);
-    uintptr_t at = (uintptr_t)*block;
-    if (status == MID_OK)
-        status = mid_domain_resize((mid_caller){mid_impl_of(thread)->heap, thread}, MID_DOMAIN_MEM, &at, size);
+    uintptr_t at = (uintptr_t)*block, was = at;
+    if (status != MID_OK)
+        return status;
+    mid_impl *me = mid_impl_of(thread);
+    uint64_t lifted = mid_trace_block_lift(me->heap, MID_TRACE_MEM, at);
+    status = mid_domain_resize((mid_caller){me->heap, thread}, MID_DOMAIN_MEM, &at, size);
+    mid_trace_block_moved(me, me->heap, MID_TRACE_MEM, was, lifted, status == MID_OK ? at : 0, size, __builtin_return_address(0));
     *block = (void *)at;
     return status;
 }
@@ -282,7 +291,10 @@ mid_status mid_mem_free_anywhere(mid_heap *heap, void *block)
     for (const mid_callback *c = mid_callbacks; c != NULL; c = c->outer)
         if (c->heap == heap && !c->payload)
             return MID_EBUSY;
-    return block == NULL ? MID_OK : mid_domain_free((mid_caller){heap, NULL}, MID_DOMAIN_MEM, (uintptr_t)block);
+    if (block == NULL)
+        return MID_OK;
+    mid_trace_block_freed(heap, MID_TRACE_MEM, (uintptr_t)block);
+    return mid_domain_free((mid_caller){heap, NULL}, MID_DOMAIN_MEM, (uintptr_t)block);
 }
 
 mid_status mid_mem_size(mid_thread *thread, const void *block, size_t *size)

@@ -48,6 +48,7 @@ static mid_status start(mid_heap *heap, const mid_trace_options *options)
     t->frames = options->frames;
     t->sample = options->sample;
     t->on = 1;
+    mid_trace_blocks_begin(heap);
     t->dice = (uintptr_t)heap ^ 0x9E3779B97F4A7C15u;
     if (t->sample == 0)
         switch_types(heap);
@@ -95,6 +96,7 @@ static void stop(mid_heap *heap)
     if (t->sampling)
         mid_sampling_end(heap);
     t->on = 0;
+    mid_trace_blocks_end(heap);
     switch_types(heap);
     mid_trace_records_close(heap);
     mid_array_free(&heap->alloc, &t->slow_types);
@@ -282,6 +284,32 @@ mid_status mid_trace_where_tracked(mid_heap *heap, mid_trace_domain domain, cons
     return status;
 }
 
+mid_status mid_trace_track_from(mid_impl *me, mid_heap *heap, mid_trace_domain domain, uintptr_t at, size_t bytes, const void *from)
+{
+    mid_tracer *t = &heap->trace;
+    void *frames[MID_TRACE_FRAMES_MOST + 1];
+    /* what a thread samples by itself needs no lock: nothing is known of the block, for whoever freed what was there has said so */
+    if (me != NULL && t->sample != 0 && !mid_trace_due(&me->until, &me->dice, t->sample, bytes))
+        return MID_OK;
+    mid_lock(heap);
+    bool due = t->on && (me != NULL || t->sample == 0 || mid_trace_due(&t->until, &t->dice, t->sample, bytes));
+    uint32_t most = t->frames;
+    if (!due)
+        mid_trace_leave(heap, domain, at);
+    mid_unlock(heap);
+    if (!due)
+        return MID_OK;
+    unsigned depth = mid_traceback_at(frames + 1, most, from); /* it may read tables: not with a lock */
+    mid_status status = MID_OK;
+    mid_lock(heap);
+    if (t->on)
+        status = mid_trace_enter(heap, domain, 0, at, bytes, frames, depth);
+    if (status != MID_OK)
+        mid_trace_leave(heap, domain, at);
+    mid_unlock(heap);
+    return status;
+}
+
 mid_status mid_trace_track(mid_heap *heap, mid_trace_domain domain, const void *pointer, size_t bytes)
 {
     mid_status status = check_block(heap, domain, pointer);
@@ -289,24 +317,7 @@ mid_status mid_trace_track(mid_heap *heap, mid_trace_domain domain, const void *
         return status;
     if (bytes >= MID_TRACE_BYTES_MOST)
         return MID_ESIZE;
-    mid_tracer *t = &heap->trace;
-    void *frames[MID_TRACE_FRAMES_MOST + 1];
-    mid_lock(heap);
-    bool due = t->on && (t->sample == 0 || mid_trace_due(&t->until, &t->dice, t->sample, bytes));
-    uint32_t most = t->frames;
-    if (!due)
-        mid_trace_leave(heap, domain, (uintptr_t)pointer);
-    mid_unlock(heap);
-    if (!due)
-        return MID_OK;
-    unsigned depth = mid_traceback_at(frames + 1, most, __builtin_return_address(0)); /* it may read tables: not with a lock */
-    mid_lock(heap);
-    if (t->on)
-        status = mid_trace_enter(heap, domain, 0, (uintptr_t)pointer, bytes, frames, depth);
-    if (status != MID_OK)
-        mid_trace_leave(heap, domain, (uintptr_t)pointer);
-    mid_unlock(heap);
-    return status;
+    return mid_trace_track_from(NULL, heap, domain, (uintptr_t)pointer, bytes, __builtin_return_address(0));
 }
 
 mid_status mid_trace_untrack(mid_heap *heap, mid_trace_domain domain, const void *pointer)

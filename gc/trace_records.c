@@ -120,6 +120,7 @@ static void add(mid_heap *heap, mid_trace_cell cell)
     if (t->bytes > t->peak)
         t->peak = t->bytes;
     t->objects_known += cell.which >> 48 == MID_TRACE_OBJECT + 1;
+    MID_WRITE_(t->known[(cell.which >> 48) - 1], t->known[(cell.which >> 48) - 1] + 1);
 }
 
 static void subtract(mid_heap *heap, mid_trace_cell cell)
@@ -135,6 +136,7 @@ static void subtract(mid_heap *heap, mid_trace_cell cell)
     t->bytes -= bytes;
     t->domain_bytes[(cell.which >> 48) - 1] -= bytes;
     t->objects_known -= cell.which >> 48 == MID_TRACE_OBJECT + 1;
+    MID_WRITE_(t->known[(cell.which >> 48) - 1], t->known[(cell.which >> 48) - 1] - 1);
 }
 
 /* --- in and out --------------------------------------------------------------------------------------------------------------- */
@@ -181,6 +183,27 @@ void mid_trace_again(mid_heap *heap, uint64_t key, uint64_t bytes)
     add(heap, *cell);
 }
 
+void mid_trace_restore(mid_heap *heap, mid_trace_domain domain, uint64_t key, uint64_t what, uint64_t bytes)
+{
+    mid_tracer *t = &heap->trace;
+    void *const *frames;
+    uint32_t group = (uint32_t)(what & MID_STACKS_MOST);
+    /* tracing may have ended since, and begun anew */
+    if (mid_stacks_frames(&t->stacks, group, &frames) == 0 || MID_TRACE_TAG_DOMAIN((uintptr_t)frames[0]) != domain)
+        return;
+    mid_trace_leave(heap, domain, key);
+    if (room(heap) != MID_OK) {
+        t->missed++;
+        return;
+    }
+    if (bytes >= MID_TRACE_BYTES_MOST)
+        bytes = MID_TRACE_BYTES_MOST - 1;
+    mid_trace_cell cell = {which_of(domain, key), bytes << MID_TRACE_GROUP_BITS | group};
+    put(cells(t), t->mask, cell);
+    t->count++;
+    add(heap, cell);
+}
+
 /* There is room: no more than are taken out. */
 void mid_trace_exchange(mid_heap *heap, mid_handle a, mid_handle b)
 {
@@ -211,6 +234,7 @@ void mid_trace_records_close(mid_heap *heap)
     t->mask = t->count = t->objects_known = 0;
     t->missed = t->bytes = t->peak = t->objects = 0;
     memset(t->domain_bytes, 0, sizeof t->domain_bytes);
+    memset(t->known, 0, sizeof t->known);
 }
 
 /* --- are they as they should be? --------------------------------------------------------------------------------------------- */

@@ -1,6 +1,7 @@
 /* gc/tracer.h: who allocated what (midden/trace.h). Not to be confused with the laboratory's recorder.
  *
  *   trace.c           start, stop, what an allocation and a death do, the calls about single records
+ *   trace_block.c     blocks of the domains raw and mem
  *   trace_records.c   the records, and what they add up to
  *   trace_sample.c    which allocations are remembered, and how they are caught without the fast paths knowing
  *   trace_snapshot.c  copies, and filters on them           trace_group.c  groups, differences
@@ -45,12 +46,28 @@ typedef struct mid_tracer {
     mid_array slow_types;   /* mid_fast_type[]: none is served by the inline path */
     uint64_t missed, bytes, peak, objects;
     uint64_t domain_bytes[MID_TRACE_DOMAINS];
+    uint64_t known[MID_TRACE_DOMAINS]; /* records of each; atomic */
     int64_t until;          /* to the next sample, of what no thread of the heap allocates */
     uint64_t dice;
     mid_trace_snapshot *snapshots;
 } mid_tracer;
 
+/* --- trace_block.c: blocks of the domains raw and mem, by the address the program has. `from`: its call of ours */
+/* As tracing begins and ends, the world standing: the fast paths of mem find an allocator set, and take the long way. */
+void mid_trace_blocks_begin(mid_heap *heap);
+void mid_trace_blocks_end(mid_heap *heap);
+void mid_trace_block_made(mid_impl *me, mid_heap *heap, mid_trace_domain domain, uintptr_t at, size_t bytes, const void *from);
+void mid_trace_block_freed(mid_heap *heap, mid_trace_domain domain, uintptr_t at); /* before it is: then it may be another's */
+/* Around a realloc: the record's second word, or 0, is kept by the caller; `to` is 0 if it failed. */
+uint64_t mid_trace_block_lift(mid_heap *heap, mid_trace_domain domain, uintptr_t at);
+void mid_trace_block_moved(mid_impl *me, mid_heap *heap, mid_trace_domain domain, uintptr_t at, uint64_t lifted, uintptr_t to, size_t bytes,
+                           const void *from);
+/* trace.c: as mid_trace_track, arguments checked; me: null, or whose sample it may be */
+mid_status mid_trace_track_from(mid_impl *me, mid_heap *heap, mid_trace_domain domain, uintptr_t at, size_t bytes, const void *from);
+
 /* --- trace_records.c */
+/* A record that was taken out, with so many bytes; if its traceback is still known. With `memory` held. */
+void mid_trace_restore(mid_heap *heap, mid_trace_domain domain, uint64_t key, uint64_t what, uint64_t bytes);
 /* Of one that is there: replaced. The stack is in frames[1..depth]; frames[0] is for the tag. */
 mid_status mid_trace_enter(mid_heap *heap, mid_trace_domain domain, mid_type type, uint64_t key, uint64_t bytes, void **frames, unsigned depth);
 bool mid_trace_leave(mid_heap *heap, mid_trace_domain domain, uint64_t key);

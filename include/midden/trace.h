@@ -25,8 +25,8 @@
 typedef enum mid_trace_domain {
     MID_TRACE_OBJECT,  /* the heap's objects */
     MID_TRACE_FOREIGN, /* whatever the program tracks */
-    MID_TRACE_RAW,     /* of the system's allocator, on the heap's account */
-    MID_TRACE_MEM,     /* pooled memory that is no object */
+    MID_TRACE_RAW,     /* blocks of the domain raw (domain.h), without being tracked; both are known by address, */
+    MID_TRACE_MEM,     /* ... and of the domain mem: made by malloc, calloc, and a realloc that moves */
     MID_TRACE_DOMAINS
 } mid_trace_domain;
 
