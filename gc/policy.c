@@ -230,10 +230,11 @@ bool mid_policies_empty(mid_impl *me, bool all)
         mid_policy *policy = mid_type_at(heap, type)->policy;
         if (policy == NULL)
             continue;
+        bool for_good = all || policy->empties; /* the heap closes, or is frozen */
         policy->empties = true;
         any |= empty_cache(me, policy);
         any |= empty_kept(me, policy, all ? 0 : policy->ahead);
-        policy->empties = all; /* the heap closes, or is frozen */
+        policy->empties = for_good;
         if (policy->interned && mid_here(me)) /* weak cells are given up by threads only */
             mid_intern_purge(me, policy);
     }

@@ -400,10 +400,35 @@ TEST(without_memory_nothing_is_lost)
     }
 }
 
+static void trims(mid_thread *thread, mid_handle object)
+{
+    (void)object;
+    mid_trim(thread, 0, NULL);
+}
+
+/* What dies while the heap closes is not kept, also if somebody asks for memory meanwhile. */
+TEST(nothing_is_kept_by_a_heap_that_closes)
+{
+    struct unit u;
+    mid_handle holder, held;
+    mid_type kept;
+    unit_open(&u, "");
+    mid_type_desc keeps = {.struct_size = sizeof keeps, .name = "kept", .size = 16, .keep = 8};
+    ok(mid_type_register(u.heap, &keeps, &kept));
+    mid_type type = unit_node_type(u.heap, (mid_type_desc){.name = "trims", .finalize = trims});
+    ok(mid_new(u.thread, type, &holder));
+    ok(mid_new(u.thread, kept, &held));
+    mid_give(u.thread, holder, LEFT, held);
+    mid_store(u.thread, holder, RIGHT, holder);
+    mid_release(u.thread, holder);
+    unit_close(&u);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(equal_objects_are_one_and_die),
+        cmocka_unit_test(nothing_is_kept_by_a_heap_that_closes),
         cmocka_unit_test(a_deep_compaction_renames_what_is_interned),
         cmocka_unit_test(the_cache_holds_the_last_that_died),
         cmocka_unit_test(the_dead_are_kept_with_their_payloads),
