@@ -46,3 +46,4 @@ uninstall:
 	    $(INSTALL_TO)/share/man/man1/midden.1 $(INSTALL_TO)/share/man/man7/midden-options.7 \
 	    $(INSTALL_TO)/share/midden/midden-gdb.py $(INSTALL_TO)/$(INSTALL_AUTOLOAD)
 	$(Q)for dir in include/midden libexec/midden share/midden; do [ ! -d $(INSTALL_TO)/$$dir ] || rmdir $(INSTALL_TO)/$$dir; done
+	$(Q)[ ! -d $(dir $(INSTALL_TO)/$(INSTALL_AUTOLOAD)) ] || (cd $(INSTALL_TO) && rmdir -p --ignore-fail-on-non-empty $(dir $(INSTALL_AUTOLOAD)))

@@ -23,7 +23,7 @@ int main(int argc, char **argv)
 }
 C
 check "a program that joins compiles" $CC -Wall -Werror ${SANITIZE:+-fsanitize=$SANITIZE} -Iinclude -o "$dir/joins" "$dir/joins.c" \
-    "$B/lib/libmidden-daemon.a" "$B/lib/libmidden.a" $(pkg-config --libs libevent_core libevent_extra libevent_pthreads jansson) -lpthread
+    "$B/lib/libmidden-daemon.a" "$B/lib/libmidden.a" $(pkg-config --libs libevent_core libevent_extra libevent_pthreads jansson) -ldw -lpthread
 until_said() { while kill -0 "$2" 2>/dev/null && ! [ -s "$1" ]; do sleep 0.05; done; }
 : >"$dir/balance.said"
 "$midden" balance --budget 256M --socket "$dir/balance" >"$dir/balance.said" 2>"$dir/balance.told" &

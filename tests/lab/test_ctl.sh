@@ -19,7 +19,7 @@ int main(int argc, char **argv)
 }
 C
 check "a program that listens compiles" $CC -Wall -Werror ${SANITIZE:+-fsanitize=$SANITIZE} -Iinclude -o "$dir/listens" "$dir/listens.c" \
-    "$B/lib/libmidden-daemon.a" "$B/lib/libmidden.a" $(pkg-config --libs libevent_core libevent_pthreads jansson) -lpthread
+    "$B/lib/libmidden-daemon.a" "$B/lib/libmidden.a" $(pkg-config --libs libevent_core libevent_pthreads jansson) -ldw -lpthread
 mkfifo "$dir/ctl.until" && : >"$dir/ctl.said"
 "$dir/listens" "$dir/socket" <"$dir/ctl.until" >"$dir/ctl.said" &
 listener=$!
