@@ -180,7 +180,7 @@ size_t mem_pages(void)
     return bytes;
 }
 
-static void audit_mem(void)
+static uint64_t audit_mem(void)
 {
     mid_domain_stats stats;
     uint64_t count = 0, asked = 0;
@@ -194,6 +194,7 @@ static void audit_mem(void)
     if (stats.live_blocks != count || stats.asked_bytes != asked)
         fail("%llu blocks of %llu bytes, expected %llu of %llu", (unsigned long long)stats.live_blocks, (unsigned long long)stats.asked_bytes,
              (unsigned long long)count, (unsigned long long)asked);
+    return count;
 }
 
 /* --- tracing ---------------------------------------------------------------------------------------------------------------------- */
@@ -269,12 +270,11 @@ void beside_audit(bool exact)
     pairs_audit(exact);
     if (!exact)
         return;
-    uint64_t objects, bytes, most;
-    audit_mem();
+    uint64_t objects, bytes, most = audit_mem();
     beside_live(&objects, &bytes);
-    most = model.live.count + objects;
+    most += model.live.count + objects;
     if (full && figures().records > most)
-        fail("%llu objects are traced, of %llu", (unsigned long long)figures().records, (unsigned long long)most);
+        fail("%llu objects and blocks are traced, of %llu", (unsigned long long)figures().records, (unsigned long long)most);
 }
 
 void beside_end(void)
