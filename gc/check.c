@@ -173,8 +173,20 @@ static void check_table(audit *a)
         a->wrong = mid_table_check(a->heap);
 }
 
+/* Whether nobody has news for an owner that would end an object. */
+static bool all_told(const mid_heap *heap)
+{
+    bool told = MID_READ_(heap->lost_merges) == 0;
+    for (uint32_t id = 1; id <= heap->thread_count; id++) {
+        const mid_impl *impl = heap->threads[id];
+        told &= mid_lost(impl) || (impl->outbox_count == 0 && !mid_has_news(impl));
+    }
+    return told;
+}
+
 static void check_counts(audit *a)
 {
+    const bool told = all_told(a->heap);
     for (uint32_t i = a->heap->first_index; i < a->heap->next_index; i++) {
         const mid_entry *entry = a->heap->table + i;
         if (!mid_entry_live(entry) || mid_forever(entry))
@@ -183,6 +195,10 @@ static void check_counts(audit *a)
             fail(a, "a count is lower than the references to the object (invariant 1)", i);
         if (mid_frozen(entry->count))
             continue;
+        if (told && mid_total(entry) == 0)
+            fail(a, "an object lives that nobody holds", i);
+        if (told && mid_others(entry->shared) < 0 && !(entry->shared & (MID_MERGED_ | MID_QUEUED_)))
+            fail(a, "others let go of more than they held, and the owner was not told", i);
         bool watched = mid_watched(entry->count); /* its flags are hidden */
         if (watched && !a->heap->watching)
             fail(a, "an object is watched, and no set is on trial", i);

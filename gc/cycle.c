@@ -313,6 +313,16 @@ static bool tally(sweep *s)
     return s->edges - s->alive_edges == received;
 }
 
+/* The world stands, and the halves of the count stay as owners know them: their own is not 0, and others hold less than nothing only until
+ * what is left of the garbage is held or let go. */
+static void lose_one(mid_entry *entry)
+{
+    if (!(entry->shared & MID_MERGED_) && mid_others(entry->shared) <= 0 && mid_local(entry->count) > 1)
+        MID_WRITE_(entry->count, entry->count - MID_ONE_);
+    else
+        MID_WRITE_(entry->shared, entry->shared - MID_SHARED_ONE_);
+}
+
 /* The strong half of a pair whose weak half is garbage. Of garbage the count alone falls: it is freed, or held, as garbage is. */
 static void severed(void *context, mid_handle strong)
 {
@@ -323,7 +333,7 @@ static void severed(void *context, mid_handle strong)
     if (!is_garbage(s, strong / 2))
         mid_drop_ref(s->me, strong);
     else if (!mid_immortal(entry))
-        MID_WRITE_(entry->shared, entry->shared - MID_SHARED_ONE_);
+        lose_one(entry);
 }
 
 /* Clear weak references to garbage; true if some of it wants to be finalized. */
@@ -361,6 +371,16 @@ static inline void spare(sweep *s, uint32_t index, mid_entry *entry)
     MID_WRITE_(entry->shared, entry->shared | MID_SHARED_SUSPECT_);
 }
 
+/* The same where pairs were severed, of which the count alone fell: now as its owner has to see it. What only pairs held dies. */
+static inline void let_go(sweep *s, uint32_t index, mid_entry *entry)
+{
+    spare(s, index, entry);
+    if (mid_immortal(entry))
+        return;
+    MID_WRITE_(entry->shared, entry->shared + MID_SHARED_ONE_);
+    mid_drop_ref(s->me, index * 2);
+}
+
 /* Garbage with finalizers and what it reaches is set aside, whole, until they have run; if there is no room to remember it,
  * until there is. */
 static void condemn(sweep *s)
@@ -376,7 +396,7 @@ static void condemn(sweep *s)
         if (can_hold)
             follow(s, hold);
         else
-            follow(s, spare);
+            follow(s, let_go);
     }
     if (heap->condemned_count != 0)
         mid_ask_all(heap, MID_ASK_FINALIZE);

@@ -39,7 +39,7 @@ typedef struct mid_dump {
 
 #define MID_NAME_ROOM 64             /* of types and fields, with the zero byte */
 #define MID_DUMPED UINT32_MAX         /* shown, */
-#define MID_DUMP_STUB (UINT32_MAX - 1) /* named only */
+#define MID_DUMP_NAMED (UINT32_MAX - 1) /* named only */
 
 /* --- dump.c */
 void mid_dump_add(mid_dump *d, const char *format, ...) __attribute__((format(printf, 2, 3)));

@@ -2,9 +2,9 @@
 #include "gc/dump.h"
 
 /* Name what is left out, once. */
-static void stub(mid_dump *d, mid_handle object)
+static void leave_out(mid_dump *d, mid_handle object)
 {
-    mid_dump_mark(d, object, MID_DUMP_STUB);
+    mid_dump_mark(d, object, MID_DUMP_NAMED);
     mid_dump_add(d, "  h%u [label=\"%u ", object, object);
     d->dot = true;
     if (mid_dump_there(d, object))
@@ -22,7 +22,7 @@ static void enqueue(mid_dump *d, mid_handle object, uint32_t depth)
     if (!mid_dump_there(d, object) || d->shown == d->limits.objects_most || depth > d->limits.depth_most) {
         d->cut_objects += d->shown == d->limits.objects_most;
         d->cut_depth += depth > d->limits.depth_most;
-        stub(d, object);
+        leave_out(d, object);
         return;
     }
     d->shown++;

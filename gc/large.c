@@ -73,10 +73,11 @@ void mid_mem_large_free(mid_heap *heap, mid_mem_row *row)
 mid_status mid_mem_large_resize(mid_heap *heap, mid_mem_row *row, size_t size, void **out)
 {
     mid_status status;
-    void *to = mid_large_resize(&heap->alloc, row->at, row->size, size, name_of(heap, row), false, &status);
+    const size_t needed = size != 0 ? size : 1; /* it keeps a page */
+    void *to = mid_large_resize(&heap->alloc, row->at, row->size, needed, name_of(heap, row), false, &status);
     if (to != NULL) {
         row->at = to;
-        row->size = size;
+        row->size = needed;
     } else if (size > row->size) {
         return status;
     }

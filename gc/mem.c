@@ -141,7 +141,7 @@ static void resize_slot(mid_impl *me, unsigned size_class, uint16_t *slot, size_
     *slot = (uint16_t)(size + 1);
 }
 
-/* To another place: copied, and freed. What cannot be had to shrink is not needed. */
+/* To another place: copied, and freed. What cannot be had to shrink is not needed: a large block keeps its first pages. */
 static mid_status move(mid_impl *me, uintptr_t *block, size_t had, size_t size, mid_mem_row *row, uint16_t *slot,
                        unsigned size_class)
 {
@@ -160,9 +160,9 @@ static mid_status move(mid_impl *me, uintptr_t *block, size_t had, size_t size, 
         resize_slot(me, size_class, slot, size);
     } else {
         mid_lock(me->heap);
-        ((mid_mem_row *)me->heap->domains.rows.data)[row_number].asked = size;
-        mid_tally_add(&me->heap->domains.tally[MID_DOMAIN_MEM], 0, (int64_t)size - (int64_t)had, 0);
+        status = resize_large(me, (mid_mem_row *)me->heap->domains.rows.data + row_number, size, block);
         mid_unlock(me->heap);
+        return status;
     }
     return MID_OK;
 }
@@ -174,8 +174,9 @@ static mid_status resize(mid_impl *me, uintptr_t *block, size_t size)
     unsigned size_class = 0;
     mid_mem_row *row;
     mid_lock(heap);
-    bool found = mid_mem_find(heap, me->mem, (void *)*block, &slot, &size_class, &row), large = row != NULL && size > heap->alloc.pooled_max;
+    bool found = mid_mem_find(heap, me->mem, (void *)*block, &slot, &size_class, &row);
     size_t had = row != NULL ? row->asked : slot != NULL ? *slot - 1u : 0;
+    bool large = row != NULL && (size > heap->alloc.pooled_max || size >= had); /* it may have shrunk to a page, and grow in it */
     mid_status status = !found ? MID_EBLOCK : large ? resize_large(me, row, size, block) : MID_OK;
     mid_unlock(heap);
     if (status != MID_OK || large)

@@ -126,7 +126,7 @@ void mid_sampling_attach(mid_impl *me)
 {
     mid_heap *heap = me->heap;
     if (me->dice == 0)
-        me->dice = (uintptr_t)me ^ (uint64_t)me->id * 0x9E3779B97F4A7C15u;
+        me->dice = MID_TRACE_DICE * (2 * (uint64_t)me->id + 1);
     me->until = mid_trace_draw(&me->dice, heap->trace.sample);
     for (unsigned i = 0; i < MID_CLASSES; i++) {
         uint32_t count = me->pub.left[i], most = UINT16_MAX;

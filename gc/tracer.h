@@ -90,6 +90,7 @@ void mid_trace_leaks(mid_heap *heap, int fd); /* what is traced, by traceback, t
 /* --- trace_sample.c */
 #define MID_ASIDE_LEAST 16u /* slots that are worth being shown again */
 double mid_trace_chance(uint64_t bytes, uint64_t sample); /* that a block of so many is remembered */
+#define MID_TRACE_DICE 0x9E3779B97F4A7C15u
 int64_t mid_trace_draw(uint64_t *dice, uint64_t sample);  /* bytes to the next sample */
 bool mid_trace_due(int64_t *until, uint64_t *dice, uint64_t sample, uint64_t bytes); /* is a block of so many the next? */
 void mid_sampling_begin(mid_heap *heap); /* the world stands */

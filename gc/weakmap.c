@@ -45,6 +45,13 @@ static void open_positions(mid_weak_map *m, uint32_t from)
     }
 }
 
+/* Not by mid_release: that might run finalizers. */
+static void unmake(mid_impl *me, mid_handle made)
+{
+    mid_drop_ref(me, made);
+    mid_drain_timed(me, me->heap->options.free_batch, 0);
+}
+
 static mid_status make_map(mid_thread *thread, unsigned kind, uint32_t pairs, mid_handle *out)
 {
     mid_type type;
@@ -67,7 +74,7 @@ static mid_status make_map(mid_thread *thread, unsigned kind, uint32_t pairs, mi
     status = mid_weak_make(heap, made, MID_CELL_MAP, &m->self);
     mid_unlock(heap);
     if (status != MID_OK)
-        mid_release(thread, made);
+        unmake(me, made);
     else
         *out = made;
     return status;
@@ -271,7 +278,7 @@ mid_status mid_ephemeron_new(mid_thread *thread, mid_handle key, mid_handle valu
     if (status == MID_OK && value == 0)
         status = mid_ephemeron_set(thread, made, 0);
     if (status != MID_OK)
-        mid_release(thread, made);
+        unmake(mid_impl_of(thread), made);
     else
         *out = made;
     return status;

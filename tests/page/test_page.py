@@ -145,7 +145,7 @@ def test_use(page):
     check(first.startswith("Tile 0 ") and page.value("chosen === 1 + grid.columns"), "arrow keys choose no tile", first)
     check("0x" in page.value("document.getElementById('at').textContent"), "a tile is not described")
     check(page.value("document.getElementById('regions').children.length") >= 5, "the process's regions are not shown")
-    check(page.value("document.getElementById('layers').children.length") == 7, "the heap's layers are not shown")
+    check(page.value("document.getElementById('layers').children.length") == 8, "the heap's layers are not shown")
     check(page.value("document.querySelectorAll('#past polyline').length") == 3, "no curve")
     check(page.value("document.querySelectorAll('#stops rect').length") >= 10, "no histogram")
 

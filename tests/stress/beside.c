@@ -22,6 +22,7 @@ static struct {
     unsigned char *at;
     size_t size;
     unsigned char pattern;
+    bool pages; /* it has been large, and may keep a page */
 } blocks[BLOCKS];
 
 static bool full; /* everything is traced, since the session began */
@@ -79,7 +80,7 @@ void op_word(void)
     words[n].held++;
 }
 
-static void words_live(uint64_t *objects, uint64_t *bytes)
+static void words_live(bool certain, uint64_t *objects, uint64_t *bytes)
 {
     mid_policy_stats stats;
     uint64_t held = 0;
@@ -89,8 +90,10 @@ static void words_live(uint64_t *objects, uint64_t *bytes)
         held += words[n].held != 0;
     if (stats.interned < held || stats.interned > held + CACHED)
         fail("%llu words are interned, and %llu held", (unsigned long long)stats.interned, (unsigned long long)held);
-    *objects += stats.interned + stats.kept;
-    *bytes += 8 * (stats.interned + stats.kept);
+    if (run.mode < MODE_DAEMON || !certain)
+        held = stats.interned + stats.kept;
+    *objects += held;
+    *bytes += 8 * held;
 }
 
 /* --- what types keep -------------------------------------------------------------------------------------------------------------- */
@@ -116,15 +119,25 @@ uint64_t reused_ever(void)
     return reused;
 }
 
-void beside_live(uint64_t *objects, uint64_t *bytes)
+static void add_live(bool certain, uint64_t *objects, uint64_t *bytes)
 {
     *objects = *bytes = 0;
-    words_live(objects, bytes);
+    words_live(certain, objects, bytes);
     pairs_live(objects, bytes);
-    for (unsigned n = 0; n < kind_count; n++) {
+    for (unsigned n = 0; n < kind_count && (run.mode < MODE_DAEMON || !certain); n++) {
         *objects += kept_of(n);
         *bytes += kept_of(n) * kinds[n].size;
     }
+}
+
+void beside_live(uint64_t *objects, uint64_t *bytes)
+{
+    add_live(false, objects, bytes);
+}
+
+void beside_certain(uint64_t *objects, uint64_t *bytes)
+{
+    add_live(true, objects, bytes);
 }
 
 bool beside_has(mid_handle handle)
@@ -159,6 +172,7 @@ void op_mem(void)
             fail("mid_mem_free is refused");
         blocks[n].at = NULL;
         blocks[n].size = 0;
+        blocks[n].pages = false;
         return;
     }
     status = at == NULL ? mid_mem_malloc(run.thread, size, &at) : mid_mem_realloc(run.thread, &at, size);
@@ -167,6 +181,7 @@ void op_mem(void)
     size_t kept = blocks[n].at == NULL ? 0 : size < blocks[n].size ? size : blocks[n].size;
     blocks[n].at = at;
     blocks[n].size = size;
+    blocks[n].pages |= size >= 4096;
     verify_block(n, kept);
     blocks[n].pattern = (unsigned char)random64();
     memset(at, blocks[n].pattern, size);
@@ -176,7 +191,7 @@ size_t mem_pages(void)
 {
     size_t bytes = 0;
     for (unsigned n = 0; n < BLOCKS; n++)
-        bytes += blocks[n].size < 4096 ? 0 : (blocks[n].size + FENCE + 8191) / 4096 * 4096 + 16384;
+        bytes += blocks[n].pages ? (blocks[n].size + FENCE + 8191) / 4096 * 4096 + 16384 : 0;
     return bytes;
 }
 
@@ -288,5 +303,6 @@ void beside_end(void)
             fail("mid_mem_free is refused");
         blocks[n].at = NULL;
         blocks[n].size = 0;
+        blocks[n].pages = false;
     }
 }

@@ -16,6 +16,7 @@ void op_trace(void);
 void trace_audit(struct obj *o);                 /* of a live object */
 void beside_audit(bool exact);                   /* exact: nothing waits */
 void beside_live(uint64_t *objects, uint64_t *bytes); /* that the model does not know */
+void beside_certain(uint64_t *objects, uint64_t *bytes); /* of that, what a daemon may not take */
 uint64_t reused_ever(void);                      /* and are again */
 uint64_t kept_of(unsigned kind);                 /* dead objects that wait to be new ones */
 bool beside_has(mid_handle handle);              /* a live handle that no object of the model has: may it be one of those? */
@@ -27,7 +28,7 @@ void trace_forget(struct obj *o);                /* it has another size: whether
 struct obj *pair_value(const struct obj *key, unsigned *at); /* the next; null: no more */
 void pairs_clear(struct obj *key, bool count_only); /* its pairs end, as weak references to it do; count_only: of garbage */
 void pairs_forget(void);                         /* all of them, uncounted */
-void pairs_settle(void);                         /* loose: which have gone? */
+bool pairs_settle(void);                         /* loose: which have gone? */
 void op_pair(void);
 void pairs_add_frozen(void);                     /* some, to objects that have none */
 void pairs_audit(bool exact);

@@ -70,6 +70,9 @@ static void collect_rest(void)
     }
 }
 
+/* Whether heap and model have the same garbage: not while a heap that is ahead has no room, at its limit, to collect. */
+static bool together;
+
 static void collect_once(bool exact)
 {
     mid_collect_result result;
@@ -77,7 +80,8 @@ static void collect_once(bool exact)
     run.commit = model_collect_commit;
     mid_status status = collect_heap(&result);
     run.commit = NULL;
-    if (refused(status, "mid_collect")) {
+    together = !refused(status, "mid_collect") || !(run.loose || model.committed);
+    if (status != MID_OK) {
         model_collect_end();
         return;
     }
@@ -96,8 +100,9 @@ static void collect_once(bool exact)
     model_collect_end();
 }
 
-/* The end of a time in which the heap could be ahead: ask it which weak references it has cleared. */
-static void settle_doubts(void)
+/* The end of a time in which the heap could be ahead: ask it which weak references it has cleared. Did one of them hold something, as a
+ * pair does? The model is behind with what that held. */
+static bool settle_doubts(void)
 {
     for (size_t n = 0; n < model.weak_count; n++) {
         struct weak *w = &model.weak[n];
@@ -110,9 +115,10 @@ static void settle_doubts(void)
             w->target = NULL;
         }
     }
-    pairs_settle();
+    bool behind = pairs_settle();
     for (size_t n = 0; n < model.live.count; n++)
         model.live.at[n]->doubted = false;
+    return behind;
 }
 
 static mid_status compact(uint64_t budget)
@@ -156,16 +162,19 @@ static void catch_up(void)
 static void collect(bool exact)
 {
     collect_once(exact);
-    for (unsigned tries = 0; run.ambiguous; tries++) {
+    for (unsigned tries = 0; run.ambiguous || settle_doubts(); tries++) {
         run.ambiguous = false;
         collect_once(false);
+        if (run.heap_limit != 0)
+            catch_up();
         if (tries == 100)
             fail("a hundred collections in a row ran finalizers after finalizers");
     }
-    if (run.heap_limit != 0)
+    if (run.heap_limit != 0) {
         catch_up();
-    settle_doubts();
-    run.loose = run.mode >= MODE_DAEMON;
+        settle_doubts();
+    }
+    run.loose = run.mode >= MODE_DAEMON || !together;
 }
 
 void sync_loose(void)
@@ -196,7 +205,7 @@ void op_collect(void)
         sync_loose();
         return;
     }
-    bool behind = !quiet(&stats) && one_in(2);
+    bool behind = run.loose || (!quiet(&stats) && one_in(2));
     if (behind) {
         /* A collection on top of a full work list: how much it finds is its own affair. */
         run.loose = true;

@@ -81,14 +81,17 @@ static mid_handle ask(const struct pair *p)
     return found;
 }
 
-void pairs_settle(void)
+bool pairs_settle(void)
 {
+    bool ended = false;
     for (unsigned n = 0; n < PAIRS; n++) {
         if (pairs[n].key == NULL || !pairs[n].key->doubted)
             continue;
         mid_handle found = ask(&pairs[n]);
-        if (found == 0)
+        if (found == 0) {
+            ended = true;
             pair_end(&pairs[n], false);
+        }
         release(found);
     }
     for (int n = 0; n < NAMES; n++) {
@@ -102,6 +105,7 @@ void pairs_settle(void)
             named[n] = NULL;
         }
     }
+    return ended;
 }
 
 static struct pair *set_pair;

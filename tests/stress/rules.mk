@@ -7,6 +7,8 @@
 #   check-bugs           one bug at a time into a copy of the core: every one must be found
 
 STRESS_SRC := $(wildcard tests/stress/*.c)
+STRESS_DAEMON_SRC := $(filter-out tests/stress/clock.c,$(STRESS_SRC)) # beside a daemon the time is real
+STRESS_CLOCK := -Wl,--wrap=mid_clock_nanos,--wrap=mid_clock_micros,--wrap=mid_thread_cpu_nanos
 STRESS_THREADS_SRC := $(wildcard tests/stress/threads/*.c)
 STRESS_VARIANTS := stress stress-debug stress-daemon
 
@@ -24,11 +26,11 @@ $(B)/obj/tests/stress-daemon/%.o: tests/stress/%.c
 
 $(B)/tests/stress: $(STRESS_SRC:tests/stress/%.c=$(B)/obj/tests/stress/%.o) $(LIB)
 	@mkdir -p $(@D)
-	$(call say,LD,$@)$(CC) $(LINK) -o $@ $^ -lpthread
+	$(call say,LD,$@)$(CC) $(LINK) $(STRESS_CLOCK) -o $@ $^ -lpthread
 $(B)/tests/stress-debug: $(STRESS_SRC:tests/stress/%.c=$(B)/obj/tests/stress-debug/%.o) $(LIB)
 	@mkdir -p $(@D)
-	$(call say,LD,$@)$(CC) $(LINK) -o $@ $^ -lpthread
-$(B)/tests/stress-daemon: $(STRESS_SRC:tests/stress/%.c=$(B)/obj/tests/stress-daemon/%.o) $(DLIB) $(LIB)
+	$(call say,LD,$@)$(CC) $(LINK) $(STRESS_CLOCK) -o $@ $^ -lpthread
+$(B)/tests/stress-daemon: $(STRESS_DAEMON_SRC:tests/stress/%.c=$(B)/obj/tests/stress-daemon/%.o) $(DLIB) $(LIB)
 	@mkdir -p $(@D)
 	$(call say,LD,$@)$(CC) $(LINK) -o $@ $^ $(EVENT_LIBS) -lpthread
 

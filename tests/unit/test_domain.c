@@ -721,6 +721,44 @@ TEST(the_map_shows_them)
     unit_close(&u);
 }
 
+/* A large block that is to shrink, and finds no smaller place, keeps its first page alone. */
+TEST(a_large_block_shrinks_where_there_is_no_other_place)
+{
+    struct fault_os fault;
+    fault_os_init(&fault);
+    mid_options options;
+    mid_options_init(&options);
+    options.os = &fault.os;
+    struct unit u;
+    unit_open_with(&u, &options);
+    void *block = NULL;
+    ok(mid_mem_malloc(u.thread, 60000, &block));
+    memset(block, 'x', 60000);
+    fault.fail_at = fault.calls + 1;
+    fault.for_good = 1;
+    ok(mid_mem_realloc(u.thread, &block, 100));
+    assert_true(fault.failed != 0);
+    ok(mid_mem_realloc(u.thread, &block, 0));
+    ok(mid_mem_realloc(u.thread, &block, 100));
+    fault.fail_at = 0;
+    memset(block, 'x', 100);
+    mid_domain_stats s;
+    ok(mid_stats_domain(u.heap, MID_DOMAIN_MEM, &s, sizeof s));
+    assert_int_equal(s.asked_bytes, 100);
+    assert_true(s.taken_bytes <= 4096);
+    unit_check(&u);
+    for (int i = 0; i < 100; i++)
+        assert_int_equal(((char *)block)[i], 'x');
+    ok(mid_mem_realloc(u.thread, &block, 50000));
+    for (int i = 0; i < 100; i++)
+        assert_int_equal(((char *)block)[i], 'x');
+    ok(mid_mem_realloc(u.thread, &block, 0));
+    unit_check(&u);
+    ok(mid_mem_free(u.thread, block));
+    unit_close(&u);
+    fault_os_done(&fault);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -739,6 +777,7 @@ int main(void)
         cmocka_unit_test(at_the_limit),
         cmocka_unit_test(the_nth_request_for_memory_is_refused),
         cmocka_unit_test(the_map_shows_them),
+        cmocka_unit_test(a_large_block_shrinks_where_there_is_no_other_place),
     };
     return UNIT_RUN(tests);
 }

@@ -1,6 +1,7 @@
 /* Weak maps and the collectors that work in slices or beside the program; and compaction. */
 #include "cycles.h"
 #include "deep.h"
+#include "fault_os.h"
 #include "maps.h"
 
 /* --- collectors that work beside the program ------------------------------------------------------------------------------- */
@@ -257,6 +258,108 @@ TEST(keys_of_weak_values_keep_their_handles)
     deep_close(&d);
 }
 
+/* --- without memory -------------------------------------------------------------------------------------------------------- */
+
+enum { KEYS = 20 };
+
+static int finalized;
+
+static void on_finalize(mid_thread *thread, mid_handle handle)
+{
+    (void)thread, (void)handle;
+    finalized++;
+}
+
+/* Values that their pairs alone hold, the keys garbage: with the pair the value dies, also where there is no room to set aside what
+ * waits for a finalizer. */
+TEST(a_value_dies_with_its_pair_when_garbage_with_finalizers_cannot_be_set_aside)
+{
+    bool all = false;
+    for (size_t n = 1; !all; n++) {
+        struct fault_os fault;
+        fault_os_init(&fault);
+        mid_options options;
+        mid_options_init(&options);
+        options.os = &fault.os;
+        struct unit u;
+        unit_open_with(&u, &options);
+        mid_type mortal = unit_node_type(u.heap, (mid_type_desc){.name = "mortal", .finalize = on_finalize});
+        mid_handle map = map_new(&u, MID_WEAK_KEYS);
+        for (int i = 0; i < KEYS; i++) {
+            mid_handle key = unit_ring(&u, u.node, 1), value = unit_new(&u, mortal);
+            ok(mid_weak_map_set(u.thread, map, key, value));
+            mid_release(u.thread, key);
+            mid_release(u.thread, value);
+        }
+        finalized = 0;
+        fault.fail_at = fault.calls + n;
+        fault.for_good = 1;
+        mid_status status = mid_collect(u.thread, NULL);
+        all = fault.failed == 0;
+        fault.fail_at = 0;
+        fault.for_good = 0;
+        unit_check(&u);
+        if (status == MID_OK)
+            assert_int_equal(finalized, KEYS);
+        ok(mid_collect(u.thread, NULL));
+        assert_int_equal(finalized, KEYS);
+        assert_int_equal(unit_live(&u), 1);
+        mid_release(u.thread, map);
+        unit_close(&u);
+        fault_os_done(&fault);
+    }
+}
+
+static mid_handle risen;
+
+/* It drops what it holds of itself, and is held again. */
+static void rise(mid_thread *thread, mid_handle handle)
+{
+    risen = mid_retain(thread, handle);
+    mid_store(thread, handle, LEFT, 0);
+}
+
+/* A value loses two pairs at once, more than others than its owner hold of it, and lives: its owner's last count is to end it. */
+TEST(what_lost_its_pairs_and_rose_dies_with_its_last_count)
+{
+    for (int room = 0; room <= 1; room++) {
+        struct fault_os fault;
+        fault_os_init(&fault);
+        mid_options options;
+        mid_options_init(&options);
+        options.os = &fault.os;
+        struct unit u;
+        unit_open_with(&u, &options);
+        mid_type phoenix = unit_node_type(u.heap, (mid_type_desc){.name = "phoenix", .finalize = rise});
+        mid_handle map = map_new(&u, MID_WEAK_KEYS), value = unit_new(&u, phoenix);
+        mid_store(u.thread, value, LEFT, value);
+        mid_handle key[2];
+        for (int i = 0; i < 2; i++)
+            ok(mid_weak_map_set(u.thread, map, key[i] = unit_ring(&u, u.node, 1), value));
+        mid_release(u.thread, unit_ring(&u, u.node, 1));
+        ok(mid_collect(u.thread, NULL)); /* it has its marks from now on, and asks for nothing but the room to set aside */
+        mid_release(u.thread, value);
+        mid_release(u.thread, key[0]);
+        mid_release(u.thread, key[1]);
+        risen = 0;
+        if (!room)
+            fault.fail_at = fault.calls + 1;
+        ok(mid_collect(u.thread, NULL));
+        assert_int_equal(fault.failed, !room);
+        fault.fail_at = 0;
+        unit_check(&u);
+        if (!room)
+            ok(mid_collect(u.thread, NULL));
+        assert_int_equal(risen, value);
+        unit_check(&u);
+        mid_release(u.thread, risen);
+        assert_int_equal(unit_live(&u), 1);
+        mid_release(u.thread, map);
+        unit_close(&u);
+        fault_os_done(&fault);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -268,6 +371,8 @@ int main(void)
         cmocka_unit_test(pairs_that_pile_up_call_for_the_exact_collector),
         cmocka_unit_test(deep_compaction_gives_keys_maps_and_values_other_handles),
         cmocka_unit_test(keys_of_weak_values_keep_their_handles),
+        cmocka_unit_test(a_value_dies_with_its_pair_when_garbage_with_finalizers_cannot_be_set_aside),
+        cmocka_unit_test(what_lost_its_pairs_and_rose_dies_with_its_last_count),
     };
     return UNIT_RUN(tests);
 }
