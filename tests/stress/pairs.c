@@ -73,6 +73,8 @@ void release(mid_handle handle)
 static mid_handle ask(const struct pair *p)
 {
     mid_handle found = 0, key = 0;
+    if (run.loose && (p->key->gone || (p->key->doubted && !mid_is_live(run.thread, p->key->handle))))
+        return 0; /* the heap has collected the key */
     mid_status status = p->ephemeron != 0 ? mid_ephemeron_get(run.thread, p->ephemeron, &key, &found)
                                           : mid_weak_map_get(run.thread, by_key, p->key->handle, &found);
     if (status != MID_OK || (key != 0 && key != p->key->handle))
