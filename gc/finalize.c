@@ -34,7 +34,7 @@ static void call(mid_impl *me, mid_handle handle, mid_entry *entry)
 /* A dead object lives again while its finalizer runs, with one count, which the caller then takes away. */
 void mid_final_call(mid_impl *me, mid_handle handle, mid_entry *entry)
 {
-    MID_WRITE_(entry->count, (uint32_t)me->pub.bias | mid_born(mid_type_of_entry(me->heap, entry)));
+    MID_WRITE_(entry->count, (uint32_t)me->pub.bias | mid_type_of_entry(me->heap, entry)->born);
     __atomic_store_n(&entry->shared, me->pub.fresh, __ATOMIC_RELEASE);
     call(me, handle, entry);
 }

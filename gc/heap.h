@@ -64,7 +64,7 @@ typedef struct mid_type_info {
     bool shadowed;                   /* registered by a checked call: what its slots hold is known (debug_slots.c) */
     bool identity;                   /* what its slots refer to keeps its number */
     bool identity_even;              /* ... but only if the slot's number is even: keys, and not values */
-    bool small_items;                /* of variable size, items and all of modest size, no alignment: mid_new_array */
+    uint8_t born;                    /* the low bits of a first count: MID_ONE_, and the suspect bit if it cannot be in a cycle */
     uint32_t first_slot, slot_count; /* declared slots that are adjacent: no list needed */
     const uint32_t *slots;           /* else their numbers, slot_count of them */
     size_t slots_bytes;              /* behind that list */
@@ -83,7 +83,7 @@ typedef struct mid_type_info {
     mid_array fields;                /* field.c: mid_field[field_count], and their names behind them */
     uint32_t field_count;
     uint32_t fields_before;          /* of all types registered before this one */
-} mid_type_info;
+} __attribute__((aligned(256))) mid_type_info; /* found by a shift */
 
 /* 32-bit keys (entry indices, never 0) to 32-bit values: open addressing, at most 3/4 full. */
 typedef struct mid_map {
@@ -415,20 +415,27 @@ static inline bool mid_busy(const mid_heap *heap)
             return true;
     return false;
 }
-/* Is this the calling thread's, attached, outside blocked regions, and no callback under way anywhere? */
+/* Is this the calling thread's, attached, outside blocked regions, and no callback under way anywhere? One comparison: a thread stands
+ * where its mid_impls say it is, except in callbacks. */
 extern __thread char mid_myself __attribute__((tls_model("initial-exec")));
+extern __thread const void *mid_stands __attribute__((tls_model("initial-exec")));
 static inline bool mid_here(const mid_impl *impl)
 {
-    return MID_LIKELY_(MID_READ_(impl->here) == &mid_myself && mid_callbacks == NULL);
+    return MID_LIKELY_(MID_READ_(impl->here) == mid_stands);
+}
+static inline void mid_callbacks_are(mid_callback *innermost)
+{
+    mid_callbacks = innermost;
+    mid_stands = innermost == NULL ? (const void *)&mid_myself : (const void *)&mid_callbacks; /* which no mid_impl says */
 }
 static inline void mid_callback_begin(mid_callback *frame, const mid_heap *heap)
 {
     *frame = (mid_callback){heap, mid_callbacks, false};
-    mid_callbacks = frame;
+    mid_callbacks_are(frame);
 }
 static inline void mid_callback_end(const mid_callback *frame)
 {
-    mid_callbacks = frame->outer;
+    mid_callbacks_are(frame->outer);
 }
 static inline bool mid_domain_replaced(const mid_heap *heap, mid_domain domain)
 {
@@ -441,10 +448,6 @@ static inline size_t mid_cleared(const mid_type_info *info, size_t size)
 }
 
 /* The low bits of a new object's count. */
-static inline uint32_t mid_born(const mid_type_info *info)
-{
-    return MID_ONE_ | (info->cyclic ? 0 : MID_SUSPECT_);
-}
 static inline uint32_t mid_type_count(const mid_heap *heap)
 {
     return __atomic_load_n(&heap->type_count, __ATOMIC_ACQUIRE);
@@ -504,7 +507,7 @@ static inline unsigned mid_class_for(size_t size, unsigned align_shift)
     return size_class;
 }
 size_t mid_object_size(const mid_type_info *type, const void *object);
-void mid_types_inline(mid_heap *heap, bool on); /* the world stands: may mid_new_array serve small items itself? */
+void mid_type_aside(mid_heap *heap, mid_type type); /* neither mid_new nor mid_new_array serves it itself */
 /* What it asks of the allocator. */
 static inline size_t mid_fenced_size(const mid_heap *heap, const mid_type_info *type, const void *object)
 {

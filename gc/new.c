@@ -323,7 +323,7 @@ static inline mid_status make(mid_impl *me, const mid_type_info *info, mid_type 
         MID_WRITE_(entry->count, MID_STICKY_);
         __atomic_store_n(&entry->shared, mid_with_others(me->pub.fresh, MID_BAND + MID_BAND / 2), __ATOMIC_RELEASE);
     } else {
-        MID_WRITE_(entry->count, (uint32_t)me->pub.bias | mid_born(info));
+        MID_WRITE_(entry->count, (uint32_t)me->pub.bias | info->born);
         __atomic_store_n(&entry->shared, me->pub.fresh, __ATOMIC_RELEASE);
     }
     if (MID_UNLIKELY_(me->heap->trace.on))
@@ -383,24 +383,16 @@ static __attribute__((noinline)) mid_status new_array(mid_thread *thread, mid_ty
     return make(mid_impl_of(thread), info, type, items, size + info->size, from, out);
 }
 
-/* The common case in a straight line, without a frame: a slot in the cache, of a type without peculiarities. Of what is pooled
- * only with larger pools the cache is empty. */
-mid_status mid_new_array(mid_thread *thread, mid_type type, size_t items, mid_handle *out)
+/* A slot in the cache, of a type without peculiarities. Of what is pooled only with larger pools the cache is empty. */
+static inline __attribute__((always_inline)) mid_status new_items(mid_thread *thread, mid_type type, size_t items, size_t size,
+                                                                  unsigned size_class, mid_handle *out, const void *from)
 {
-    if (MID_UNLIKELY_(thread == NULL || out == NULL || items > MID_POOLED_MAX || !mid_here(mid_impl_of(thread))))
-        return new_array(thread, type, items, out, __builtin_return_address(0));
-    const mid_heap *heap = mid_impl_of(thread)->heap;
-    if (MID_UNLIKELY_(type - 1 >= mid_type_count(heap)))
-        return new_array(thread, type, items, out, __builtin_return_address(0));
-    const mid_type_info *info = mid_type_at(heap, type);
-    size_t size = info->size + items * info->item_size;
-    if (MID_UNLIKELY_(!info->small_items || size > MID_POOLED_MAX))
-        return new_array(thread, type, items, out, __builtin_return_address(0));
-    unsigned size_class = mid_size_class(size);
+    const mid_type_info *info = mid_type_at(mid_impl_of(thread)->heap, type);
     mid_handle made = thread->head[size_class];
     size_t cleared = info->uncleared ? info->size : size;
     if (MID_UNLIKELY_(made == 0 || cleared > CLEAR_BY_WORD))
-        return new_array(thread, type, items, out, __builtin_return_address(0));
+        return new_array(thread, type, items, out, from);
+    *out = made; /* early: so all fits into registers that need not be saved */
     mid_entry *entry = mid_entry_(thread, made);
     uint64_t address = MID_READ_(entry->word) & MID_ADDRESS_MASK_;
     thread->head[size_class] = MID_READ_(entry->shared);
@@ -408,10 +400,31 @@ mid_status mid_new_array(mid_thread *thread, mid_type type, size_t items, mid_ha
     MID_WRITE_(entry->word, address | (uint64_t)type << MID_TYPE_SHIFT_);
     clear_words((char *)(uintptr_t)address, cleared);
     *(uint32_t *)((char *)(uintptr_t)address + info->length_offset) = (uint32_t)items;
-    MID_WRITE_(entry->count, (uint32_t)thread->bias | mid_born(info));
+    MID_WRITE_(entry->count, (uint32_t)thread->bias | info->born);
     __atomic_store_n(&entry->shared, thread->fresh, __ATOMIC_RELEASE);
-    *out = made;
     return MID_OK;
+}
+
+/* Not inline, nor are other ways out of the next: the common case needs no frame. */
+static __attribute__((noinline)) mid_status new_items_big(mid_thread *thread, mid_type type, size_t items, mid_handle *out, const void *from)
+{
+    const mid_type_info *info = mid_type_at(mid_impl_of(thread)->heap, type);
+    size_t size = info->size + items * info->item_size;
+    if (MID_UNLIKELY_(items > MID_POOLED_MAX || size > MID_POOLED_MAX))
+        return new_array(thread, type, items, out, from);
+    return new_items(thread, type, items, size, mid_size_class(size), out, from);
+}
+
+mid_status mid_new_array(mid_thread *thread, mid_type type, size_t items, mid_handle *out)
+{
+    if (MID_UNLIKELY_(thread == NULL) || MID_UNLIKELY_(out == NULL) || MID_UNLIKELY_(type > MID_TYPES_MAX) ||
+        !mid_here(mid_impl_of(thread)) || MID_UNLIKELY_(thread->types[type].words < MID_FAST_ITEMS_))
+        return new_array(thread, type, items, out, __builtin_return_address(0));
+    const mid_type_info *info = mid_type_at(mid_impl_of(thread)->heap, type);
+    size_t size = info->size + items * info->item_size;
+    if (MID_UNLIKELY_(items > MID_CLASS_TABLE_MAX || size > MID_CLASS_TABLE_MAX))
+        return new_items_big(thread, type, items, out, __builtin_return_address(0));
+    return new_items(thread, type, items, size, mid_class_table[(size + 7) / 8], out, __builtin_return_address(0));
 }
 
 /* With `memory` held. Of some moment, while threads run: never below zero. */

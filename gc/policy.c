@@ -118,7 +118,7 @@ mid_handle mid_policy_reuse(mid_impl *me, mid_policy *policy)
         policy->stats.reused++;
         mid_entry *entry = mid_entry_at(heap, handle);
         mid_touch(me, entry, MID_READ_(entry->count));
-        MID_WRITE_(entry->count, (uint32_t)me->pub.bias | mid_born(mid_type_at(heap, policy->type)));
+        MID_WRITE_(entry->count, (uint32_t)me->pub.bias | mid_type_at(heap, policy->type)->born);
         __atomic_store_n(&entry->shared, me->pub.fresh, __ATOMIC_RELEASE);
     } else {
         policy->stats.made++;

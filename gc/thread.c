@@ -7,6 +7,8 @@
 
 __thread mid_callback *mid_callbacks;
 __thread char mid_myself;
+static const char nowhere;
+__thread const void *mid_stands = &nowhere; /* until it is attached to something */
 
 /* This thread's places, in whatever heaps. The key is for its destructor: it runs when the thread ends. */
 static __thread mid_impl *mine __attribute__((tls_model("initial-exec")));
@@ -211,7 +213,7 @@ static void leave(mid_impl *me)
 static void thread_ends(void *list)
 {
     (void)list;
-    mid_callbacks = NULL;
+    mid_callbacks_are(NULL);
     while (mine != NULL) {
         mid_impl *me = mine;
         if (me->in_region) {
@@ -282,6 +284,7 @@ static void enter(mid_heap *heap, mid_impl *me)
     me->next_mine = mine;
     mine = me;
     MID_WRITE_(me->here, &mid_myself);
+    mid_callbacks_are(mid_callbacks);
     __atomic_store_n(&me->owner, pthread_self(), __ATOMIC_RELAXED);
     __atomic_store_n(&me->pub.stop,
                      (mid_final_waits(heap) ? MID_ASK_FINALIZE : 0) | (me->pending_count != 0 ? MID_ASK_DRAIN : 0),

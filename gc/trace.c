@@ -24,7 +24,6 @@ static void switch_types(mid_heap *heap)
 {
     for (uint32_t id = 1; id <= mid_thread_places(heap); id++)
         heap->threads[id]->pub.types = mid_trace_types(heap);
-    mid_types_inline(heap, !everything(&heap->trace));
 }
 
 static mid_status slow_types(mid_heap *heap)

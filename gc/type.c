@@ -161,27 +161,29 @@ static mid_status take_refs(mid_heap *heap, mid_type_info *info, const mid_type_
     return MID_OK;
 }
 
-static void serve_fast(mid_heap *heap, const mid_type_info *info, mid_type type)
-{
-    mid_fast_type *fast = (mid_fast_type *)heap->fast_types.data + type;
-    size_t words = (info->size + 7) / 8;
-    if (info->item_size != 0 || info->size > heap->alloc.pooled_max || info->immortal || info->keeps || heap->debug)
-        return;
-    fast->words = (uint16_t)(info->uncleared ? 0 : words);
-    fast->born = (uint8_t)mid_born(info);
-    fast->size_class = (uint8_t)mid_class_for(info->size, info->align_shift);
-}
-
+/* Of variable size, items and all of modest size, no alignment. */
 static bool small_items(const mid_heap *heap, const mid_type_info *info)
 {
     return info->item_size != 0 && info->item_size <= MID_POOLED_MAX && info->size <= MID_POOLED_MAX && info->align_shift == 3 &&
            !heap->debug && !info->immortal && !info->pairs;
 }
 
-void mid_types_inline(mid_heap *heap, bool on)
+static void serve_fast(mid_heap *heap, const mid_type_info *info, mid_type type)
 {
-    for (mid_type type = 1; type <= mid_type_count(heap); type++)
-        mid_type_at(heap, type)->small_items = on && small_items(heap, mid_type_at(heap, type));
+    mid_fast_type *fast = (mid_fast_type *)heap->fast_types.data + type;
+    size_t words = (info->size + 7) / 8;
+    if (small_items(heap, info))
+        *fast = (mid_fast_type){.size_class = MID_CLASSES, .born = info->born, .words = MID_FAST_ITEMS_};
+    if (info->item_size != 0 || info->size > heap->alloc.pooled_max || info->immortal || info->keeps || heap->debug)
+        return;
+    fast->words = (uint16_t)(info->uncleared ? 0 : words);
+    fast->born = info->born;
+    fast->size_class = (uint8_t)mid_class_for(info->size, info->align_shift);
+}
+
+void mid_type_aside(mid_heap *heap, mid_type type)
+{
+    ((mid_fast_type *)heap->fast_types.data)[type] = (mid_fast_type){.size_class = MID_CLASSES};
 }
 
 static mid_status enter_checked(mid_heap *heap, const mid_type_desc *desc, mid_type *out)
@@ -224,6 +226,7 @@ static mid_status enter_checked(mid_heap *heap, const mid_type_desc *desc, mid_t
     }
     bool refs = desc->ref_count != 0 || desc->items_are_refs || desc->trace != NULL;
     info->cyclic = refs && (desc->flags & MID_ACYCLIC) == 0;
+    info->born = (uint8_t)(MID_ONE_ | (info->cyclic ? 0 : MID_SUSPECT_));
     info->plain = info->slots == NULL && !desc->items_are_refs && !desc->trace && !desc->finalize && !desc->payload_free;
     info->leaf = !refs && !desc->finalize && !desc->payload_free && !heap->debug;
     status = mid_policy_open(heap, info, desc, type);
@@ -231,7 +234,6 @@ static mid_status enter_checked(mid_heap *heap, const mid_type_desc *desc, mid_t
         drop_slots(heap, info);
         return status;
     }
-    info->small_items = small_items(heap, info) && mid_trace_types(heap) == heap->fast_types.data;
     heap->any_policy |= info->policy != NULL;
     heap->any_finalizer |= desc->finalize != NULL;
     heap->any_payload |= desc->payload_free != NULL;
@@ -256,7 +258,7 @@ static mid_status fill_type(mid_heap *heap, mid_type type)
     mid_policy_close(heap, info->policy);
     info->policy = NULL;
     drop_slots(heap, info);
-    ((mid_fast_type *)heap->fast_types.data)[type] = (mid_fast_type){.size_class = MID_CLASSES};
+    mid_type_aside(heap, type);
     __atomic_store_n(&heap->type_count, type - 1, __ATOMIC_RELEASE);
     return status;
 }

@@ -28,7 +28,7 @@ static mid_status type_of(mid_heap *heap, unsigned kind, mid_type *out)
     if (status == MID_OK) {
         mid_type_info *info = mid_type_at(heap, *out);
         info->pairs = true;
-        info->small_items = false; /* only from here */
+        mid_type_aside(heap, *out); /* only from here */
         info->ephemeral = kind != MID_WEAK_VALUES;
     }
     mid_unlock(heap);

@@ -54,12 +54,14 @@ typedef struct mid_entry {
 
 /* What mid_new needs of a type: the class whose cache serves it, the low bits of its objects' first count, and the words to
  * clear. Types that mid_new does not serve, and numbers that are no type, name the class MID_CLASSES_, whose cache is always
- * empty. */
+ * empty. Those of small items, which mid_new_array serves, are marked by MID_FAST_ITEMS_ instead of words. */
 typedef struct mid_fast_type {
     uint8_t size_class;
     uint8_t born; /* MID_ONE_, and the suspect bit if it cannot be in a cycle */
     uint16_t words;
 } mid_fast_type;
+
+#define MID_FAST_ITEMS_ 0x8000u
 
 #define MID_CLASSES_ 80
 
