@@ -9,7 +9,7 @@
 #   threads        the tester with many threads
 #   threads-tsan   the same under TSan
 #   delays         both, collecting in steps, each of them delayed (gc/delay.h)
-#   stale, trial, alloc, freeze, trace, interplay, deep...   the unit test of that name, where no tester meets the moment
+#   stale, trial, alloc, freeze, trace, interplay, weakmap..., deep...   the unit test of that name, where no tester meets the moment
 set -u
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../.." && pwd)
@@ -28,7 +28,7 @@ build() {
     threads) set -- stress-threads-core ;;
     threads-tsan) set -- B=build/tsan SANITIZE=thread stress-threads-core ;;
     delays) set -- stress-delays-core ;;
-    stale | trial | alloc | freeze | trace | interplay | deep*) set -- "build/unit/test_$1" ;;
+    stale | trial | alloc | freeze | trace | interplay | weakmap* | deep*) set -- "build/unit/test_$1" ;;
     *) echo "error: no suite is called $1" >"$copy/log" && return 1 ;;
     esac
     make -s -C "$copy" CFLAGS=-Wno-error "$@" >"$copy/log" 2>&1
@@ -100,7 +100,7 @@ hunt() {
             try "$delays" 60 stress-threads --seed $seed --ops 100000 --mode steps ||
                 try "$delays" 30 stress --seed $seed --ops 15000 --mode steps
             ;;
-        stale | trial | alloc | freeze | trace | interplay | deep*) try "$copy/build/unit" 60 "test_$1" ;;
+        stale | trial | alloc | freeze | trace | interplay | weakmap* | deep*) try "$copy/build/unit" 60 "test_$1" ;;
         esac && return 0
     done
     return 1
