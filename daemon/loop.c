@@ -12,7 +12,7 @@
  *     KICKED ----rest over-----------------> RESTING, and another look
  *
  * No kick is lost, and the loop looks at most once a millisecond because of them; a program that only allocates and frees, at rest as
- * a whole, has it look eight times less often. Under pressure no rest is longer than 1 ms. While the heap owes it a stop it does not rest: the mutator kicks when it arrives and does not wait long.
+ * a whole, has it look sixteen times less often, or eight times with less than 256 MiB below a limit. Under pressure no rest is longer than 1 ms. While the heap owes it a stop it does not rest: the mutator kicks when it arrives and does not wait long.
  *
  * ONE SLICE A TURN. A turn is one callback. It does at most one slice, so that an attached base stays responsive. */
 #include <errno.h>
@@ -23,7 +23,8 @@
 #include "midden/collector.h"
 
 #define REST_LEAST 1000u
-#define QUIET_MOST 3u /* it doubles so often */
+#define QUIET_MOST 4u /* it doubles so often */
+#define QUIET_TIGHT 3u /* and so often where a limit is near */
 
 /* --- kicks: any thread --------------------------------------------------------------------------------------------- */
 
@@ -180,7 +181,8 @@ static uint64_t look(mid_daemon *d)
     mid_loop_set_growth(d);
     mid_thread *self = now.mutator == MID_MUTATOR_RUNNING ? d->loop_thread : NULL;
     bool quiet = plan.action == MID_ACT_NONE && strain.level == MID_PRESSURE_CALM;
-    d->quiet = !quiet ? 0 : d->quiet < QUIET_MOST ? d->quiet + 1 : QUIET_MOST;
+    unsigned most = mid_sources_roomy(&d->sources) ? QUIET_MOST : QUIET_TIGHT;
+    d->quiet = !quiet ? 0 : d->quiet < most ? d->quiet + 1 : most;
     if (plan.action == MID_ACT_NONE) {
         d->owed = d->owed && !mid_act_release(d->heap, self);
         return sooner(plan.look_in, asked);

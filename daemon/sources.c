@@ -215,6 +215,14 @@ static bool fills(const mid_sources *s, uint64_t committed)
     return r->usage_known && committed > s->read_committed && committed - s->read_committed > room / ROOM_PART;
 }
 
+#define ROOMY ((uint64_t)256 << 20)
+
+bool mid_sources_roomy(const mid_sources *s)
+{
+    const mid_reading *r = &s->heard;
+    return !r->usage_known || r->limit > r->usage + ROOMY;
+}
+
 /* Files are read when something came, and otherwise not more often than a heartbeat, unless room is short: a program that kicks
  * looks a thousand times a second. How much is free matters only to what was measured. */
 static void read_files(mid_sources *s, uint64_t committed, uint64_t now)

@@ -80,6 +80,8 @@ void mid_sources_open(mid_sources *sources, struct event_base *base, void (*wake
 void mid_sources_close(mid_sources *sources);  /* may be opened again */
 void mid_sources_free(mid_sources *sources);
 void mid_sources_forked(mid_sources *sources); /* in the child, in the handler: signals there are not for the parent */
+/* Is there no limit that a program could reach within a rest or two? */
+bool mid_sources_roomy(const mid_sources *sources);
 mid_strain mid_sources_look(mid_sources *sources, const mid_snapshot *snapshot, uint64_t now);
 
 /* --- among themselves ------------------------------------------------------------------------------------------ */
