@@ -177,6 +177,8 @@ void mid_array_free(mid_alloc *a, mid_array *array);
 /* `count` adjacent units, the first at a multiple of `align` units, without memory behind them. Null: *status. */
 mid_pool *mid_units_take(mid_alloc *a, unsigned count, unsigned align, mid_status *status);
 void mid_units_give(mid_alloc *a, mid_pool *first, unsigned count);
+/* One unit with memory behind it, booked as `kind`. Null: *status. */
+mid_pool *mid_unit_new(mid_alloc *a, enum mid_kind kind, mid_status *status);
 /* The arena next above `base` (null: the lowest); null: there is none. Its first unit is its descriptors. */
 char *mid_arena_above(const mid_alloc *a, const char *base);
 /* Arenas that become free stay mapped, for somebody reads them without a lock, until that ends. */

@@ -134,6 +134,22 @@ void mid_units_give(mid_alloc *a, mid_pool *first, unsigned count)
         release_if_free(a, arena);
 }
 
+mid_pool *mid_unit_new(mid_alloc *a, enum mid_kind kind, mid_status *status)
+{
+    *status = mid_book(a, kind, a->pool_size);
+    if (*status != MID_OK)
+        return NULL;
+    mid_pool *unit = mid_units_take(a, 1, 1, status);
+    if (unit != NULL && !a->os.commit(a->os.ctx, mid_pool_base(unit), a->pool_size)) {
+        mid_units_give(a, unit, 1);
+        unit = NULL;
+        *status = MID_ENOMEM;
+    }
+    if (unit == NULL)
+        mid_unbook(a, kind, a->pool_size);
+    return unit;
+}
+
 bool mid_arena_known(const mid_alloc *a, const void *base)
 {
     for (uint32_t i = 0; i < a->arena_count; i++)

@@ -137,19 +137,9 @@ static mid_pool *take_empty(mid_alloc *a, unsigned size_class)
 
 static mid_pool *take_new(mid_alloc *a, unsigned size_class, mid_status *status)
 {
-    *status = mid_book(a, MID_IN_BLOCKS, a->pool_size);
-    if (*status != MID_OK)
+    mid_pool *pool = mid_unit_new(a, MID_IN_BLOCKS, status);
+    if (pool == NULL)
         return NULL;
-    mid_pool *pool = mid_units_take(a, 1, 1, status);
-    if (pool != NULL && !a->os.commit(a->os.ctx, mid_pool_base(pool), a->pool_size)) {
-        mid_units_give(a, pool, 1);
-        pool = NULL;
-        *status = MID_ENOMEM;
-    }
-    if (pool == NULL) {
-        mid_unbook(a, MID_IN_BLOCKS, a->pool_size);
-        return NULL;
-    }
     pool->state = MID_UNIT_BLOCKS;
     format(a, pool, size_class);
     pool->reached = 0;
