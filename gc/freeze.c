@@ -144,7 +144,8 @@ static void thaw(mid_impl *me, uint32_t index)
     mid_entry *entry = heap->table + index;
     uint32_t was = mid_was(heap, index) & ~MID_WAS_ALONE;
     int32_t more = mid_side_more(heap, index * 2), others = mid_others(entry->shared);
-    if (heap->weak_heads.count != 0 && mid_map_get(&heap->weak_heads, index) != 0) /* a map's own cells, too */
+    if ((heap->weak_heads.count != 0 && mid_map_get(&heap->weak_heads, index) != 0) || /* a map's own cells, too */
+        mid_interned_here(heap, index * 2))
         MID_WRITE_(entry->word, entry->word | MID_F_WEAK);
     else if (entry->word & MID_F_WEAK && !mid_traced(heap, index * 2))
         MID_WRITE_(entry->word, entry->word & ~MID_F_WEAK);

@@ -45,7 +45,7 @@
 
 /* Flags of an entry, bits 48-51 of its word. */
 #define MID_F_LARGE (1ull << 48)     /* not in a pool: alloc/large.c */
-#define MID_F_WEAK (1ull << 49)      /* has weak cells, or is traced: somebody is told when it dies: weak.c, trace.c */
+#define MID_F_WEAK (1ull << 49)      /* has weak cells, is traced or interned: somebody is told when it dies: weak.c, trace.c, intern.c */
 #define MID_F_FINALIZED (1ull << 50) /* its finalizer has run */
 #define MID_F_PINNED (1ull << 51)    /* pin.c */
 #define MID_F_ALL (15ull << 48)
@@ -665,6 +665,9 @@ bool mid_weak_call(mid_impl *me); /* the callback of one whose object has gone; 
 void mid_pairs_orphan(mid_heap *heap, mid_handle map); /* pairs.c: a map dies; what it refers to is the caller's to drop */
 void mid_weak_exchange(mid_heap *heap, mid_handle a, mid_handle b); /* the cells of each are the other's */
 void mid_pin_forget(mid_heap *heap, mid_handle handle, mid_entry *entry);
+bool mid_interned_here(mid_heap *heap, mid_handle object); /* intern.c: is it in its type's table? */
+void mid_intern_leave(mid_heap *heap, mid_handle object);  /* it dies */
+void mid_intern_exchange(mid_heap *heap, mid_handle a, mid_handle b); /* their entries have been exchanged */
 bool mid_map_room(const mid_map *map); /* for one key more, without memory */
 mid_status mid_map_grow(mid_heap *heap, mid_map *map);
 uint32_t mid_map_get(const mid_map *map, uint32_t key);

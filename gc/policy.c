@@ -38,6 +38,7 @@ mid_status mid_policy_open(mid_heap *heap, mid_type_info *info, const mid_type_d
     mid_policy *policy = memory.data;
     *policy = (mid_policy){.memory = memory, .type = type, .interned = (desc->flags & MID_INTERNED) != 0, .keep = keep, .ahead = desc->ahead,
                            .cache = desc->cached, .hash = desc->hash, .equal = desc->equal, .context = desc->policy_context};
+    policy->asks = !desc->items_are_refs && desc->ref_count == 0 && desc->trace == NULL;
     policy->stats.kept_most = keep;
     policy->stats.cached_most = desc->cached;
     if (keep != 0)
@@ -63,7 +64,7 @@ void mid_policy_close(mid_heap *heap, mid_policy *policy)
     mid_array memory = policy->memory;
     mid_array_free(&heap->alloc, &policy->kept.memory);
     mid_array_free(&heap->alloc, &policy->cached.memory);
-    mid_array_free(&heap->alloc, &policy->table);
+    mid_intern_close(heap, policy);
     mid_array_free(&heap->alloc, &memory);
 }
 
@@ -235,8 +236,8 @@ bool mid_policies_empty(mid_impl *me, bool all)
         any |= empty_cache(me, policy);
         any |= empty_kept(me, policy, all ? 0 : policy->ahead);
         policy->empties = for_good;
-        if (policy->interned && mid_here(me)) /* weak cells are given up by threads only */
-            mid_intern_purge(me, policy);
+        if (policy->interned)
+            mid_intern_purge(heap, policy);
     }
     mid_unlock(heap);
     return any;
@@ -301,8 +302,8 @@ mid_status mid_policy_stats_get(mid_heap *heap, mid_type type, mid_policy_stats 
         now = policy->stats;
         now.kept = policy->kept.count;
         now.cached = policy->cached.count;
-        now.table_bytes = policy->table.bytes;
-        now.interned = mid_intern_live(heap, policy);
+        now.table_bytes = policy->table.bytes + policy->hashes.cells.bytes;
+        now.interned = policy->used;
     }
     mid_unlock(heap);
     memcpy(stats, &now, size < sizeof now ? size : sizeof now);
