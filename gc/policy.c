@@ -199,25 +199,30 @@ static bool empty_cache(mid_impl *me, mid_policy *policy)
     return count != 0;
 }
 
+/* One at a time: what frees a payload runs without the lock, if the caller has it but once. */
 static bool empty_kept(mid_impl *me, mid_policy *policy, uint32_t leave)
 {
     bool any = policy->kept.count > leave;
-    while (policy->kept.count > leave) {
+    for (uint32_t most = policy->kept.count; most != 0 && policy->kept.count > leave; most--) {
         mid_handle handle = *mid_list_at(&policy->kept, --policy->kept.count);
         mid_entry *entry = mid_entry_at(me->heap, handle);
         mid_touch(me, entry, MID_READ_(entry->count));
         MID_WRITE_(entry->count, MID_DYING_);
         MID_WRITE_(entry->shared, 0);
-        mid_free_entry(me, handle, entry);
         policy->stats.emptied++;
+        mid_unlock(me->heap);
+        mid_free_entry(me, handle, entry);
+        mid_lock(me->heap);
     }
     return any;
 }
 
 void mid_policy_abandon(mid_impl *me, mid_policy *policy)
 {
+    mid_lock(me->heap);
     policy->empties = true;
     empty_kept(me, policy, 0);
+    mid_unlock(me->heap);
 }
 
 bool mid_policies_empty(mid_impl *me, bool all)
