@@ -85,9 +85,10 @@ static mid_status freeze_collected(mid_impl *me)
 /* The world stands. What waits to be an object again would be written to: nothing does, and nothing of what dies of that begins to. */
 static mid_status freeze(mid_impl *me)
 {
+    mid_policies_shut(me);
     mid_policies_empty(me, true);
     mid_status status = freeze_collected(me);
-    mid_policies_go_on(me->heap);
+    mid_policies_open(me);
     return status;
 }
 

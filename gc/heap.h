@@ -148,6 +148,7 @@ struct mid_impl {
     mid_handle finalizes;    /* the object whose finalizer runs, ... */
     bool condemned;          /* ... and whether it is one of the condemned */
     bool whole;              /* it settles everything now: nothing is left to a trial */
+    uint32_t shut;           /* of heap->shut: policy.c */
 
     /* share.c */
     mid_handle outbox[MID_OUTBOX]; /* others' objects of which this thread released more than the others had counted */
@@ -223,6 +224,7 @@ struct mid_heap {
     mid_array fast_types;    /* mid_fast_type[MID_TYPES_MAX + 1] */
     uint32_t type_count;     /* atomic */
     bool any_finalizer, any_payload, any_policy;
+    uint32_t shut;              /* how many want that no type keeps what dies now: policy.c */
     uint32_t dict_base;      /* kinds/dict.h: where the types of dictionaries begin; written once */
 
     /* release.c */
@@ -665,8 +667,9 @@ bool mid_weak_call(mid_impl *me); /* the callback of one whose object has gone; 
 void mid_pairs_orphan(mid_heap *heap, mid_handle map); /* pairs.c: a map dies; what it refers to is the caller's to drop */
 void mid_weak_exchange(mid_heap *heap, mid_handle a, mid_handle b); /* the cells of each are the other's */
 void mid_pin_forget(mid_heap *heap, mid_handle handle, mid_entry *entry);
+void mid_policies_in_child(mid_heap *heap, const mid_impl *self); /* policy.c */
 bool mid_interned_here(mid_heap *heap, mid_handle object); /* intern.c: is it in its type's table? */
-void mid_intern_leave(mid_heap *heap, mid_handle object);  /* it dies */
+bool mid_intern_leave(mid_heap *heap, mid_handle object);  /* it dies; was it there? */
 void mid_intern_exchange(mid_heap *heap, mid_handle a, mid_handle b); /* their entries have been exchanged */
 bool mid_map_room(const mid_map *map); /* for one key more, without memory */
 mid_status mid_map_grow(mid_heap *heap, mid_map *map);

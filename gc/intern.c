@@ -166,12 +166,12 @@ bool mid_interned_here(mid_heap *heap, mid_handle object)
     return place_of(heap, policy_of(heap, object), object) != NULL;
 }
 
-void mid_intern_leave(mid_heap *heap, mid_handle object)
+bool mid_intern_leave(mid_heap *heap, mid_handle object)
 {
     mid_policy *policy = policy_of(heap, object);
     mid_interned *place = place_of(heap, policy, object);
     if (place == NULL)
-        return;
+        return false;
     uint32_t hole = (uint32_t)(place - at(policy, 0));
     for (uint32_t i = (hole + 1) & policy->mask; at(policy, i)->object != 0; i = (i + 1) & policy->mask)
         if (((i - at(policy, i)->hash) & policy->mask) >= ((i - hole) & policy->mask)) {
@@ -182,6 +182,7 @@ void mid_intern_leave(mid_heap *heap, mid_handle object)
     policy->used--;
     if (!policy->asks)
         mid_map_remove(&policy->hashes, object / 2);
+    return true;
 }
 
 /* It has another number now; the map, which still knows it by the old one, learns of the new one from the caller. */

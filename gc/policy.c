@@ -97,7 +97,7 @@ bool mid_policy_keep(mid_impl *me, const mid_type_info *info, mid_handle handle,
         return false;
     mid_lock(heap);
     bool leaves = policy->leaving != 0 && (MID_READ_(entry->word) & MID_F_FINALIZED);
-    bool room = policy->kept.count < policy->keep && !policy->empties && !leaves;
+    bool room = policy->kept.count < policy->keep && !policy->empties && heap->shut == 0 && !leaves;
     policy->leaving -= leaves;
     if (room) {
         clear(info, mid_address(entry));
@@ -177,7 +177,7 @@ bool mid_policy_cache(mid_impl *me, mid_policy *policy, mid_handle handle, mid_e
     if (policy->cache == 0 || !(flags & MID_F_WEAK) || (flags & (MID_F_FINALIZED | MID_F_LARGE)) || heap->debug)
         return false; /* a cache of large objects would be bounded by nothing */
     mid_lock(heap);
-    bool again = !policy->empties && mid_intern_again(heap, policy, handle);
+    bool again = heap->shut == 0 && mid_intern_again(heap, policy, handle);
     if (again) {
         hold(entry);
         put(me, policy, handle);
@@ -225,6 +225,31 @@ void mid_policy_abandon(mid_impl *me, mid_policy *policy)
     mid_unlock(me->heap);
 }
 
+/* Several may be at it, and a forked child goes on without those that it has lost (mid_policies_in_child). */
+void mid_policies_shut(mid_impl *me)
+{
+    mid_lock(me->heap);
+    me->heap->shut++;
+    me->shut++;
+    mid_unlock(me->heap);
+}
+
+void mid_policies_open(mid_impl *me)
+{
+    mid_lock(me->heap);
+    me->heap->shut--;
+    me->shut--;
+    mid_unlock(me->heap);
+}
+
+void mid_policies_in_child(mid_heap *heap, const mid_impl *self)
+{
+    heap->shut = self != NULL ? self->shut : 0;
+    for (uint32_t id = 1; id <= heap->thread_count; id++)
+        if (heap->threads[id] != self)
+            heap->threads[id]->shut = 0;
+}
+
 bool mid_policies_empty(mid_impl *me, bool all)
 {
     mid_heap *heap = me->heap;
@@ -232,27 +257,19 @@ bool mid_policies_empty(mid_impl *me, bool all)
     if (!heap->any_policy)
         return false;
     mid_lock(heap);
+    mid_policies_shut(me);
     for (mid_type type = 1; type <= heap->type_count; type++) {
         mid_policy *policy = mid_type_at(heap, type)->policy;
         if (policy == NULL)
             continue;
-        bool for_good = all || policy->empties; /* the heap closes, or is frozen */
-        policy->empties = true;
         any |= empty_cache(me, policy);
         any |= empty_kept(me, policy, all ? 0 : policy->ahead);
-        policy->empties = for_good;
         if (policy->interned)
             mid_intern_purge(heap, policy);
     }
+    mid_policies_open(me);
     mid_unlock(heap);
     return any;
-}
-
-void mid_policies_go_on(mid_heap *heap)
-{
-    for (mid_type type = 1; heap->any_policy && type <= heap->type_count; type++)
-        if (mid_type_at(heap, type)->policy != NULL)
-            mid_type_at(heap, type)->policy->empties = false;
 }
 
 /* Others may keep some meanwhile: there are as many then. */

@@ -18,7 +18,7 @@ typedef struct mid_interned {
 struct mid_policy {
     mid_array memory;           /* of this structure */
     mid_type type;
-    bool interned, empties;     /* empties: what dies now is to die */
+    bool interned, empties;     /* empties: it was given up before it was a type: what dies is to die */
     uint32_t keep, ahead, cache;
     uint32_t leaving;           /* objects that the cache has let go of for memory, and that still wait to die */
     mid_list kept;              /* handles of objects without references; room for all was obtained with the type */
@@ -46,8 +46,10 @@ bool mid_policy_keep(mid_impl *me, const mid_type_info *info, mid_handle handle,
 /* Nothing holds it any more, it is whole. True: the cache does. */
 bool mid_policy_cache(mid_impl *me, mid_policy *policy, mid_handle handle, mid_entry *entry);
 /* Give up what is kept and cached, but for what was made ahead (that too if `all`). It dies on `me`'s work list. Was there any? */
-bool mid_policies_empty(mid_impl *me, bool all); /* `all`: and nothing waits from now on ... */
-void mid_policies_go_on(mid_heap *heap);         /* ... until here. The world stands */
+bool mid_policies_empty(mid_impl *me, bool all);
+/* What dies is to die, whatever its type keeps: so while they are emptied, frozen, and when the heap closes. Each undoes its own. */
+void mid_policies_shut(mid_impl *me);
+void mid_policies_open(mid_impl *me);
 void mid_policies_refill(mid_impl *me);          /* what was made ahead, again, as far as there is memory for it */
 const char *mid_policies_check(mid_heap *heap); /* the world stands */
 

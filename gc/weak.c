@@ -276,11 +276,9 @@ void mid_weak_clear(mid_impl *me, mid_handle handle, mid_entry *entry, bool for_
 {
     mid_heap *heap = me->heap;
     mid_lock(heap);
-    if (mid_type_of_entry(heap, entry)->policy != NULL) {
-        mid_intern_leave(heap, handle);
-        if (mid_map_get(&heap->weak_heads, handle / 2) == 0)
-            unflag(heap, handle);
-    }
+    if (mid_type_of_entry(heap, entry)->policy != NULL && mid_intern_leave(heap, handle) && !mid_traced(heap, handle) &&
+        (heap->weak_heads.count == 0 || mid_map_get(&heap->weak_heads, handle / 2) == 0))
+        __atomic_fetch_and(&entry->word, ~MID_F_WEAK, __ATOMIC_RELAXED);
     while (MID_READ_(entry->word) & MID_F_WEAK) {
         uint32_t cell = mid_map_get(&heap->weak_heads, handle / 2);
         if (!for_good && mid_weak_role_of(heap, cell) == MID_CELL_MAP)

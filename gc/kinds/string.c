@@ -234,13 +234,13 @@ static int matches(const void *object, const void *key)
     return string->length == want->bytes && memcmp(string->content, want->content, want->bytes) == 0;
 }
 
-/* From the cache, or not at all: nothing else may be freed, or refused, while the table waits. */
+/* From the cache, or not at all: nothing else may be freed, refused or traced while the table waits. */
 static mid_handle make_at_once(mid_impl *me, const void *key)
 {
     const wanted *want = key;
     size_t chars = want->bytes, size = offsetof(struct mid_string_object, content) + want->bytes;
     mid_handle made;
-    if (me->heap->debug || size > MID_POOLED_MAX || me->pub.head[mid_size_class(size)] == 0)
+    if (me->heap->debug || me->heap->trace.on || size > MID_POOLED_MAX || me->pub.head[mid_size_class(size)] == 0)
         return 0;
     if (want->text && !kind_utf8(want->content, want->bytes, &chars))
         return 0;
