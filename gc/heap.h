@@ -539,7 +539,7 @@ static inline mid_handle *mid_cache_head(mid_impl *impl, unsigned size_class)
 void mid_caches_flush(mid_impl *me); /* into the pools; it owns none then */
 void mid_unbind(void *heap, mid_pool *pool);
 mid_status mid_bind(mid_heap *heap, mid_pool *pool); /* more free slots with entries on the pool's chain */
-mid_status mid_make_own(mid_impl *me, mid_type type, size_t items, mid_handle *out); /* of one of the library's types */
+mid_status mid_make_own(mid_impl *me, mid_type type, size_t items, mid_handle *out); /* without looking whether it may be */
 mid_status mid_slot_new(mid_impl *me, size_t size, unsigned align_shift, mid_handle *out); /* unzeroed, count 0 */
 mid_status mid_make_new(mid_impl *me, mid_type type, mid_handle *out); /* of a fixed-size type, whatever its policy */
 void mid_large_made(mid_impl *me, size_t bytes);
@@ -555,6 +555,8 @@ static inline void mid_spend(mid_impl *me, uint64_t bytes)
 
 /* --- resize.c: with `memory` held; nothing is freed. The caller knows that it is alive, and of variable size. */
 mid_status mid_resize_held(mid_impl *me, mid_handle handle, size_t items);
+/* shed.c: fewer items, many fewer: what the others refer to is released as the work list gets to it. False: that is not for this object. */
+bool mid_shed(mid_impl *me, mid_handle object, const mid_type_info *type, size_t items, size_t size);
 bool mid_resize_again(mid_impl *me, mid_status status); /* without it: is it worth another try? */
 
 /* --- release.c */

@@ -264,6 +264,11 @@ mid_status mid_resize(mid_thread *thread, mid_handle object, size_t items)
             mid_trace_resized(me, object, __builtin_return_address(0), (MID_READ_(entry->word) & MID_F_LARGE) != 0);
         return MID_OK;
     }
+    if (mid_shed(me, object, type, items, size)) {
+        if (me->pending != 0 || me->credit < 0)
+            mid_drain_timed(me, me->heap->options.free_batch, MID_DRAIN_FINALIZE);
+        return MID_OK;
+    }
     const void *at = mid_address(entry);
     mid_part part = {0};
     if (size > me->heap->alloc.pooled_max || MID_READ_(entry->word) & MID_F_LARGE)
