@@ -148,8 +148,8 @@ static void check_table(audit *a)
             continue;
         }
         if (((entry->word & MID_F_PINNED) != 0) != (mid_map_get(&a->heap->pins, i) != 0) ||
-            (!mid_frozen(entry->count) && ((entry->word & MID_F_WEAK) != 0) != (mid_map_get(&a->heap->weak_heads, i) != 0 || mid_traced(a->heap, i * 2))))
-            fail(a, "an entry's flags contradict the pins, the weak cells or the tracer", i);
+            (!mid_frozen(entry->count) && ((entry->word & MID_F_WEAK) != 0) != (mid_map_get(&a->heap->weak_heads, i) != 0 || mid_traced(a->heap, i * 2) || mid_interned_here(a->heap, i * 2))))
+            fail(a, "an entry's flags contradict the pins, the weak cells, the tracer or what is interned", i);
         a->from = i;
         if (!a->heap->committed || !mid_watched(entry->count)) /* of what is being freed half is gone, its names others' */
             mid_refs(a->heap, mid_type_at(a->heap, type), mid_address(entry), check_slot, a);

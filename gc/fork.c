@@ -142,6 +142,7 @@ static void child_one(mid_heap *heap)
         pthread_mutex_init(&heap->threads[id]->inbox_lock, NULL);
     for (uint32_t id = 1; id <= heap->thread_count; id++)
         place_in_child(heap->threads[id], self);
+    mid_policies_in_child(heap, self);
     if (heap->forked != NULL)
         heap->forked(heap->kick_context);
 }

@@ -85,9 +85,10 @@ static mid_status freeze_collected(mid_impl *me)
 /* The world stands. What waits to be an object again would be written to: nothing does, and nothing of what dies of that begins to. */
 static mid_status freeze(mid_impl *me)
 {
+    mid_policies_shut(me);
     mid_policies_empty(me, true);
     mid_status status = freeze_collected(me);
-    mid_policies_go_on(me->heap);
+    mid_policies_open(me);
     return status;
 }
 
@@ -144,7 +145,8 @@ static void thaw(mid_impl *me, uint32_t index)
     mid_entry *entry = heap->table + index;
     uint32_t was = mid_was(heap, index) & ~MID_WAS_ALONE;
     int32_t more = mid_side_more(heap, index * 2), others = mid_others(entry->shared);
-    if (heap->weak_heads.count != 0 && mid_map_get(&heap->weak_heads, index) != 0) /* a map's own cells, too */
+    if ((heap->weak_heads.count != 0 && mid_map_get(&heap->weak_heads, index) != 0) || /* a map's own cells, too */
+        mid_interned_here(heap, index * 2))
         MID_WRITE_(entry->word, entry->word | MID_F_WEAK);
     else if (entry->word & MID_F_WEAK && !mid_traced(heap, index * 2))
         MID_WRITE_(entry->word, entry->word & ~MID_F_WEAK);

@@ -256,6 +256,7 @@ mid_status mid_heap_close(mid_heap *heap)
     mid_saved_let_go(thread);
     mid_scopes_close(mid_impl_of(thread));
     mid_unfreeze(thread);
+    mid_policies_shut(mid_impl_of(thread)); /* for good */
     mid_policies_empty(mid_impl_of(thread), true);
     collect_all(thread);
     mid_quarantine_flush(mid_impl_of(thread));

@@ -45,7 +45,7 @@
 
 /* Flags of an entry, bits 48-51 of its word. */
 #define MID_F_LARGE (1ull << 48)     /* not in a pool: alloc/large.c */
-#define MID_F_WEAK (1ull << 49)      /* has weak cells, or is traced: somebody is told when it dies: weak.c, trace.c */
+#define MID_F_WEAK (1ull << 49)      /* has weak cells, is traced or interned: somebody is told when it dies: weak.c, trace.c, intern.c */
 #define MID_F_FINALIZED (1ull << 50) /* its finalizer has run */
 #define MID_F_PINNED (1ull << 51)    /* pin.c */
 #define MID_F_ALL (15ull << 48)
@@ -148,6 +148,7 @@ struct mid_impl {
     mid_handle finalizes;    /* the object whose finalizer runs, ... */
     bool condemned;          /* ... and whether it is one of the condemned */
     bool whole;              /* it settles everything now: nothing is left to a trial */
+    uint32_t shut;           /* of heap->shut: policy.c */
 
     /* share.c */
     mid_handle outbox[MID_OUTBOX]; /* others' objects of which this thread released more than the others had counted */
@@ -223,6 +224,7 @@ struct mid_heap {
     mid_array fast_types;    /* mid_fast_type[MID_TYPES_MAX + 1] */
     uint32_t type_count;     /* atomic */
     bool any_finalizer, any_payload, any_policy;
+    uint32_t shut;              /* how many want that no type keeps what dies now: policy.c */
     uint32_t dict_base;      /* kinds/dict.h: where the types of dictionaries begin; written once */
 
     /* release.c */
@@ -540,7 +542,7 @@ static inline mid_handle *mid_cache_head(mid_impl *impl, unsigned size_class)
 void mid_caches_flush(mid_impl *me); /* into the pools; it owns none then */
 void mid_unbind(void *heap, mid_pool *pool);
 mid_status mid_bind(mid_heap *heap, mid_pool *pool); /* more free slots with entries on the pool's chain */
-mid_status mid_make_own(mid_impl *me, mid_type type, size_t items, mid_handle *out); /* of one of the library's types */
+mid_status mid_make_own(mid_impl *me, mid_type type, size_t items, mid_handle *out); /* without looking whether it may be */
 mid_status mid_slot_new(mid_impl *me, size_t size, unsigned align_shift, mid_handle *out); /* unzeroed, count 0 */
 mid_status mid_make_new(mid_impl *me, mid_type type, mid_handle *out); /* of a fixed-size type, whatever its policy */
 void mid_large_made(mid_impl *me, size_t bytes);
@@ -556,6 +558,8 @@ static inline void mid_spend(mid_impl *me, uint64_t bytes)
 
 /* --- resize.c: with `memory` held; nothing is freed. The caller knows that it is alive, and of variable size. */
 mid_status mid_resize_held(mid_impl *me, mid_handle handle, size_t items);
+/* shed.c: fewer items, many fewer: what the others refer to is released as the work list gets to it. False: that is not for this object. */
+bool mid_shed(mid_impl *me, mid_handle object, const mid_type_info *type, size_t items, size_t size);
 bool mid_resize_again(mid_impl *me, mid_status status); /* without it: is it worth another try? */
 
 /* --- release.c */
@@ -668,6 +672,10 @@ bool mid_weak_call(mid_impl *me); /* the callback of one whose object has gone; 
 void mid_pairs_orphan(mid_heap *heap, mid_handle map); /* pairs.c: a map dies; what it refers to is the caller's to drop */
 void mid_weak_exchange(mid_heap *heap, mid_handle a, mid_handle b); /* the cells of each are the other's */
 void mid_pin_forget(mid_heap *heap, mid_handle handle, mid_entry *entry);
+void mid_policies_in_child(mid_heap *heap, const mid_impl *self); /* policy.c */
+bool mid_interned_here(mid_heap *heap, mid_handle object); /* intern.c: is it in its type's table? */
+bool mid_intern_leave(mid_heap *heap, mid_handle object);  /* it dies; was it there? */
+void mid_intern_exchange(mid_heap *heap, mid_handle a, mid_handle b); /* their entries have been exchanged */
 bool mid_map_room(const mid_map *map); /* for one key more, without memory */
 mid_status mid_map_grow(mid_heap *heap, mid_map *map);
 uint32_t mid_map_get(const mid_map *map, uint32_t key);

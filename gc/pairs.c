@@ -33,22 +33,37 @@ static void insert(mid_heap *heap, uint32_t cell)
     slots(heap)[i] = cell;
 }
 
-/* At most three quarters are in use. */
-mid_status mid_pairs_room(mid_heap *heap)
+static mid_status rebuild(mid_heap *heap, size_t bytes)
 {
-    if (heap->pairs.data != NULL && (heap->pairs_count + (uint64_t)1) * 4 <= (heap->pairs_mask + (uint64_t)1) * 3)
-        return MID_OK;
-    mid_array bigger = {0}, was = heap->pairs;
-    mid_status status = mid_array_grow(&heap->alloc, &bigger, was.bytes == 0 ? MID_PAGE : was.bytes * 2);
+    mid_array other = {0}, was = heap->pairs;
+    mid_status status = mid_array_grow(&heap->alloc, &other, bytes);
     if (status != MID_OK)
         return status;
-    heap->pairs = bigger;
-    heap->pairs_mask = (uint32_t)((size_t)1 << (63 - __builtin_clzll(bigger.bytes / sizeof(uint32_t)))) - 1;
+    heap->pairs = other;
+    heap->pairs_mask = (uint32_t)((size_t)1 << (63 - __builtin_clzll(other.bytes / sizeof(uint32_t)))) - 1;
     for (size_t i = 0; i < was.bytes / sizeof(uint32_t); i++)
         if (((const uint32_t *)was.data)[i] != 0)
             insert(heap, ((const uint32_t *)was.data)[i]);
     mid_array_free(&heap->alloc, &was);
     return MID_OK;
+}
+
+/* At most three quarters are in use. */
+mid_status mid_pairs_room(mid_heap *heap)
+{
+    if (heap->pairs.data != NULL && (heap->pairs_count + (uint64_t)1) * 4 <= (heap->pairs_mask + (uint64_t)1) * 3)
+        return MID_OK;
+    return rebuild(heap, heap->pairs.bytes == 0 ? MID_PAGE : heap->pairs.bytes * 2);
+}
+
+/* To a quarter of it in use at most, so that it does not grow again at once. Without memory it stays. */
+void mid_pairs_shrink(mid_heap *heap)
+{
+    size_t bytes = heap->pairs.bytes;
+    while (bytes > MID_PAGE && heap->pairs_count < bytes / sizeof(uint32_t) / 8)
+        bytes /= 2;
+    if (bytes < heap->pairs.bytes)
+        rebuild(heap, bytes);
 }
 
 static uint32_t place_of(const mid_heap *heap, uint32_t cell)

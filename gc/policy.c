@@ -38,6 +38,7 @@ mid_status mid_policy_open(mid_heap *heap, mid_type_info *info, const mid_type_d
     mid_policy *policy = memory.data;
     *policy = (mid_policy){.memory = memory, .type = type, .interned = (desc->flags & MID_INTERNED) != 0, .keep = keep, .ahead = desc->ahead,
                            .cache = desc->cached, .hash = desc->hash, .equal = desc->equal, .context = desc->policy_context};
+    policy->asks = !desc->items_are_refs && desc->ref_count == 0 && desc->trace == NULL;
     policy->stats.kept_most = keep;
     policy->stats.cached_most = desc->cached;
     if (keep != 0)
@@ -63,7 +64,7 @@ void mid_policy_close(mid_heap *heap, mid_policy *policy)
     mid_array memory = policy->memory;
     mid_array_free(&heap->alloc, &policy->kept.memory);
     mid_array_free(&heap->alloc, &policy->cached.memory);
-    mid_array_free(&heap->alloc, &policy->table);
+    mid_intern_close(heap, policy);
     mid_array_free(&heap->alloc, &memory);
 }
 
@@ -96,7 +97,7 @@ bool mid_policy_keep(mid_impl *me, const mid_type_info *info, mid_handle handle,
         return false;
     mid_lock(heap);
     bool leaves = policy->leaving != 0 && (MID_READ_(entry->word) & MID_F_FINALIZED);
-    bool room = policy->kept.count < policy->keep && !policy->empties && !leaves;
+    bool room = policy->kept.count < policy->keep && !policy->empties && heap->shut == 0 && !leaves;
     policy->leaving -= leaves;
     if (room) {
         clear(info, mid_address(entry));
@@ -176,7 +177,7 @@ bool mid_policy_cache(mid_impl *me, mid_policy *policy, mid_handle handle, mid_e
     if (policy->cache == 0 || !(flags & MID_F_WEAK) || (flags & (MID_F_FINALIZED | MID_F_LARGE)) || heap->debug)
         return false; /* a cache of large objects would be bounded by nothing */
     mid_lock(heap);
-    bool again = !policy->empties && mid_intern_again(heap, policy, handle);
+    bool again = heap->shut == 0 && mid_intern_again(heap, policy, handle);
     if (again) {
         hold(entry);
         put(me, policy, handle);
@@ -198,25 +199,55 @@ static bool empty_cache(mid_impl *me, mid_policy *policy)
     return count != 0;
 }
 
+/* One at a time: what frees a payload runs without the lock, if the caller has it but once. */
 static bool empty_kept(mid_impl *me, mid_policy *policy, uint32_t leave)
 {
     bool any = policy->kept.count > leave;
-    while (policy->kept.count > leave) {
+    for (uint32_t most = policy->kept.count; most != 0 && policy->kept.count > leave; most--) {
         mid_handle handle = *mid_list_at(&policy->kept, --policy->kept.count);
         mid_entry *entry = mid_entry_at(me->heap, handle);
         mid_touch(me, entry, MID_READ_(entry->count));
         MID_WRITE_(entry->count, MID_DYING_);
         MID_WRITE_(entry->shared, 0);
-        mid_free_entry(me, handle, entry);
         policy->stats.emptied++;
+        mid_unlock(me->heap);
+        mid_free_entry(me, handle, entry);
+        mid_lock(me->heap);
     }
     return any;
 }
 
 void mid_policy_abandon(mid_impl *me, mid_policy *policy)
 {
+    mid_lock(me->heap);
     policy->empties = true;
     empty_kept(me, policy, 0);
+    mid_unlock(me->heap);
+}
+
+/* Several may be at it, and a forked child goes on without those that it has lost (mid_policies_in_child). */
+void mid_policies_shut(mid_impl *me)
+{
+    mid_lock(me->heap);
+    me->heap->shut++;
+    me->shut++;
+    mid_unlock(me->heap);
+}
+
+void mid_policies_open(mid_impl *me)
+{
+    mid_lock(me->heap);
+    me->heap->shut--;
+    me->shut--;
+    mid_unlock(me->heap);
+}
+
+void mid_policies_in_child(mid_heap *heap, const mid_impl *self)
+{
+    heap->shut = self != NULL ? self->shut : 0;
+    for (uint32_t id = 1; id <= heap->thread_count; id++)
+        if (heap->threads[id] != self)
+            heap->threads[id]->shut = 0;
 }
 
 bool mid_policies_empty(mid_impl *me, bool all)
@@ -226,27 +257,19 @@ bool mid_policies_empty(mid_impl *me, bool all)
     if (!heap->any_policy)
         return false;
     mid_lock(heap);
+    mid_policies_shut(me);
     for (mid_type type = 1; type <= heap->type_count; type++) {
         mid_policy *policy = mid_type_at(heap, type)->policy;
         if (policy == NULL)
             continue;
-        bool for_good = all || policy->empties; /* the heap closes, or is frozen */
-        policy->empties = true;
         any |= empty_cache(me, policy);
         any |= empty_kept(me, policy, all ? 0 : policy->ahead);
-        policy->empties = for_good;
-        if (policy->interned && mid_here(me)) /* weak cells are given up by threads only */
-            mid_intern_purge(me, policy);
+        if (policy->interned)
+            mid_intern_purge(heap, policy);
     }
+    mid_policies_open(me);
     mid_unlock(heap);
     return any;
-}
-
-void mid_policies_go_on(mid_heap *heap)
-{
-    for (mid_type type = 1; heap->any_policy && type <= heap->type_count; type++)
-        if (mid_type_at(heap, type)->policy != NULL)
-            mid_type_at(heap, type)->policy->empties = false;
 }
 
 /* Others may keep some meanwhile: there are as many then. */
@@ -301,8 +324,8 @@ mid_status mid_policy_stats_get(mid_heap *heap, mid_type type, mid_policy_stats 
         now = policy->stats;
         now.kept = policy->kept.count;
         now.cached = policy->cached.count;
-        now.table_bytes = policy->table.bytes;
-        now.interned = mid_intern_live(heap, policy);
+        now.table_bytes = policy->table.bytes + policy->hashes.cells.bytes;
+        now.interned = policy->used;
     }
     mid_unlock(heap);
     memcpy(stats, &now, size < sizeof now ? size : sizeof now);

@@ -11,14 +11,14 @@
 #include "midden/policy.h"
 
 typedef struct mid_interned {
-    uint32_t cell; /* of a weak handle that is the table's alone; 0: empty */
+    mid_handle object; /* 0: empty */
     uint32_t hash;
 } mid_interned;
 
 struct mid_policy {
     mid_array memory;           /* of this structure */
     mid_type type;
-    bool interned, empties;     /* empties: what dies now is to die */
+    bool interned, empties;     /* empties: it was given up before it was a type: what dies is to die */
     uint32_t keep, ahead, cache;
     uint32_t leaving;           /* objects that the cache has let go of for memory, and that still wait to die */
     mid_list kept;              /* handles of objects without references; room for all was obtained with the type */
@@ -28,7 +28,9 @@ struct mid_policy {
     int (*equal)(const void *, const void *, void *);
     void *context;
     mid_array table;            /* mid_interned[mask + 1]: open addressing, linear probing */
-    uint32_t mask, used;        /* used: not empty, the dead among them too */
+    uint32_t mask, used;
+    bool asks;                  /* an object can be asked for its hash when it dies: it refers to nothing */
+    mid_map hashes;             /* else: entry index -> hash of what is in the table */
     mid_policy_stats stats;
 };
 
@@ -44,15 +46,21 @@ bool mid_policy_keep(mid_impl *me, const mid_type_info *info, mid_handle handle,
 /* Nothing holds it any more, it is whole. True: the cache does. */
 bool mid_policy_cache(mid_impl *me, mid_policy *policy, mid_handle handle, mid_entry *entry);
 /* Give up what is kept and cached, but for what was made ahead (that too if `all`). It dies on `me`'s work list. Was there any? */
-bool mid_policies_empty(mid_impl *me, bool all); /* `all`: and nothing waits from now on ... */
-void mid_policies_go_on(mid_heap *heap);         /* ... until here. The world stands */
+bool mid_policies_empty(mid_impl *me, bool all);
+/* What dies is to die, whatever its type keeps: so while they are emptied, frozen, and when the heap closes. Each undoes its own. */
+void mid_policies_shut(mid_impl *me);
+void mid_policies_open(mid_impl *me);
 void mid_policies_refill(mid_impl *me);          /* what was made ahead, again, as far as there is memory for it */
 const char *mid_policies_check(mid_heap *heap); /* the world stands */
 
-/* --- intern.c */
+/* --- intern.c: an object in the table has MID_F_WEAK, but what is frozen learns of it when it thaws */
+typedef mid_handle mid_intern_make(mid_impl *me, const void *key); /* with `memory` held: in a few steps, or not (0) */
+/* As mid_intern_find, and where there is none it is made and put there. *out 0: it could not be made so; nothing has changed. */
+mid_status mid_intern_or_make(mid_impl *me, mid_type type, uint32_t hash, mid_intern_match *matches, mid_intern_make *make, const void *key, mid_handle *out);
 bool mid_intern_again(mid_heap *heap, mid_policy *policy, mid_handle handle); /* is it in the table, and nothing alive equals it? */
-void mid_intern_purge(mid_impl *me, mid_policy *policy); /* of what has died; smaller if it can be */
-uint64_t mid_intern_live(mid_heap *heap, const mid_policy *policy);
+void mid_intern_purge(mid_heap *heap, mid_policy *policy); /* smaller, if it can be */
+void mid_intern_close(mid_heap *heap, mid_policy *policy);
 const char *mid_intern_check(mid_heap *heap, mid_policy *policy);
+/* mid_interned_here, mid_intern_leave, mid_intern_exchange: heap.h */
 
 #endif

@@ -625,6 +625,18 @@ static inline __attribute__((always_inline)) void end_plain(mid_impl *me, mid_ha
         tell_others(me);
 }
 
+/* A leaf that somebody is to be told of, the table of what is interned mostly: no list is needed for it. */
+static void end_known(mid_impl *me, mid_handle value, mid_entry *entry)
+{
+    MID_WRITE_(entry->shared, 0);
+    mid_decided(me);
+    mid_free_entry(me, value, entry);
+    if (me->pending != 0 || MID_READ_(me->heap->weak_due) != 0)
+        mid_drain_timed(me, me->heap->options.free_batch, MID_DRAIN_FINALIZE);
+    else if (MID_UNLIKELY_(me->outbox_count == MID_OUTBOX) && !me->draining)
+        tell_others(me);
+}
+
 static __attribute__((noinline)) void release_last(mid_impl *me, mid_handle value)
 {
     mid_heap *heap = me->heap;
@@ -638,6 +650,11 @@ static __attribute__((noinline)) void release_last(mid_impl *me, mid_handle valu
     const mid_type_info *type = mid_type_of_entry(heap, entry);
     if (MID_LIKELY_(type->plain && (MID_READ_(entry->word) & MID_F_ALL) == 0 && !heap->debug && mid_callbacks == NULL)) {
         end_plain(me, value, entry, MID_READ_(entry->word), type);
+        return;
+    }
+    if (type->leaf && (MID_READ_(entry->word) & MID_F_ALL) == MID_F_WEAK && !heap->debug && mid_callbacks == NULL &&
+        (type->policy == NULL || type->policy->cache == 0)) {
+        end_known(me, value, entry);
         return;
     }
     mid_died(me, value, entry);

@@ -47,6 +47,7 @@ void mid_exchange(mid_heap *heap, mid_handle a, mid_handle b)
         exchange_entries, /* first: the others ask them */
         exchange_memory,
         mid_weak_exchange,
+        mid_intern_exchange,
         mid_debug_exchange,
         mid_trace_exchange,
         tell_listeners,

@@ -228,13 +228,14 @@ bool mid_resize_again(mid_impl *me, mid_status status)
 }
 
 /* More items that its slot, or its last page, has room for: nothing of anybody else's changes. */
+_Static_assert(MID_RUN_MAX % MID_PAGE == 0, "what stays within its pages stays a run, or a mapping");
 static bool grows_in_slot(mid_impl *me, mid_entry *entry, const mid_type_info *type, size_t items, size_t size)
 {
     uint64_t word = MID_READ_(entry->word);
     char *at = (char *)(uintptr_t)(word & MID_ADDRESS_MASK_);
     if (items < mid_items(type, at) || me->heap->debug) /* there is a fence in the slot */
         return false;
-    if (word & MID_F_LARGE ? mid_round(size, MID_PAGE) != mid_round(mid_object_size(type, at), MID_PAGE) || size > MID_RUN_MAX
+    if (word & MID_F_LARGE ? mid_round(size, MID_PAGE) != mid_round(mid_object_size(type, at), MID_PAGE)
                            : size > mid_class_size(mid_pool_in(&me->heap->alloc, at)->size_class))
         return false;
     mid_touch(me, entry, MID_READ_(entry->count)); /* as below */
@@ -261,6 +262,11 @@ mid_status mid_resize(mid_thread *thread, mid_handle object, size_t items)
     if (grows_in_slot(me, entry, type, items, size)) {
         if (MID_UNLIKELY_(me->heap->trace.on))
             mid_trace_resized(me, object, __builtin_return_address(0), (MID_READ_(entry->word) & MID_F_LARGE) != 0);
+        return MID_OK;
+    }
+    if (mid_shed(me, object, type, items, size)) {
+        if (me->pending != 0 || me->credit < 0)
+            mid_drain_timed(me, me->heap->options.free_batch, MID_DRAIN_FINALIZE);
         return MID_OK;
     }
     const void *at = mid_address(entry);

@@ -199,10 +199,12 @@ mid_status mid_service_trim(mid_heap *heap, uint64_t budget_micros, uint64_t kee
     for (uint32_t id = 1; id <= heap->thread_count; id++)
         if (!mid_lost(heap->threads[id]))
             mid_mem_flush(heap->threads[id]);
-    if (keep_bytes <= heap->options.reserve) /* the program is idle, or memory is short */
-        mid_policies_empty(heap->actor, false);
-    mid_status status = mid_trim_run(heap, budget_micros, keep_bytes, returned);
+    if (keep_bytes <= heap->options.reserve && mid_policies_empty(heap->actor, false)) /* the program is idle, or memory is short */
+        while (mid_drain(heap->actor, 64, 0) != 0 && (budget_micros == 0 || mid_clock_micros() - begun < budget_micros / 2))
+            ; /* what is left is its thread's, which has been asked */
     uint64_t took = mid_clock_micros() - begun;
+    mid_status status = mid_trim_run(heap, budget_micros == 0 ? 0 : took < budget_micros ? budget_micros - took : 1, keep_bytes, returned);
+    took = mid_clock_micros() - begun;
     if (status == MID_OK) /* at least one; what is left of it waits for the next time */
         mid_gather_run(heap, took < budget_micros ? budget_micros - took : budget_micros != 0, &(uint64_t){0});
     return status;

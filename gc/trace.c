@@ -81,7 +81,7 @@ mid_status mid_trace_start(mid_heap *heap, const mid_trace_options *options)
 
 static void unflag(mid_heap *heap, mid_handle handle)
 {
-    if (mid_map_get(&heap->weak_heads, handle / 2) == 0)
+    if (mid_map_get(&heap->weak_heads, handle / 2) == 0 && !mid_interned_here(heap, handle))
         __atomic_fetch_and(&mid_entry_at(heap, handle)->word, ~MID_F_WEAK, __ATOMIC_RELAXED);
 }
 

@@ -248,8 +248,13 @@ static mid_status fill_type(mid_heap *heap, mid_type type)
 {
     mid_thread *thread = mid_thread_current(heap);
     mid_status status = thread == NULL ? MID_ETHREAD : mid_thread_check(thread);
-    if (status == MID_OK)
-        status = mid_policy_fill(mid_impl_of(thread), type);
+    if (status == MID_OK) {
+        mid_impl *me = mid_impl_of(thread);
+        bool was_draining = me->draining;
+        me->draining = true; /* so that nobody else's place is worked on: `lock` comes before `memory` */
+        status = mid_policy_fill(me, type);
+        me->draining = was_draining;
+    }
     if (status == MID_OK || heap->type_count != type)
         return status;
     mid_type_info *info = mid_type_at(heap, type);

@@ -86,7 +86,7 @@ mid_status mid_weak_make(mid_heap *heap, mid_handle object, mid_weak_role role, 
 static void unflag(mid_heap *heap, mid_handle object)
 {
     mid_entry *entry = mid_entry_at(heap, object);
-    if (!mid_traced(heap, object) && !mid_frozen(MID_READ_(entry->count)))
+    if (!mid_traced(heap, object) && !mid_interned_here(heap, object) && !mid_frozen(MID_READ_(entry->count)))
         __atomic_fetch_and(&entry->word, ~MID_F_WEAK, __ATOMIC_RELAXED);
 }
 
@@ -276,6 +276,9 @@ void mid_weak_clear(mid_impl *me, mid_handle handle, mid_entry *entry, bool for_
 {
     mid_heap *heap = me->heap;
     mid_lock(heap);
+    if (mid_type_of_entry(heap, entry)->policy != NULL && mid_intern_leave(heap, handle) && !mid_traced(heap, handle) &&
+        (heap->weak_heads.count == 0 || mid_map_get(&heap->weak_heads, handle / 2) == 0))
+        __atomic_fetch_and(&entry->word, ~MID_F_WEAK, __ATOMIC_RELAXED);
     while (MID_READ_(entry->word) & MID_F_WEAK) {
         uint32_t cell = mid_map_get(&heap->weak_heads, handle / 2);
         if (!for_good && mid_weak_role_of(heap, cell) == MID_CELL_MAP)

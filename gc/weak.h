@@ -23,7 +23,7 @@ typedef struct mid_weak_extra {
     uint32_t role;
     uint32_t next_due;     /* DUE, OVER */
     uint32_t other;        /* CALLS, DUE: the cell on the owner, 0: none; OWNER: that of the reference; KEY, VALUE: that on the map */
-    uint32_t key;          /* KEY, VALUE: what the pair is found by */
+    uint32_t key;          /* KEY, VALUE: what the pair is found by; MAP: how many go through it */
     union {
         struct {
             uint32_t at;   /* KEY, VALUE: position in the map */
@@ -86,6 +86,7 @@ bool mid_weak_count_up(mid_thread *thread, mid_handle object, mid_entry *entry);
 
 /* --- pairs.c */
 mid_status mid_pairs_room(mid_heap *heap); /* for one more */
+void mid_pairs_shrink(mid_heap *heap);     /* the table, if most of it is empty */
 uint32_t mid_pair_find(const mid_heap *heap, uint32_t map_cell, uint32_t key);
 void mid_pair_enter(mid_heap *heap, uint32_t cell);
 void mid_pair_leave(mid_heap *heap, uint32_t cell);

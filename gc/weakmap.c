@@ -159,6 +159,57 @@ static mid_status room(const map *m)
     return status;
 }
 
+/* --- fewer pairs than an eighth of the positions ---------------------------------------------------------------------------- */
+
+#define SHRINKS_FROM 64u
+
+/* Pairs at `from` and behind take free positions before it, which there are. References stay in their holder. */
+static void move_down(const map *m, uint32_t from)
+{
+    mid_slot *items = at(m)->items;
+    uint32_t to = 0;
+    for (uint32_t pos = from; pos < at(m)->length / 2; pos++) {
+        const uint32_t cell = mid_pair_cell(items, pos);
+        if (cell != 0) {
+            while (mid_pair_cell(items, to) != 0)
+                to++;
+            MID_WRITE_(items[2 * (size_t)to].bits_, items[2 * (size_t)pos].bits_);
+            MID_WRITE_(items[2 * (size_t)to + 1].bits_, items[2 * (size_t)pos + 1].bits_);
+            mid_weak_extra_at(m->heap, cell)->at = to;
+        }
+        MID_WRITE_(items[2 * (size_t)pos].bits_, 0);
+        MID_WRITE_(items[2 * (size_t)pos + 1].bits_, 0);
+    }
+}
+
+/* All that have no pair. */
+static void list_free(mid_weak_map *m)
+{
+    m->free = -1;
+    for (uint32_t pos = m->length / 2; pos-- > 0;)
+        if (mid_pair_cell(m->items, pos) == 0) {
+            MID_WRITE_(m->items[2 * (size_t)pos].bits_, mid_from_int(m->free));
+            m->free = (int32_t)pos;
+        }
+}
+
+/* Not while somebody goes through it, who would miss a pair that moves to where he has been. Without memory it stays as large. */
+static void shrink(const map *m)
+{
+    const mid_weak_map *now = at(m);
+    uint32_t pairs = now->length / 2;
+    const mid_entry *entry = mid_entry_at(m->heap, m->handle);
+    if (pairs < SHRINKS_FROM || now->count >= pairs / 8 || now->self == 0 || mid_weak_extra_at(m->heap, now->self)->key != 0 ||
+        (MID_READ_(entry->word) & MID_F_PINNED) || (mid_watched(MID_READ_(entry->count)) && m->heap->committed))
+        return;
+    while (pairs > FIRST_PAIRS && now->count < pairs / 4)
+        pairs /= 2;
+    move_down(m, pairs);
+    mid_resize_held(mid_impl_of(m->thread), m->handle, 2 * (size_t)pairs);
+    list_free(at(m));
+    mid_pairs_shrink(m->heap);
+}
+
 /* `strong` [consumed on MID_OK]. */
 static mid_status add(const map *m, mid_handle key, mid_handle weak, mid_handle strong)
 {
@@ -240,6 +291,8 @@ static mid_status set(const map *m, mid_handle key, mid_handle value)
         mid_lock(m->heap);
         me->draining = true; /* nothing is freed before the lock is free */
         status = set_some(m, key, value, &old);
+        if (status == MID_OK)
+            shrink(m);
         me->draining = was_draining;
         mid_unlock(m->heap);
         mid_release(m->thread, old);
@@ -405,10 +458,16 @@ mid_status mid_weak_map_next(mid_thread *thread, mid_handle handle, size_t *curs
     if (status != MID_OK)
         return status;
     mid_lock(m.heap);
+    uint32_t none = UINT32_MAX, *walkers = at(&m)->self != 0 ? &mid_weak_extra_at(m.heap, at(&m)->self)->key : &none;
     bool found = false;
+    *walkers += *cursor == 0 && *walkers != UINT32_MAX;
     while (!found && *cursor < at(&m)->length / 2) {
         uint32_t cell = mid_pair_cell(at(&m)->items, (uint32_t)(*cursor)++);
         found = cell != 0 && both(&m, cell, key, value);
+    }
+    if (!found && *cursor != SIZE_MAX) {
+        *cursor = SIZE_MAX; /* over, once */
+        *walkers -= *walkers != 0 && *walkers != UINT32_MAX;
     }
     mid_unlock(m.heap);
     return MID_OK;

@@ -308,31 +308,41 @@ void mid_dict_shrink_some(mid_thread *thread, mid_handle handle, unsigned set)
 
 /* --- all at once --------------------------------------------------------------------------------------------------------------- */
 
-/* What they hold goes when nothing of it is in the dictionary any more: finalizers find it empty. */
+static void drop_slots(mid_impl *me, mid_dict *d)
+{
+    for (size_t i = 0, slots = d->length; i < slots; i++) {
+        mid_handle old = d->items[i].bits_;
+        MID_WRITE_(d->items[i].bits_, 0);
+        if (old != 0)
+            mid_drop_ref(me, old);
+    }
+}
+
+/* What they hold goes when nothing of it is in the dictionary any more: finalizers find it empty. Of a large one it is left
+ * behind by mid_resize (shed.c), which is refused where it is pinned or memory is short. */
 void mid_dict_empty(mid_thread *thread, mid_handle handle)
 {
     mid_impl *me = mid_impl_of(thread);
     mid_dict *d = mid_dict_at(thread, handle);
     bool was_draining = me->draining;
     me->draining = true;
-    size_t slots = d->length;
-    for (size_t i = 0; i < slots; i++) {
-        mid_handle old = d->items[i].bits_;
-        MID_WRITE_(d->items[i].bits_, 0);
-        if (old != 0)
-            mid_drop_ref(me, old);
-    }
     mid_handle index = d->index.bits_;
     MID_WRITE_(d->index.bits_, 0);
     mid_drop_ref(me, index);
-    me->draining = was_draining;
     d->live = d->used = 0;
     d->tags = 0;
     d->bits = 0;
     d->flags &= (uint8_t)~(MID_DICT_WALKED | MID_DICT_MIXED | MID_DICT_OTHERS);
     d->version++;
     d->packed++;
-    mid_resize(thread, handle, 0); /* also frees some of what died */
+    bool whole = mid_resize(thread, handle, 0) != MID_OK;
+    if (whole)
+        drop_slots(me, mid_dict_at(thread, handle));
+    me->draining = was_draining;
+    if (whole)
+        mid_resize(thread, handle, 0); /* or it stays as large as it is; also frees some of what died */
+    else if (me->pending != 0 || me->credit < 0)
+        mid_drain_timed(me, me->heap->options.free_batch, MID_DRAIN_FINALIZE);
 }
 
 mid_status mid_dict_copy_of(mid_thread *thread, mid_handle handle, unsigned set, mid_handle *out)

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "gc/kinds/string.h"
+#include "gc/policy.h"
 
 _Static_assert(offsetof(struct mid_string_object, content) == 8, "the content follows at once");
 
@@ -221,6 +222,9 @@ mid_status mid_string_hash(mid_thread *thread, const mid_kinds *kinds, mid_handl
 typedef struct wanted {
     const char *content;
     size_t bytes;
+    uint32_t hash;
+    mid_type type;
+    bool text;
 } wanted;
 
 static int matches(const void *object, const void *key)
@@ -228,6 +232,24 @@ static int matches(const void *object, const void *key)
     const struct mid_string_object *string = object;
     const wanted *want = key;
     return string->length == want->bytes && memcmp(string->content, want->content, want->bytes) == 0;
+}
+
+/* From the cache, or not at all: nothing else may be freed, refused or traced while the table waits. */
+static mid_handle make_at_once(mid_impl *me, const void *key)
+{
+    const wanted *want = key;
+    size_t chars = want->bytes, size = offsetof(struct mid_string_object, content) + want->bytes;
+    mid_handle made;
+    if (me->heap->debug || me->heap->trace.on || size > MID_POOLED_MAX || me->pub.head[mid_size_class(size)] == 0)
+        return 0;
+    if (want->text && !kind_utf8(want->content, want->bytes, &chars))
+        return 0;
+    if (mid_new_array(&me->pub, want->type, want->bytes, &made) != MID_OK)
+        return 0;
+    struct mid_string_object *string = kind_string_at(&me->pub, made);
+    string->hash = want->hash | (chars == want->bytes ? KIND_NARROW : 0);
+    kind_copy(string->content, want->content, want->bytes);
+    return made;
 }
 
 mid_status mid_string_intern(mid_thread *thread, const mid_kinds *kinds, mid_handle string, mid_handle *out)
@@ -250,10 +272,11 @@ static mid_status intern(mid_thread *thread, const mid_kinds *kinds, mid_kind ki
         return status;
     if (content == NULL && bytes != 0)
         return MID_ENULL;
-    const wanted want = {bytes == 0 ? "" : content, bytes};
-    mid_type type = kind == MID_KIND_TEXT ? kinds->text : kinds->bytes;
-    uint32_t hash = hash_bytes(kinds->seed, want.content, bytes);
-    status = mid_intern_find(thread, type, hash, matches, &want, out);
+    const char *from = bytes == 0 ? "" : content;
+    const bool text = kind == MID_KIND_TEXT;
+    const uint32_t hash = hash_bytes(kinds->seed, from, bytes);
+    const wanted want = {from, bytes, hash, text ? kinds->text : kinds->bytes, text};
+    status = mid_intern_or_make(mid_impl_of(thread), want.type, hash, matches, make_at_once, &want, out);
     if (status != MID_OK || *out != 0)
         return status;
     mid_handle made;

@@ -93,7 +93,8 @@ MID_API mid_status mid_dict_pop_first(mid_thread *thread, mid_handle dict, mid_h
 MID_API mid_status mid_dict_pop_last(mid_thread *thread, mid_handle dict, mid_handle *key, mid_handle *value);
 
 MID_API mid_status mid_dict_length(mid_thread *thread, mid_handle dict, size_t *length);
-/* Without entries; what they held is released. Time grows with the entries; to drop a dictionary frees them in pieces. */
+/* Without entries; what they held is released. Of many they are released in pieces, here and at
+ * safepoints, as what dies is; only where it is pinned, in a debug heap or without memory for 40 bytes all of them are let go of at once. */
 MID_API mid_status mid_dict_clear(mid_thread *thread, mid_handle dict);
 /* A dictionary of the same keys and values, in the same order, as small as it can be; *out is counted. */
 MID_API mid_status mid_dict_copy(mid_thread *thread, mid_handle dict, mid_handle *out);

@@ -13,7 +13,7 @@
 typedef struct mid_policy_stats {
     uint64_t kept, kept_most;         /* dead objects that wait to be new ones, now / at most (`keep`) */
     uint64_t reused, made;            /* objects handed out from there / made because none waited */
-    uint64_t interned;                /* objects in the table that live, now */
+    uint64_t interned;                /* objects in the table, now; what is dead is in it until it is freed */
     uint64_t hits, misses;            /* of mid_intern and mid_intern_find */
     uint64_t cached, cached_most;     /* interned objects that nothing but the cache holds, or that came back from it, now / at most */
     uint64_t evicted;                 /* that left the cache for another */

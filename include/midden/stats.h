@@ -23,7 +23,7 @@ typedef struct mid_stats {
     uint64_t finalizers_waiting;
     uint64_t pinned_objects;
     uint64_t weak_references;
-    uint64_t allocated_objects, allocated_bytes; /* since the heap was opened */
+    uint64_t allocated_objects, allocated_bytes; /* since the heap was opened; not what a type kept and hands out again (policy.h: `reused`) */
     uint64_t freed_objects;
     uint64_t collections, collected_objects, collect_micros;
     uint64_t compactions, moved_objects, moved_bytes, compact_micros;

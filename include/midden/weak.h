@@ -70,7 +70,9 @@ MID_API mid_status mid_weak_map_get(mid_thread *thread, mid_handle map, mid_hand
 /* Pairs; of those whose weak half is dying some may be counted. */
 MID_API mid_status mid_weak_map_count(mid_thread *thread, mid_handle map, size_t *count);
 /* The next pair, both halves counted; *cursor is 0 at first and the call's own between. At the end MID_OK, and key and value are 0.
- * Pairs may come and go meanwhile: each that stays is met once, one that comes or is set anew meanwhile perhaps. */
+ * Pairs may come and go meanwhile: each that stays is met once, one that comes or is set anew meanwhile perhaps. A map of which less than an
+ * eighth is in use gives most of its memory back when it is next changed, but not while somebody is going through it who has not come to
+ * the end: who stops before leaves it as large as it is. */
 MID_API mid_status mid_weak_map_next(mid_thread *thread, mid_handle map, size_t *cursor, mid_handle *key, mid_handle *value);
 
 #ifdef __cplusplus

@@ -107,6 +107,8 @@ void act_resize(struct obj *o, uint32_t items)
     resized = o;
     resized_to = items;
     run.commit = commit_resize;
+    if (items < o->items) /* what a large block leaves behind dies as it would have */
+        model.killed += model_steps(o);
     uint64_t finalized = run.finalized;
     struct guard guard = guard_begin();
     mid_status status = mid_resize(run.thread, handle, items);

@@ -126,7 +126,7 @@ static void forget(struct obj *o)
 }
 
 /* Of the work list, at most: pages of a large block count like objects, and what goes with its end first a little more. */
-static uint64_t steps(const struct obj *o)
+uint64_t model_steps(const struct obj *o)
 {
     size_t bytes = kind_bytes(o->kind, o->items);
     return 1 + o->slot_count / 8 + (is_large(bytes) ? bytes / 4096 + bytes / (32 * 4096) : 0);
@@ -137,7 +137,7 @@ static void unheld(struct obj *o)
 {
     if (o->dead || o->sticky || o->in_call || o->pending)
         return;
-    model.killed += steps(o);
+    model.killed += model_steps(o);
     if ((o->kind->flags & K_FINAL) != 0 && !o->finalized) {
         o->pending = true;
         model.pending++;
@@ -334,7 +334,7 @@ static void kill_unmarked(bool stay)
             continue;
         }
         o->dead = true;
-        model.killed += steps(o);
+        model.killed += model_steps(o);
         pointers_add(&model.work, o);
     }
     model.garbage.count = stay ? kept : 0;

@@ -117,6 +117,7 @@ void pointers_add(struct pointers *list, struct obj *o);
 struct obj *model_add(mid_handle handle, const struct kind *kind, uint32_t items);
 struct obj *model_find(mid_handle handle);
 void model_unmap(struct obj *o);
+uint64_t model_steps(const struct obj *o);
 /* What has one handle gets the other, and the other way round; either may have none. */
 void model_rename(mid_handle from, mid_handle to);
 /* One reference more or less; at 0 the object and what it alone held die, finalizers become pending. */

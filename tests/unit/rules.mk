@@ -2,7 +2,7 @@
 # compiled with MIDDEN_DEBUG. Also here: `test`, `check` and their kin, which run the suites of all folders.
 
 # ThreadSanitizer does not follow threads across fork: test_fork and its kin are not built with it.
-UNIT_TESTS   := $(filter-out $(if $(findstring thread,$(SANITIZE)),tests/unit/test_fork.c tests/unit/test_http_fork.c tests/unit/test_fork_control.c tests/unit/test_fork_balance.c tests/unit/test_fork_freeze.c tests/unit/test_fork_dict.c),$(wildcard tests/unit/test_*.c))
+UNIT_TESTS   := $(filter-out $(if $(findstring thread,$(SANITIZE)),tests/unit/test_fork.c tests/unit/test_http_fork.c tests/unit/test_fork_control.c tests/unit/test_fork_balance.c tests/unit/test_fork_freeze.c tests/unit/test_fork_dict.c tests/unit/test_fork_policy.c),$(wildcard tests/unit/test_*.c))
 UNIT_HELPERS := $(filter-out tests/unit/test_%.c,$(wildcard tests/unit/*.c))
 UNIT_PROGS   := $(UNIT_TESTS:tests/unit/%.c=$(B)/unit/%)
 UNIT_OBJ     := $(UNIT_TESTS:%.c=$(B)/obj/%.o)

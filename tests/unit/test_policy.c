@@ -116,6 +116,58 @@ TEST(a_deep_compaction_renames_what_is_interned)
     unit_close(&d.u);
 }
 
+/* What refers to others cannot be asked for its hash when it dies: they may be gone. */
+struct pair {
+    mid_slot other;
+    uint32_t value;
+};
+
+static uint32_t pair_hash(const void *object, void *context)
+{
+    (void)context;
+    return ((const struct pair *)object)->value % 31;
+}
+
+static int pair_equal(const void *a, const void *b, void *context)
+{
+    (void)context;
+    return ((const struct pair *)a)->value == ((const struct pair *)b)->value;
+}
+
+TEST(what_refers_to_others_is_interned_and_renamed)
+{
+    static struct deep d;
+    static const uint32_t slots[] = {0};
+    deep_open(&d, "");
+    mid_type type = unit_type(d.u.heap, (mid_type_desc){.name = "pair", .size = sizeof(struct pair), .ref_offsets = slots, .ref_count = 1, .flags = MID_INTERNED,
+                                                        .hash = pair_hash, .equal = pair_equal});
+    for (unsigned i = 0; i < SLOTS; i++) {
+        mid_handle made, one, other;
+        ok(mid_new(d.u.thread, type, &made));
+        ok(mid_new(d.u.thread, d.u.node, &other));
+        ((struct pair *)mid_get(d.u.thread, made))->value = i;
+        mid_give(d.u.thread, made, 0, other);
+        ok(mid_intern(d.u.thread, made, &one));
+        assert_int_equal(one, made);
+        deep_put(&d, i, one);
+    }
+    deep_settle(&d);
+    assert_true(deep_compact(&d) != 0);
+    unit_check(&d.u);
+    for (unsigned i = 0; i < SLOTS; i++) {
+        mid_handle made, one;
+        ok(mid_new(d.u.thread, type, &made));
+        ((struct pair *)mid_get(d.u.thread, made))->value = i;
+        ok(mid_intern(d.u.thread, made, &one));
+        assert_int_equal(one, deep_item(&d, i));
+        mid_release(d.u.thread, one);
+    }
+    mid_release(d.u.thread, d.root);
+    ok(mid_collect(d.u.thread, NULL));
+    assert_int_equal(shown(&d.u, type).interned, 0);
+    unit_close(&d.u);
+}
+
 TEST(the_cache_holds_the_last_that_died)
 {
     struct unit u;
@@ -430,6 +482,7 @@ int main(void)
         cmocka_unit_test(equal_objects_are_one_and_die),
         cmocka_unit_test(nothing_is_kept_by_a_heap_that_closes),
         cmocka_unit_test(a_deep_compaction_renames_what_is_interned),
+        cmocka_unit_test(what_refers_to_others_is_interned_and_renamed),
         cmocka_unit_test(the_cache_holds_the_last_that_died),
         cmocka_unit_test(the_dead_are_kept_with_their_payloads),
         cmocka_unit_test(garbage_cycles_are_kept_too),
