@@ -147,6 +147,7 @@ struct mid_impl {
     uint32_t finalizing;     /* inside finalizers: collection, compaction, detach and close are refused */
     mid_handle finalizes;    /* the object whose finalizer runs, ... */
     bool condemned;          /* ... and whether it is one of the condemned */
+    mid_handle owner_told;   /* of the weak reference whose callback runs: counted */
     bool whole;              /* it settles everything now: nothing is left to a trial */
 
     /* share.c */
