@@ -642,7 +642,7 @@ typedef struct mid_collecting {
 /* Around each piece of work of the collector: what listeners are told, and the figures of its kind. */
 mid_collecting mid_collecting_begin(mid_heap *heap, mid_collector_kind kind, bool beside);
 void mid_collecting_end(mid_heap *heap, mid_collecting *now, mid_status status);
-bool mid_save_room(mid_heap *heap, uint64_t more); /* the world stands: for so much more garbage to be kept */
+mid_status mid_save_room(mid_heap *heap, uint64_t more); /* the world stands: for so much more garbage to be kept */
 void mid_save(mid_heap *heap, mid_handle object);
 void mid_saved_let_go(mid_thread *thread);
 mid_status mid_close_call_hooks(mid_heap *heap, mid_thread **thread);

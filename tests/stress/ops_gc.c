@@ -75,13 +75,13 @@ static bool together;
 
 static void collect_once(bool exact)
 {
-    mid_collect_result result;
+    mid_collect_result result = {0};
     size_t garbage = model_collect_begin();
     run.commit = model_collect_commit;
     mid_status status = collect_heap(&result);
     run.commit = NULL;
     together = !refused(status, "mid_collect") || !(run.loose || model.committed);
-    if (status != MID_OK) {
+    if (status != MID_OK && result.garbage == 0) { /* else only what waits for finalizers was left */
         model_collect_end();
         return;
     }

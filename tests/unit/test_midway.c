@@ -194,6 +194,71 @@ TEST(a_finalizer_grows_a_weak_map_until_it_is_refused)
     finalizer_finds_no_memory(true);
 }
 
+/* --- collections without memory ----------------------------------------------------------------------------------------------- */
+
+static unsigned finalized;
+
+static void note(mid_thread *thread, mid_handle object)
+{
+    (void)thread, (void)object;
+    finalized++;
+}
+
+static void drop_ring(struct unit *u, mid_type type)
+{
+    mid_handle one, other;
+    ok(mid_new(u->thread, type, &one));
+    ok(mid_new(u->thread, type, &other));
+    mid_store(u->thread, one, LEFT, other);
+    mid_store(u->thread, other, LEFT, one);
+    mid_release(u->thread, one);
+    mid_release(u->thread, other);
+}
+
+/* Garbage that waits for finalizers, or is to be kept, has to be remembered: whoever asked is told that it is not. */
+TEST(a_collection_says_that_it_left_garbage)
+{
+    for (int save = 0; save <= 1; save++) {
+        struct fault_os fault;
+        mid_options options;
+        struct unit u;
+        mid_collect_result result;
+        size_t count = 0;
+        mid_handle kept[8];
+        fault_os_init(&fault);
+        mid_options_init(&options);
+        options.os = &fault.os;
+        unit_open_with(&u, &options);
+        mid_type final = unit_node_type(u.heap, (mid_type_desc){.name = "final", .finalize = note});
+        drop_ring(&u, u.node);
+        ok(mid_collect(u.thread, NULL)); /* it has its marks from now on */
+        ok(mid_collect_save(u.thread, save));
+        drop_ring(&u, u.node);
+        drop_ring(&u, final);
+        finalized = 0;
+        fault.fail_at = fault.calls + 1;
+        expect(MID_ENOMEM, mid_collect(u.thread, &result));
+        assert_int_equal(fault.failed, 1);
+        assert_int_equal(result.garbage, 4);
+        assert_int_equal(result.freed, save ? 0 : 2);
+        assert_int_equal(finalized, 0);
+        unit_check(&u);
+        ok(mid_collect(u.thread, &result));
+        assert_int_equal(result.freed, save ? 0 : 2);
+        assert_int_equal(finalized, save ? 0 : 2);
+        ok(mid_collect_save(u.thread, 0));
+        ok(mid_collect_saved(u.thread, kept, 8, &count));
+        assert_int_equal(count, save ? 4 : 0);
+        for (size_t i = 0; i < count; i++)
+            mid_release(u.thread, kept[i]);
+        ok(mid_collect(u.thread, NULL));
+        assert_int_equal(finalized, 2);
+        assert_int_equal(unit_stats(&u).live_objects, 0);
+        unit_close(&u);
+        fault_os_done(&fault);
+    }
+}
+
 /* --- a thread that ends inside a callback ----------------------------------------------------------------------------------- */
 
 static void end_thread(mid_thread *thread, mid_weak gone, mid_handle owner, void *context)
@@ -251,6 +316,7 @@ int main(void)
         cmocka_unit_test(to_shrink_takes_no_first_call),
         cmocka_unit_test(a_finalizer_grows_an_array_until_it_is_refused),
         cmocka_unit_test(a_finalizer_grows_a_weak_map_until_it_is_refused),
+        cmocka_unit_test(a_collection_says_that_it_left_garbage),
         cmocka_unit_test(a_thread_that_ends_inside_a_callback_lets_go_of_the_owner),
     };
     return UNIT_RUN(tests);
