@@ -46,6 +46,7 @@ typedef struct sweep {
     uint64_t candidates, garbage;
     uint64_t edges;         /* references from candidates, ... */
     uint64_t alive_edges;   /* ... and of them, from those alive */
+    mid_status left;        /* why garbage was left that is neither free nor remembered; MID_OK: none was */
 } sweep;
 
 static inline uint32_t index_at(const mid_handle *list, uint32_t i)
@@ -387,13 +388,13 @@ static void condemn(sweep *s)
 {
     mid_heap *heap = s->heap;
     size_t room = (heap->condemned_count + s->garbage) * sizeof(mid_handle);
-    bool can_hold = mid_array_grow(&heap->alloc, &heap->condemned, room) == MID_OK;
+    s->left = mid_array_grow(&heap->alloc, &heap->condemned, room);
     for (uint32_t i = start(s); i < s->count; i++) {
         uint32_t index = index_at(s->list, i);
         if (!is_garbage(s, index) || !mid_final_due(heap, entry_of(s, index)))
             continue;
         revive(s, index);
-        if (can_hold)
+        if (s->left == MID_OK)
             follow(s, hold);
         else
             follow(s, let_go);
@@ -450,13 +451,13 @@ static inline __attribute__((always_inline)) uint64_t free_garbage(sweep *s, con
 /* What would be freed is kept. Without room it stays garbage. */
 static void save(sweep *s)
 {
-    bool room = mid_save_room(s->heap, s->garbage);
+    s->left = mid_save_room(s->heap, s->garbage);
     for (uint32_t i = start(s); i < s->count; i++) {
         uint32_t index = index_at(s->list, i);
         if (!is_garbage(s, index))
             continue;
         s->marks[index] |= ALIVE;
-        if (room) {
+        if (s->left == MID_OK) {
             no_suspect(s, index, entry_of(s, index));
             mid_save(s->heap, index * 2);
         } else {
@@ -538,8 +539,10 @@ mid_status mid_cycles_collect(mid_impl *me, mid_collect_result *result)
         MID_WRITE_(heap->candidates_left, (uint32_t)(s.candidates - s.garbage));
         result->candidates = s.candidates;
         result->garbage = s.garbage;
-        if (status == MID_OK)
+        if (status == MID_OK) {
             MID_WRITE_(heap->pairs_alive, heap->pairs_count);
+            status = s.left;
+        }
         mid_settle(me);
     }
     result->micros = (mid_thread_cpu_nanos() - began) / 1000;
@@ -564,5 +567,5 @@ mid_status mid_cycles_prove(mid_impl *me, mid_handle *set, uint32_t count, uint6
     mid_status status = sweep_run(&s, freed);
     heap->counts.collected_objects += *freed;
     heap->touched += s.garbage != 0; /* freed or condemned: members of a set on trial, perhaps */
-    return status;
+    return status == MID_OK ? s.left : status;
 }

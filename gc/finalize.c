@@ -121,11 +121,11 @@ static bool run_condemned(mid_impl *me)
     return true;
 }
 
-/* The thread ended inside a finalizer, which counts as having run. */
+/* The thread ended inside a finalizer, or a callback, which counts as having run. */
 void mid_final_abandon(mid_impl *me)
 {
-    mid_handle handle = me->finalizes;
-    me->finalizes = 0;
+    mid_handle handle = me->finalizes, owner = me->owner_told;
+    me->finalizes = me->owner_told = 0;
     me->finalizing = 0;
     me->draining = false;
     if (me->condemned) {
@@ -134,6 +134,8 @@ void mid_final_abandon(mid_impl *me)
         mid_drop_ref(me, handle);
         MID_COUNT(me->heap, finalized_objects, 1);
     }
+    if (owner != 0)
+        mid_drop_ref(me, owner);
 }
 
 void mid_final_run_due(mid_impl *me, uint64_t limit)

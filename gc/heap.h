@@ -147,6 +147,7 @@ struct mid_impl {
     uint32_t finalizing;     /* inside finalizers: collection, compaction, detach and close are refused */
     mid_handle finalizes;    /* the object whose finalizer runs, ... */
     bool condemned;          /* ... and whether it is one of the condemned */
+    mid_handle owner_told;   /* of the weak reference whose callback runs: counted */
     bool whole;              /* it settles everything now: nothing is left to a trial */
     uint32_t shut;           /* of heap->shut: policy.c */
 
@@ -648,7 +649,7 @@ typedef struct mid_collecting {
 /* Around each piece of work of the collector: what listeners are told, and the figures of its kind. */
 mid_collecting mid_collecting_begin(mid_heap *heap, mid_collector_kind kind, bool beside);
 void mid_collecting_end(mid_heap *heap, mid_collecting *now, mid_status status);
-bool mid_save_room(mid_heap *heap, uint64_t more); /* the world stands: for so much more garbage to be kept */
+mid_status mid_save_room(mid_heap *heap, uint64_t more); /* the world stands: for so much more garbage to be kept */
 void mid_save(mid_heap *heap, mid_handle object);
 void mid_saved_let_go(mid_thread *thread);
 mid_status mid_close_call_hooks(mid_heap *heap, mid_thread **thread);

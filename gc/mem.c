@@ -35,16 +35,26 @@ static mid_status refused(mid_impl *me, mid_status status, size_t size)
     return status;
 }
 
+/* A thread's first call has its caches made first. */
+static mid_status opened(mid_impl *me)
+{
+    return me->mem != NULL ? MID_OK : mid_mem_open(me);
+}
+
+static mid_status obtain(mid_impl *me, size_t size, void **out)
+{
+    mid_status status = opened(me);
+    return status == MID_OK ? mid_mem_obtain(me, size, out) : status;
+}
+
 static mid_status allocate(mid_impl *me, size_t size, void **out)
 {
     bool all = false;
     if (size > MEM_MOST)
         return MID_ESIZE;
-    mid_status status = me->mem != NULL ? MID_OK : mid_mem_open(me);
-    if (status == MID_OK)
-        status = mid_mem_obtain(me, size, out);
-    while (short_of(status) && me->mem != NULL && freed_some(me, &all))
-        status = mid_mem_obtain(me, size, out);
+    mid_status status = obtain(me, size, out);
+    while (short_of(status) && freed_some(me, &all))
+        status = obtain(me, size, out);
     if (status == MID_OK && size <= me->heap->alloc.pooled_max)
         mid_mem_hand_out(me->heap, &me->mem->bins[mid_size_class(size)], size, out);
     return status;
@@ -141,6 +151,14 @@ static void resize_slot(mid_impl *me, unsigned size_class, uint16_t *slot, size_
     *slot = (uint16_t)(size + 1);
 }
 
+/* The same by who has no bins to count it in, with `memory` held. */
+static mid_status shrink_here(mid_heap *heap, uint16_t *slot, size_t size)
+{
+    mid_tally_add(&heap->domains.tally[MID_DOMAIN_MEM], 0, (int64_t)size - (*slot - 1), 0);
+    *slot = (uint16_t)(size + 1);
+    return MID_OK;
+}
+
 /* To another place: copied, and freed. What cannot be had to shrink is not needed: a large block keeps its first pages. */
 static mid_status move(mid_impl *me, uintptr_t *block, size_t had, size_t size, mid_mem_row *row, uint16_t *slot,
                        unsigned size_class)
@@ -173,13 +191,20 @@ static mid_status resize(mid_impl *me, uintptr_t *block, size_t size)
     uint16_t *slot;
     unsigned size_class = 0;
     mid_mem_row *row;
+    mid_status status = opened(me);
     mid_lock(heap);
     bool found = mid_mem_find(heap, me->mem, (void *)*block, &slot, &size_class, &row);
     size_t had = row != NULL ? row->asked : slot != NULL ? *slot - 1u : 0;
-    bool large = row != NULL && (size > heap->alloc.pooled_max || size >= had); /* it may have shrunk to a page, and grow in it */
-    mid_status status = !found ? MID_EBLOCK : large ? resize_large(me, row, size, block) : MID_OK;
+    bool here = status != MID_OK && size <= had; /* without caches it can be shrunk all the same */
+    bool large = row != NULL && (here || size > heap->alloc.pooled_max || size >= had); /* it may have shrunk to a page, and grow in it */
+    if (!found)
+        status = MID_EBLOCK;
+    else if (large)
+        status = resize_large(me, row, size, block);
+    else if (here)
+        status = shrink_here(heap, slot, size);
     mid_unlock(heap);
-    if (status != MID_OK || large)
+    if (status != MID_OK || large || here)
         return status;
     if (slot != NULL && fits(size, heap->alloc.classes[size_class].slot_size)) {
         resize_slot(me, size_class, slot, size);
@@ -199,14 +224,13 @@ static mid_status own_realloc(void *context, mid_caller caller, uintptr_t *block
         return status;
     mid_impl *me = mid_impl_of(caller.thread);
     bool all = false;
-    if (me->mem == NULL)
-        status = mid_mem_open(me);
-    if (status == MID_OK)
-        status = resize(me, block, size);
+    status = resize(me, block, size);
     while (short_of(status) && freed_some(me, &all))
-        status = me->mem == NULL ? mid_mem_open(me) : resize(me, block, size);
-    if (status == MID_OK)
+        status = resize(me, block, size);
+    if (status == MID_OK && me->mem != NULL)
         MID_WRITE_(me->mem->resized, me->mem->resized + 1);
+    else if (status == MID_OK)
+        mid_tally_count(&me->heap->domains.tally[MID_DOMAIN_MEM].resized, 1);
     return short_of(status) ? refused(me, status, size) : status;
 }
 

@@ -128,11 +128,12 @@ static mid_status refill(mid_impl *me, unsigned size_class, mid_part *part)
 
 #define GENERATIONS 8u /* of what is kept by what is cached, or by others that keep some meanwhile */
 
-/* Short of memory: what waits to be freed is freed (invariant 9), then a last try. */
+/* Short of memory: what waits to be freed is freed (invariant 9), then a last try. Who asks in the middle of a drain, as its finalizers
+ * do, has to do without what that drain has yet to come to. */
 bool mid_drain_all(mid_impl *me)
 {
     mid_lock(me->heap);
-    bool any = me->pending_count != 0 || me->heap->quarantine_count != 0;
+    bool any = (me->pending_count != 0 && !me->draining) || me->heap->quarantine_count != 0;
     mid_unlock(me->heap);
     while (mid_drain(me, 4096, 0) != 0)
         ;

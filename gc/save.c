@@ -1,13 +1,13 @@
 /* gc/save.c: garbage that is kept instead of freed, for who looks for leaks. */
 #include "gc/count.h"
 
-bool mid_save_room(mid_heap *heap, uint64_t more)
+mid_status mid_save_room(mid_heap *heap, uint64_t more)
 {
     mid_collector *c = &heap->collector;
     mid_lock(heap);
     mid_status status = mid_array_grow(&heap->alloc, &c->saved, (c->saved_count + more) * sizeof(mid_handle));
     mid_unlock(heap);
-    return status == MID_OK;
+    return status;
 }
 
 void mid_save(mid_heap *heap, mid_handle object)

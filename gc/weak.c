@@ -331,7 +331,9 @@ bool mid_weak_call(mid_impl *me)
         return false;
     mid_part part = mid_pause_begin(me, MID_PAUSE_FINALIZE);
     me->finalizing++;
+    me->owner_told = owner;
     extra.callback(&me->pub, weak, owner, extra.context);
+    me->owner_told = 0;
     me->finalizing--;
     mid_pause_end(&part);
     __atomic_fetch_add(&me->heap->weak_called, 1, __ATOMIC_RELAXED);

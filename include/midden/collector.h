@@ -96,7 +96,8 @@ MID_API const char *mid_collector_name(mid_collector_kind kind);
 /* --- garbage kept, to find leaks ---------------------------------------------------------------------------------------- */
 
 /* While it is on, garbage that a collection finds is not freed, nor finalized, nor are weak references to it cleared: it is put
- * on a list, with one count that the list holds. (As gc.DEBUG_SAVEALL of Python.) What has no memory on the list stays garbage.
+ * on a list, with one count that the list holds. (As gc.DEBUG_SAVEALL of Python.) What has no memory on the list stays garbage, and
+ * the collection says so (MID_ENOMEM, MID_ELIMIT).
  * Off: the list stays, to be taken; closing the heap lets it go. A safepoint, stops the world. Sweeps under way are given up.
  * MID_ENULL, MID_ETHREAD, MID_EBUSY, MID_EPOSTPONED. */
 MID_API mid_status mid_collect_save(mid_thread *thread, int on);

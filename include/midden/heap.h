@@ -117,7 +117,8 @@ typedef struct mid_collect_result {
  * gcmodule; Christopher 1984), frees the others. Unbudgeted: time is proportional to the table.
  * `result` may be null. A safepoint. Stops the world: MID_EPOSTPONED if a thread did not come within 100 ms. Finalizers that another
  * thread has under way are not waited for. MID_ENULL, MID_ETHREAD, MID_EBUSY, MID_ENOMEM and MID_ELIMIT (no room
- * for the marks, 4 bytes an entry: no cycle was freed, but what waited was). */
+ * for the marks, 4 bytes an entry: no cycle was freed, but what waited was; or none to remember what waits for finalizers, 4 bytes
+ * an object: that is left, all other garbage was freed). Then mid_reclaim finds the room. */
 MID_API mid_status mid_collect(mid_thread *thread, mid_collect_result *result);
 
 /* Why a pool that has free slots was left where it is. X(name, word, text). */

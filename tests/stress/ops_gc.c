@@ -75,13 +75,14 @@ static bool together;
 
 static void collect_once(bool exact)
 {
-    mid_collect_result result;
+    mid_collect_result result = {0};
     size_t garbage = model_collect_begin();
     run.commit = model_collect_commit;
     mid_status status = collect_heap(&result);
     run.commit = NULL;
-    together = !refused(status, "mid_collect") || !(run.loose || model.committed);
-    if (status != MID_OK) {
+    together = !refused(status, "mid_collect") || result.garbage == garbage; /* else what waits for finalizers was left, and no more */
+    if (!together) {
+        together = result.garbage == 0 && !run.loose && !model.committed;
         model_collect_end();
         return;
     }
