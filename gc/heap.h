@@ -176,6 +176,9 @@ struct mid_impl {
     size_t scope_depth;
 };
 
+/* A thread's structure does not begin with its page, as large objects do: a processor that compares the low bits of addresses first takes
+ * a store to the head of such an object for one to thread->table, and the next load waits (a list's append: 4.3 ns instead of 1.5). */
+#define MID_PLACE_ASIDE 128u
 #define MID_PLACE_BYTES (MID_PAGE + (sizeof(mid_pauses) + MID_PAGE - 1) / MID_PAGE * MID_PAGE) /* with its pauses behind it */
 
 /* Callbacks under way on the calling thread, of whatever heap. */

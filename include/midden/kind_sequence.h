@@ -114,7 +114,8 @@ static inline void mid_put_(mid_thread *thread, mid_slot *at, mid_handle value)
     (mid_retain)(thread, value);
     if (!thread->alone && mid_is_object_(value) && !(MID_READ_(mid_entry_(thread, value)->shared) & (MID_ESCAPED_ | MID_MERGED_)))
         mid_escape_(thread, value);
-    thread->moved |= value;
+    if (MID_UNLIKELY_(thread->moved == 0)) /* it is only asked whether it is 0; to write it each time would be what appending waits for */
+        thread->moved = value;
     __atomic_store_n(&at->bits_, value, __ATOMIC_RELEASE);
 }
 
