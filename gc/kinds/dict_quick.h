@@ -49,7 +49,7 @@ static inline __attribute__((always_inline)) uint32_t mid_quick_large(mid_thread
         return MID_ASK;
     const mid_keys *keys = mid_dict_keys(d);
     uint64_t word = MID_READ_(mid_entry_(thread, key)->word);
-    mid_spot place;
+    mid_spot place = {.hash = 0};
     if (MID_UNLIKELY_(word >> MID_TYPE_SHIFT_ != keys->strings || (place.hash = mid_kept_hash_in(keys, word)) == 0))
         return MID_ASK;
     if (MID_UNLIKELY_(!(set ? mid_set_find_string(thread, d, key, &place) : mid_dict_find_string(thread, d, key, &place))))
