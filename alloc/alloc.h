@@ -337,6 +337,8 @@ size_t mid_runs_trim(mid_alloc *a, size_t pages);
 uint64_t mid_runs_maps(const mid_alloc *a); /* bytes of the regions' page maps */
 
 void *mid_run_new(mid_alloc *a, size_t size, uint32_t name, mid_status *status);
+/* A larger one with what is at `at`. What grew once will mostly grow again: it goes where twice as much is free, if that is anywhere. */
+void *mid_run_larger(mid_alloc *a, const void *at, size_t kept, size_t size, uint32_t name, mid_status *status);
 void mid_run_free(mid_alloc *a, void *at, size_t size);
 bool mid_run_resize_in_place(mid_alloc *a, void *at, size_t old_size, size_t new_size);
 void mid_run_rename(mid_alloc *a, void *at, uint32_t name);

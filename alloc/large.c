@@ -70,6 +70,24 @@ static void *resize_in_place(mid_alloc *a, void *at, size_t old_size, size_t new
     return NULL;
 }
 
+static void *moved(mid_alloc *a, void *at, size_t old_size, size_t new_size, uint32_t name, mid_status *status)
+{
+    const size_t kept = old_size < new_size ? old_size : new_size;
+    void *to;
+    if (old_size <= MID_RUN_MAX && new_size <= MID_RUN_MAX) {
+        to = mid_run_larger(a, at, kept, new_size, name, status);
+        if (to != NULL)
+            *live_of(a, name) += mid_large_bytes(new_size);
+    } else {
+        to = mid_large_new(a, new_size, name, status);
+        if (to != NULL)
+            memcpy(to, at, kept);
+    }
+    if (to != NULL)
+        mid_large_free(a, at, old_size, name);
+    return to;
+}
+
 void *mid_large_resize(mid_alloc *a, void *at, size_t old_size, size_t new_size, uint32_t name, bool stay,
                        mid_status *status)
 {
@@ -84,12 +102,7 @@ void *mid_large_resize(mid_alloc *a, void *at, size_t old_size, size_t new_size,
                 *status = MID_EPINNED;
             return NULL;
         }
-        to = mid_large_new(a, new_size, name, status);
-        if (to == NULL)
-            return NULL;
-        memcpy(to, at, kept);
-        mid_large_free(a, at, old_size, name);
-        return to;
+        return moved(a, at, old_size, new_size, name, status);
     }
     /* Pages that stay keep what stood behind the old end; a later growth must find zeros there. */
     memset((char *)to + kept, 0, page_end - kept);

@@ -92,7 +92,8 @@ unsigned mid_region_find(mid_region *region, unsigned count)
     return 0;
 }
 
-mid_status mid_region_claim(mid_alloc *a, mid_region *region, unsigned page, unsigned count)
+/* Of those, the first `written` are overwritten at once: they need not be cleared. */
+static mid_status claim(mid_alloc *a, mid_region *region, unsigned page, unsigned count, unsigned written)
 {
     unsigned dirty;
     for (;;) {
@@ -109,7 +110,7 @@ mid_status mid_region_claim(mid_alloc *a, mid_region *region, unsigned page, uns
         mid_unbook(a, MID_IN_RUNS, (count - dirty) * (size_t)MID_PAGE);
         return MID_ENOMEM;
     }
-    for (unsigned p = page; dirty != 0 && p < page + count; p++)
+    for (unsigned p = page + written; dirty != 0 && p < page + count; p++)
         if (mid_bit(region->dirty, p))
             memset(mid_page_at(region, p), 0, MID_PAGE);
     mid_bits_set(region->used, page, count, true);
@@ -117,6 +118,11 @@ mid_status mid_region_claim(mid_alloc *a, mid_region *region, unsigned page, uns
     a->dirty_pages -= dirty;
     region->free_pages -= count;
     return MID_OK;
+}
+
+mid_status mid_region_claim(mid_alloc *a, mid_region *region, unsigned page, unsigned count)
+{
+    return claim(a, region, page, count, 0);
 }
 
 void mid_region_unclaim(mid_alloc *a, mid_region *region, unsigned page, unsigned count)
@@ -134,13 +140,23 @@ void mid_region_unclaim(mid_alloc *a, mid_region *region, unsigned page, unsigne
     mid_unbook(a, MID_IN_RUNS, (size_t)count * MID_PAGE);
 }
 
-void *mid_run_new(mid_alloc *a, size_t size, uint32_t name, mid_status *status)
+/* The first place with room for so many pages, in the regions that there are. */
+static mid_region *find_place(mid_alloc *a, unsigned count, unsigned *page)
 {
-    unsigned count = mid_pages_of(size), page = 0;
     mid_region *region = a->regions;
     for (; region != NULL; region = region->next)
-        if (region->free_pages >= count && region->longest >= count && (page = mid_region_find(region, count)) != 0)
+        if (region->free_pages >= count && region->longest >= count && (*page = mid_region_find(region, count)) != 0)
             break;
+    return region;
+}
+
+/* Where `room` pages are free, if they are anywhere. */
+static void *run_new(mid_alloc *a, unsigned count, unsigned room, unsigned written, uint32_t name, mid_status *status)
+{
+    unsigned page = 0;
+    mid_region *region = find_place(a, room, &page);
+    if (region == NULL && room != count)
+        region = find_place(a, count, &page);
     if (region == NULL) {
         region = region_new(a, status);
         if (region == NULL)
@@ -149,13 +165,28 @@ void *mid_run_new(mid_alloc *a, size_t size, uint32_t name, mid_status *status)
     }
     if (region == a->idle_region) /* the charge may trim, and give the idle one back */
         a->idle_region = NULL;
-    *status = mid_region_claim(a, region, page, count);
+    *status = claim(a, region, page, count, written);
     if (*status != MID_OK) {
         mid_region_left(a, region);
         return NULL;
     }
     region->name[page] = name;
     return mid_page_at(region, page);
+}
+
+void *mid_run_new(mid_alloc *a, size_t size, uint32_t name, mid_status *status)
+{
+    unsigned count = mid_pages_of(size);
+    return run_new(a, count, count, 0, name, status);
+}
+
+void *mid_run_larger(mid_alloc *a, const void *at, size_t kept, size_t size, uint32_t name, mid_status *status)
+{
+    unsigned count = mid_pages_of(size);
+    char *to = run_new(a, count, 2 * count, (unsigned)(kept / MID_PAGE), name, status);
+    if (to != NULL)
+        memcpy(to, at, kept);
+    return to;
 }
 
 void mid_run_free(mid_alloc *a, void *at, size_t size)

@@ -23,6 +23,7 @@ _Static_assert((MID_FROZEN_ & (MID_LOCAL_ - 1)) == 0 && (MID_FROZEN_ & MID_STICK
 _Static_assert(MID_CLASSES_ == MID_CLASSES, "one cache a size class");
 _Static_assert(offsetof(mid_impl, pub) == 0, "mid_impl_of is a cast");
 _Static_assert(sizeof(mid_impl) <= MID_PAGE, "a thread's structure is one page, its pauses are behind it");
+_Static_assert(MID_PLACE_ASIDE % 64 == 0 && MID_PLACE_ASIDE + MID_PAGE + sizeof(mid_pauses) <= MID_PLACE_BYTES, "what is put aside fits what was over");
 _Static_assert(MID_PAUSE_LOOK == 5 && MID_PAUSE_TRIM == 8, "stops come first, then what has the processor's clock read");
 _Static_assert(sizeof(mid_pause_stats) % sizeof(uint64_t) == 0, "pauses are copied figure by figure");
 _Static_assert(MID_TYPES_MAX < 1u << (64 - MID_TYPE_SHIFT_), "types fit above the flags");

@@ -235,11 +235,10 @@ static bool grows_in_slot(mid_impl *me, mid_entry *entry, const mid_type_info *t
     char *at = (char *)(uintptr_t)(word & MID_ADDRESS_MASK_);
     if (items < mid_items(type, at) || me->heap->debug) /* there is a fence in the slot */
         return false;
-    if (word & MID_F_LARGE ? mid_round(size, MID_PAGE) != mid_round(mid_object_size(type, at), MID_PAGE)
-                           : size > mid_class_size(mid_pool_in(&me->heap->alloc, at)->size_class))
+    const size_t old_size = mid_object_size(type, at);
+    if (!mid_room_in_place(me->heap, word, at, old_size, size))
         return false;
     mid_touch(me, entry, MID_READ_(entry->count)); /* as below */
-    size_t old_size = mid_object_size(type, at);
     if (!type->uncleared)
         memset(at + old_size, 0, size - old_size);
     *(uint32_t *)(at + type->length_offset) = (uint32_t)items;

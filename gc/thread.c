@@ -240,7 +240,7 @@ mid_status mid_place_new(mid_heap *heap)
     mid_status status = mid_array_grow(&heap->alloc, &memory, MID_PLACE_BYTES);
     if (status != MID_OK)
         return status;
-    mid_impl *impl = memory.data;
+    mid_impl *impl = (mid_impl *)((char *)memory.data + MID_PLACE_ASIDE);
     impl->heap = heap;
     impl->id = heap->thread_count + 1;
     impl->pub.table = heap->table;
@@ -349,7 +349,7 @@ void mid_threads_forget(mid_heap *heap)
             link = &(*link)->next_mine;
     for (uint32_t id = 1; id <= heap->thread_count; id++) {
         mid_impl *impl = heap->threads[id];
-        mid_array memory = {impl, MID_PLACE_BYTES};
+        mid_array memory = {(char *)impl - MID_PLACE_ASIDE, MID_PLACE_BYTES};
         mid_array_free(&heap->alloc, &impl->scope_handles);
         mid_array_free(&heap->alloc, &impl->inbox);
         mid_array_free(&heap->alloc, &impl->way);

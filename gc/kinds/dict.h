@@ -155,6 +155,13 @@ static inline void mid_tag_put(mid_dict *d, uint32_t position, uint32_t hash)
 {
     d->tags = (d->tags & ((UINT64_C(1) << position * MID_TAG_BITS) - 1)) | MID_TAG_OF(hash) << position * MID_TAG_BITS;
 }
+/* Above the tags four bits are over: who deletes writes there where that was, for who packs. It is a hint: an entry that is put in drops it,
+ * and what is not so is seen at once. */
+#define MID_HOLE_SHIFT (MID_TAG_BITS * MID_DICT_SMALL)
+static inline void mid_hole_note(mid_dict *d, uint32_t position)
+{
+    d->tags = (d->tags & ((UINT64_C(1) << MID_HOLE_SHIFT) - 1)) | (uint64_t)position << MID_HOLE_SHIFT;
+}
 
 /* --- strings that keep their hash */
 
@@ -252,6 +259,13 @@ static inline mid_dict *mid_dict_at(mid_thread *thread, mid_handle handle)
 static inline __attribute__((always_inline)) mid_slot *mid_dict_key(mid_dict *d, unsigned set, uint32_t position)
 {
     return d->items + ((size_t)position << !set);
+}
+
+/* Of a small one that has lost one entry, and no more: where that was. Else MID_NOWHERE. */
+static inline uint32_t mid_dict_hole(mid_dict *d, unsigned set)
+{
+    const uint32_t hole = (uint32_t)(d->tags >> MID_HOLE_SHIFT);
+    return d->live + 1 == d->used && hole < d->used && mid_dict_key(d, set, hole)->bits_ == 0 ? hole : MID_NOWHERE;
 }
 
 /* The hash of the entry at a position. */

@@ -179,8 +179,10 @@ static inline __attribute__((always_inline)) void mid_dict_take(mid_thread *thre
         MID_WRITE_(slot[1].bits_, 0);
     d->live--;
     d->version++;
-    if (d->bits == 0)
+    if (d->bits == 0) {
+        mid_hole_note(d, place->position);
         return;
+    }
     mid_cell_write(mid_dict_index_of(thread, d)->words, mid_dict_width(d), place->cell, 1);
     if (place->position == d->first)
         while (d->first < d->used && mid_dict_key(d, set, d->first)->bits_ == 0)

@@ -41,6 +41,22 @@ static inline __attribute__((always_inline)) mid_dict *mid_quick_open(mid_thread
     return (mid_dict *)(uintptr_t)(word & MID_ADDRESS_MASK_);
 }
 
+/* With an index. */
+static inline __attribute__((always_inline)) uint32_t mid_quick_large(mid_thread *thread, const mid_quick *q, const mid_dict *d, unsigned set,
+                                                                      mid_handle key)
+{
+    if (MID_UNLIKELY_(key == 0 || !mid_quick_live(thread, q, key)))
+        return MID_ASK;
+    const mid_keys *keys = mid_dict_keys(d);
+    uint64_t word = MID_READ_(mid_entry_(thread, key)->word);
+    mid_spot place = {.hash = 0};
+    if (MID_UNLIKELY_(word >> MID_TYPE_SHIFT_ != keys->strings || (place.hash = mid_kept_hash_in(keys, word)) == 0))
+        return MID_ASK;
+    if (MID_UNLIKELY_(!(set ? mid_set_find_string(thread, d, key, &place) : mid_dict_find_string(thread, d, key, &place))))
+        return MID_ASK;
+    return place.position;
+}
+
 static inline __attribute__((always_inline)) uint32_t mid_quick_string(mid_thread *thread, const mid_quick *q, const mid_dict *d, unsigned set,
                                                                        mid_handle key, uint32_t *hash)
 {
@@ -97,7 +113,7 @@ static inline __attribute__((always_inline)) uint32_t mid_quick_find(mid_thread 
 {
     const unsigned flags = MID_READ_(d->flags), bits = d->bits;
     if (!(flags & MID_DICT_NAMES))
-        return MID_LIKELY_(bits == 0) ? mid_quick_string(thread, q, d, set, key, hash) : MID_ASK;
+        return bits == 0 ? mid_quick_string(thread, q, d, set, key, hash) : mid_quick_large(thread, q, d, set, key);
     if (MID_UNLIKELY_((flags & MID_DICT_MIXED) || key == 0 || ((flags & MID_DICT_INTS) && !mid_is_int(key))))
         return MID_ASK;
     *hash = key >> 1;

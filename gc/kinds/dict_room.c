@@ -185,9 +185,28 @@ static void pack(mid_dict *d, unsigned set, const uint32_t *from, uint32_t *to)
     d->packed++;
 }
 
-/* As it is, with its tags. What moves up is written over what went before, so that at any time it is somewhere. Where entries are missing is not to
- * be foreseen: no branch depends on it. */
-void mid_dict_pack_small(mid_dict *d, unsigned set)
+/* One entry is missing, and where it was is known: what is behind moves up by one. Which one is not to be foreseen, so all are written, as they
+ * were or from the next, and the loop is as long for any. */
+static inline __attribute__((always_inline)) void close_gap(mid_dict *d, unsigned set, uint32_t hole)
+{
+    const uint64_t below = (UINT64_C(1) << hole * MID_TAG_BITS) - 1;
+    const uint32_t last = --d->used;
+    d->tags = (d->tags & below) | (d->tags >> MID_TAG_BITS & ~below);
+    if (set) {
+        for (uint32_t at = 0; at < last; at++)
+            MID_WRITE_(d->items[at].bits_, d->items[at + (at >= hole)].bits_);
+        MID_WRITE_(d->items[last].bits_, 0);
+    } else {
+        mid_word_ *entries = (mid_word_ *)d->items; /* key and value in one */
+        for (uint32_t at = 0; at < last; at++)
+            MID_WRITE_(entries[at], entries[at + (at >= hole)]);
+        MID_WRITE_(entries[last], 0);
+    }
+}
+
+/* As it is, with its tags. What moves up is written over what went before, so that at any time it is somewhere. Where several are missing is
+ * not to be foreseen: no branch depends on it. */
+static __attribute__((noinline)) void close_gaps(mid_dict *d, unsigned set)
 {
     uint32_t n = 0;
     uint64_t tags = 0;
@@ -205,6 +224,17 @@ void mid_dict_pack_small(mid_dict *d, unsigned set)
         MID_WRITE_(slot->bits_, 0);
     d->tags = tags;
     d->used = n;
+}
+
+void mid_dict_pack_small(mid_dict *d, unsigned set)
+{
+    const uint32_t hole = mid_dict_hole(d, set);
+    if (MID_UNLIKELY_(hole == MID_NOWHERE))
+        close_gaps(d, set);
+    else if (set)
+        close_gap(d, 1, hole);
+    else
+        close_gap(d, 0, hole);
     d->packed++;
     d->version++;
 }

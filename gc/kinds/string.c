@@ -79,18 +79,6 @@ mid_status kind_string_register(mid_heap *heap, mid_kinds *kinds)
     return status;
 }
 
-mid_status kind_string_check(mid_thread *thread, const mid_kinds *kinds, mid_handle string, mid_kind *kind)
-{
-    mid_status status = kind_ready(thread, kinds);
-    if (status != MID_OK)
-        return status;
-    if (!mid_is_object_(string))
-        return string == 0 ? MID_EHANDLE : MID_ETYPE;
-    unsigned shown = kind_shown(kinds, string);
-    *kind = (mid_kind)shown;
-    return shown == MID_KIND_TEXT || shown == MID_KIND_BYTES ? MID_OK : shown == MID_KIND_COUNT ? MID_EHANDLE : MID_ETYPE;
-}
-
 /* Its content is the caller's to write. */
 mid_status kind_string_make(mid_thread *thread, const mid_kinds *kinds, mid_kind kind, size_t bytes, bool narrow, mid_handle *out)
 {

@@ -15,7 +15,22 @@ static inline struct mid_string_object *kind_string_at(mid_thread *thread, mid_h
 {
     return mid_get(thread, string);
 }
-mid_status kind_string_check(mid_thread *thread, const mid_kinds *kinds, mid_handle string, mid_kind *kind);
+/* Of a thread that may call. */
+static inline mid_status kind_string_kind(const mid_kinds *kinds, mid_handle string, mid_kind *kind)
+{
+    if (MID_UNLIKELY_(!mid_is_object_(string)))
+        return string == 0 ? MID_EHANDLE : MID_ETYPE;
+    const unsigned shown = kind_shown(kinds, string);
+    *kind = (mid_kind)shown;
+    if (MID_LIKELY_(shown == MID_KIND_TEXT || shown == MID_KIND_BYTES))
+        return MID_OK;
+    return shown == MID_KIND_COUNT ? MID_EHANDLE : MID_ETYPE;
+}
+static inline mid_status kind_string_check(mid_thread *thread, const mid_kinds *kinds, mid_handle string, mid_kind *kind)
+{
+    mid_status status = kind_ready(thread, kinds);
+    return MID_LIKELY_(status == MID_OK) ? kind_string_kind(kinds, string, kind) : status;
+}
 mid_status kind_string_make(mid_thread *thread, const mid_kinds *kinds, mid_kind kind, size_t bytes, bool narrow, mid_handle *out);
 bool kind_string_same(const struct mid_string_object *a, const struct mid_string_object *b);
 

@@ -4,13 +4,13 @@
 #include "gc/kinds/string.h"
 
 /* Both strings, of one kind. */
-static mid_status both(mid_thread *thread, const mid_kinds *kinds, mid_handle a, mid_handle b, mid_kind *kind)
+static inline mid_status both(mid_thread *thread, const mid_kinds *kinds, mid_handle a, mid_handle b, mid_kind *kind)
 {
     mid_kind other = MID_KIND_NONE;
     mid_status status = kind_string_check(thread, kinds, a, kind);
-    if (status == MID_OK)
-        status = kind_string_check(thread, kinds, b, &other);
-    return status == MID_OK && *kind != other ? MID_ETYPE : status;
+    if (MID_LIKELY_(status == MID_OK))
+        status = kind_string_kind(kinds, b, &other);
+    return MID_UNLIKELY_(status == MID_OK && *kind != other) ? MID_ETYPE : status;
 }
 
 mid_status mid_string_concat(mid_thread *thread, const mid_kinds *kinds, mid_handle a, mid_handle b, mid_handle *out)
@@ -33,42 +33,61 @@ mid_status mid_string_concat(mid_thread *thread, const mid_kinds *kinds, mid_han
 }
 
 /* Is the caller its only holder, so that nobody can see it change? What is interned has a weak cell. */
-static bool mine_alone(mid_thread *thread, mid_handle string)
+static inline bool mine_alone(mid_thread *thread, const mid_entry *entry, uint64_t word)
 {
-    const mid_entry *entry = mid_entry_(thread, string);
     uint32_t mine = mid_mine_(thread, MID_READ_(entry->count));
-    if (mine - MID_ONE_ >= MID_ONE_ || (MID_READ_(entry->word) & (MID_F_WEAK | MID_F_PINNED)) != 0)
+    if (mine - MID_ONE_ >= MID_ONE_ || (word & (MID_F_WEAK | MID_F_PINNED)) != 0)
         return false;
     return (__atomic_load_n(&entry->shared, __ATOMIC_ACQUIRE) & ~(MID_ESCAPED_ | MID_SHARED_SUSPECT_)) == MID_LIVE_;
+}
+
+/* It has the room. */
+static inline void put_behind(struct mid_string_object *to, size_t before, const struct mid_string_object *from)
+{
+    kind_copy(to->content + before, from->content, from->length);
+    to->hash = kind_string_narrow(to) && kind_string_narrow(from);
+}
+
+static __attribute__((noinline)) mid_status append_anew(mid_thread *thread, const mid_kinds *kinds, mid_handle *string, mid_handle more)
+{
+    mid_handle made;
+    mid_status status = mid_string_concat(thread, kinds, *string, more, &made);
+    if (status != MID_OK)
+        return status;
+    mid_release(thread, *string);
+    *string = made;
+    return MID_OK;
+}
+
+static __attribute__((noinline)) mid_status append_larger(mid_thread *thread, mid_handle string, mid_handle more, size_t before, size_t added)
+{
+    mid_status status = before + added > KIND_STRING_MOST ? MID_ESIZE : mid_resize(thread, string, before + added);
+    if (status == MID_OK)
+        put_behind(kind_string_at(thread, string), before, kind_string_at(thread, more));
+    return status;
 }
 
 mid_status mid_string_append(mid_thread *thread, const mid_kinds *kinds, mid_handle *string, mid_handle more)
 {
     mid_kind kind;
-    mid_handle made;
-    if (string == NULL)
+    if (MID_UNLIKELY_(string == NULL))
         return MID_ENULL;
     mid_status status = both(thread, kinds, *string, more, &kind);
-    if (status != MID_OK)
+    if (MID_UNLIKELY_(status != MID_OK))
         return status;
-    if (!mine_alone(thread, *string) || *string == more) {
-        status = mid_string_concat(thread, kinds, *string, more, &made);
-        if (status != MID_OK)
-            return status;
-        mid_release(thread, *string);
-        *string = made;
-        return MID_OK;
-    }
-    size_t before = kind_string_at(thread, *string)->length, added = kind_string_at(thread, more)->length;
-    if (before + added > KIND_STRING_MOST)
-        return MID_ESIZE;
-    status = mid_resize(thread, *string, before + added);
-    if (status != MID_OK)
-        return status;
-    struct mid_string_object *to = kind_string_at(thread, *string);
+    const mid_entry *entry = mid_entry_(thread, *string);
+    const uint64_t word = MID_READ_(entry->word);
+    if (MID_UNLIKELY_(!mine_alone(thread, entry, word) || *string == more))
+        return append_anew(thread, kinds, string, more);
+    struct mid_string_object *to = (struct mid_string_object *)(uintptr_t)(word & MID_ADDRESS_MASK_);
     const struct mid_string_object *from = kind_string_at(thread, more);
-    kind_copy(to->content + before, from->content, added);
-    to->hash = kind_string_narrow(to) && kind_string_narrow(from);
+    const size_t head = offsetof(struct mid_string_object, content), before = to->length, added = from->length;
+    /* As mid_resize where nothing moves. Nobody watches it: it would not be ours then. */
+    if (MID_UNLIKELY_(before + added > KIND_STRING_MOST || kinds->heap->debug || kinds->heap->trace.on ||
+                      !mid_room_in_place(kinds->heap, word, to, head + before, head + before + added)))
+        return append_larger(thread, *string, more, before, added);
+    put_behind(to, before, from);
+    to->length = (uint32_t)(before + added);
     return MID_OK;
 }
 

@@ -96,8 +96,15 @@ static inline mid_status mid_tuple_new(mid_thread *thread, const mid_kinds *kind
 /* Null: it is no list. */
 static inline struct mid_list_object *mid_list_at_(mid_thread *thread, const mid_kinds *kinds, mid_handle list)
 {
-    uint64_t word = MID_WORD_(mid_entry_(thread, list & ((list & 1u) - 1u)));
-    return MID_LIKELY_(word >> MID_TYPE_SHIFT_ == kinds->list) ? (struct mid_list_object *)(uintptr_t)(word & MID_ADDRESS_MASK_) : NULL;
+    if (MID_UNLIKELY_(list & 1u))
+        return NULL;
+    uint64_t word = MID_WORD_(mid_entry_(thread, list));
+    if (MID_UNLIKELY_(word >> MID_TYPE_SHIFT_ != kinds->list))
+        return NULL;
+    struct mid_list_object *at = (struct mid_list_object *)(uintptr_t)(word & MID_ADDRESS_MASK_);
+    if (at == NULL)
+        __builtin_unreachable(); /* so that nobody asks again */
+    return at;
 }
 
 /* Put a value that something else keeps alive into an empty slot of an object that no other thread changes: cheaper than mid_store.
@@ -107,7 +114,8 @@ static inline void mid_put_(mid_thread *thread, mid_slot *at, mid_handle value)
     (mid_retain)(thread, value);
     if (!thread->alone && mid_is_object_(value) && !(MID_READ_(mid_entry_(thread, value)->shared) & (MID_ESCAPED_ | MID_MERGED_)))
         mid_escape_(thread, value);
-    thread->moved |= value;
+    if (MID_UNLIKELY_(thread->moved == 0)) /* it is only asked whether it is 0; to write it each time would be what appending waits for */
+        thread->moved = value;
     __atomic_store_n(&at->bits_, value, __ATOMIC_RELEASE);
 }
 
@@ -129,8 +137,20 @@ static inline mid_status mid_list_get(mid_thread *thread, const mid_kinds *kinds
 {
 #ifndef MIDDEN_DEBUG
     const struct mid_list_object *l = mid_list_at_(thread, kinds, list);
-    if (MID_LIKELY_(l != NULL && index < l->length && l->length != UINT32_MAX)) {
-        *out = mid_load(thread, list, MID_SLOT(struct mid_list_object, items) + (unsigned)index);
+    const uint32_t length = l != NULL ? l->length : UINT32_MAX;
+    if (MID_LIKELY_(l != NULL && index < length && length != UINT32_MAX)) { /* as mid_load, which would look where the list is again */
+        mid_entry *const table = thread->table;
+        const mid_slot *at = &l->items[index];
+        mid_handle value = __atomic_load_n(&at->bits_, __ATOMIC_ACQUIRE);
+        *out = value;
+        if (mid_is_object_(value)) {
+            mid_entry *entry = (mid_entry *)((char *)table + (size_t)value * (sizeof(mid_entry) / 2));
+            uint32_t count = __atomic_load_n(&entry->count, __ATOMIC_ACQUIRE);
+            if (MID_UNLIKELY_(mid_mine_(thread, count) >= MID_LOCAL_ - MID_ONE_ || MID_READ_(at->bits_) != value))
+                *out = mid_load_slow_(thread, list, MID_SLOT(struct mid_list_object, items) + (unsigned)index);
+            else
+                MID_WRITE_(entry->count, count + MID_ONE_);
+        }
         return MID_OK;
     }
 #endif
