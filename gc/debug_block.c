@@ -117,8 +117,10 @@ uint32_t mid_debug_block_around(const mid_heap *heap, const void *at)
 {
     for (uint32_t number = 1; number <= heap->watch->blocks.count; number++) {
         const mid_block_site *b = mid_block_site_at(heap, number);
+        if (!entered(b))
+            continue;
         const char *begin = b->at - (b->domain == MID_DOMAIN_OBJECT ? 0 : heap->fence);
-        if (entered(b) && (const char *)at >= begin && (const char *)at < begin + b->room)
+        if ((const char *)at >= begin && (const char *)at < begin + b->room)
             return number;
     }
     return 0;

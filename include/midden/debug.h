@@ -15,6 +15,10 @@
  *   - behind each object are at least 16 bytes 0xFD; what is freed is filled with 0xDD, what MID_UNCLEARED leaves with 0xCD. Written
  *     fences and freed slots are told when the object dies, is resized or moved, when the slot is used again, when all is checked,
  *     and, of objects whose address was asked for, at the next safepoint;
+ *   - blocks of raw and mem (domain.h) have 16 bytes 0xFD before them, too; what mem or raw give uncleared is 0xCD (but what comes
+ *     cleared in every heap), what is freed 0xDD, and held back. A second free, a free in the wrong domain or of no block returns MID_EBLOCK as
+ *     ever, and is reported; so are written fences and freed blocks, when the block is freed, resized or used again, and when all is checked.
+ *     A realloc moves. Any address may be given to any of these calls. Large objects that are freed are held back, too;
  *   - what slots hold is known: a slot that was written without mid_store is told, and put back; so is a trace function that visits
  *     fewer slots than before, more, or one twice;
  *   - with `debug-move` everything that is not pinned moves at each safepoint (or each nth), and an address kept past one is 0xDD;
