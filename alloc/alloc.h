@@ -137,6 +137,7 @@ typedef struct mid_alloc {
     uint32_t packings, gatherings; /* passes of pack.c and gather.c, ever */
     /* Take the names off a pool that is about to change class or lose its memory. */
     void (*unbind)(void *owner, mid_pool *pool);
+    void (*unused)(void *owner, mid_pool *pool); /* null, or told: an empty pool of blocks ceases to be one, or changes its class */
     /* Of the page run with this name, at this place: its bytes, and whether it stays there. 0: it is not known there. And: it has
      * moved. Needed for mid_runs_pack only. */
     size_t (*run_size)(void *owner, uint32_t name, const void *at, bool *stays);
@@ -328,6 +329,8 @@ void *mid_large_resize(mid_alloc *a, void *at, size_t old_size, size_t new_size,
                        mid_status *status);
 /* The same block, by another name. */
 void mid_large_rename(mid_alloc *a, void *at, size_t size, uint32_t name);
+/* ... and of the other kind: odd names are of blocks that the layer above never moves, even ones of objects. */
+void mid_large_pass(mid_alloc *a, void *at, size_t size, uint32_t from, uint32_t to);
 /* Bytes the block really takes. */
 size_t mid_large_bytes(size_t size);
 /* The name of the large block that begins there, which may be any address; 0: none does. */

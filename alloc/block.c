@@ -62,6 +62,8 @@ static void count_empty(mid_alloc *a, mid_pool *pool, bool becomes_empty)
 static void return_pool(mid_alloc *a, mid_pool *pool)
 {
     list_remove(a, pool);
+    if (a->unused != NULL)
+        a->unused(a->owner, pool);
     a->empty_block_pools--;
     a->os.decommit(a->os.ctx, mid_pool_base(pool), a->pool_size);
     a->returned += a->pool_size;
@@ -123,6 +125,8 @@ static mid_pool *take_empty(mid_alloc *a, unsigned size_class)
     for (unsigned c = 0; pool == NULL; c++)
         pool = a->blocks[c].list[MID_POOL_EMPTY];
     list_remove(a, pool);
+    if (a->unused != NULL)
+        a->unused(a->owner, pool);
     if (pool->size_class != size_class) { /* slots were where sizes will be */
         uint32_t first = a->blocks[size_class].first;
         pool->reached = (uint16_t)reached(a, pool);

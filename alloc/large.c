@@ -55,6 +55,13 @@ void mid_large_rename(mid_alloc *a, void *at, size_t size, uint32_t name)
         mid_mapping_rename(a, at, name);
 }
 
+void mid_large_pass(mid_alloc *a, void *at, size_t size, uint32_t from, uint32_t to)
+{
+    *live_of(a, from) -= mid_large_bytes(size);
+    *live_of(a, to) += mid_large_bytes(size);
+    mid_large_rename(a, at, size, to);
+}
+
 static void *resize_in_place(mid_alloc *a, void *at, size_t old_size, size_t new_size, uint32_t name, bool stay,
                              mid_status *status)
 {

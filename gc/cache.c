@@ -118,23 +118,23 @@ mid_status mid_mem_open(mid_impl *me)
     return status;
 }
 
-mid_status mid_mem_obtain(mid_impl *me, size_t size, void **out)
+mid_status mid_mem_obtain(mid_impl *me, size_t size, size_t room, void **out)
 {
     mid_heap *heap = me->heap;
     mid_part part = {0};
     mid_status status = MID_OK;
     mid_lock_part(me, &part, MID_PAUSE_REFILL);
-    if (size > heap->alloc.pooled_max) {
-        status = mid_mem_large_new(heap, size, out);
+    if (room > heap->alloc.pooled_max) {
+        status = mid_mem_large_new(heap, size, room, out);
         if (status == MID_OK) {
-            mid_tally_add(&heap->domains.tally[MID_DOMAIN_MEM], 1, (int64_t)size, (int64_t)mid_large_bytes(size));
+            mid_tally_add(&heap->domains.tally[MID_DOMAIN_MEM], 1, (int64_t)size, (int64_t)mid_large_bytes(room));
             mid_tally_count(&heap->domains.tally[MID_DOMAIN_MEM].made, 1);
-            mid_spend(me, mid_large_bytes(size));
+            mid_spend(me, mid_large_bytes(room));
         }
     } else {
-        tell(heap, me->mem, mid_size_class(size));
-        if (me->mem->bins[mid_size_class(size)].head == NULL)
-            status = fill(me, mid_size_class(size));
+        tell(heap, me->mem, mid_size_class(room));
+        if (me->mem->bins[mid_size_class(room)].head == NULL)
+            status = fill(me, mid_size_class(room));
     }
     mid_unlock(heap);
     if (me->credit < 0)
@@ -173,30 +173,51 @@ bool mid_mem_find(mid_heap *heap, mid_mem *mem, void *at, uint16_t **size, unsig
     return *size != NULL || *row != NULL;
 }
 
-static void free_large(mid_heap *heap, mid_mem_row *row)
+/* No longer counted; it keeps its memory. */
+static void discount(mid_heap *heap, size_t asked, size_t taken)
 {
     mid_tally *tally = &heap->domains.tally[MID_DOMAIN_MEM];
-    mid_tally_add(tally, -1, -(int64_t)row->asked, -(int64_t)mid_large_bytes(row->size));
+    mid_tally_add(tally, -1, -(int64_t)asked, -(int64_t)taken);
     mid_tally_count(&tally->freed, 1);
+}
+
+static void free_large(mid_heap *heap, mid_mem_row *row)
+{
+    discount(heap, row->asked, mid_large_bytes(row->size));
     mid_mem_large_free(heap, row);
 }
 
-mid_status mid_mem_free_to_pool(mid_heap *heap, void *block)
+bool mid_mem_withdraw(mid_heap *heap, void *block)
 {
     uint16_t *size;
     unsigned size_class = 0;
     mid_mem_row *row;
-    mid_lock(heap);
     bool found = mid_mem_find(heap, NULL, block, &size, &size_class, &row);
     if (row != NULL) {
-        free_large(heap, row);
+        discount(heap, row->asked, mid_large_bytes(row->size));
+        row->asked = MID_MEM_WITHDRAWN;
     } else if (found) {
-        mid_tally *tally = &heap->domains.tally[MID_DOMAIN_MEM];
-        mid_tally_add(tally, -1, 1 - (int64_t)*size, -(int64_t)heap->alloc.classes[size_class].slot_size);
-        mid_tally_count(&tally->freed, 1);
+        discount(heap, *size - 1u, heap->alloc.classes[size_class].slot_size);
         *size = 0;
-        mid_block_return(&heap->alloc, block);
     }
+    return found;
+}
+
+void mid_mem_put_back(mid_heap *heap, void *block)
+{
+    mid_mem_row *row = mid_mem_large_find(heap, block);
+    if (row != NULL)
+        mid_mem_large_free(heap, row);
+    else
+        mid_block_return(&heap->alloc, block);
+}
+
+mid_status mid_mem_free_to_pool(mid_heap *heap, void *block)
+{
+    mid_lock(heap);
+    bool found = mid_mem_withdraw(heap, block);
+    if (found)
+        mid_mem_put_back(heap, block);
     mid_unlock(heap);
     return found ? MID_OK : MID_EBLOCK;
 }
@@ -225,7 +246,6 @@ mid_status mid_mem_free_slow(mid_impl *me, void *block)
     mid_pause_end(&part);
     return found ? MID_OK : MID_EBLOCK;
 }
-
 
 /* --- figures ----------------------------------------------------------------------------------------------------------------------- */
 

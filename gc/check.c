@@ -265,6 +265,8 @@ static mid_status check(mid_heap *heap)
             a.wrong = mid_trace_check(heap);
         if (a.wrong == NULL && heap->debug)
             a.wrong = mid_stacks_check(&heap->watch->stacks);
+        if (a.wrong == NULL && heap->debug)
+            a.wrong = mid_debug_blocks_check(heap);
         heap->os.unmap(heap->os.ctx, a.seen, bytes);
     }
     if (a.wrong == NULL) {

@@ -1,4 +1,5 @@
 /* gc/closing.c: what the program wants done before a heap closes, and which objects are left when it has. */
+#include <dlfcn.h>
 #include <stdio.h>
 
 #include "gc/freeze.h"
@@ -156,6 +157,27 @@ static void print(const mid_leak_object *o)
         fprintf(stderr, "%s\n", o->where);
 }
 
+/* Where it was allocated, as far as tracing knows: a call in each line, innermost first. */
+static const char *traced_at(mid_heap *heap, mid_handle object, char *into, size_t room)
+{
+    mid_trace_record record;
+    size_t used = 0;
+    if (!heap->trace.on || mid_trace_where(mid_thread_current(heap), object, &record) != MID_OK)
+        return NULL;
+    for (unsigned i = 0; i < record.depth && used < room; i++) {
+        Dl_info info;
+        const char *at = record.frames[i];
+        bool known = dladdr(at, &info) != 0 && info.dli_fname != NULL, named = known && info.dli_sname != NULL;
+        int more = !known  ? snprintf(into + used, room - used, "%s    %p", i == 0 ? "" : "\n", (const void *)at)
+                   : named ? snprintf(into + used, room - used, "%s    %s(%s+0x%zx)", i == 0 ? "" : "\n", info.dli_fname, info.dli_sname,
+                                      (size_t)(at - (const char *)info.dli_saddr))
+                           : snprintf(into + used, room - used, "%s    %s(+0x%zx)", i == 0 ? "" : "\n", info.dli_fname,
+                                      (size_t)(at - (const char *)info.dli_fbase));
+        used += more < 0 ? 0 : (size_t)more;
+    }
+    return into;
+}
+
 static void tell(report *r)
 {
     mid_heap *heap = r->heap;
@@ -165,13 +187,16 @@ static void tell(report *r)
     for (uint32_t i = 0; i < r->count; i++) {
         mid_leak_object *o = (mid_leak_object *)r->left.data + i;
         mid_callback frame;
+        char text[2048];
+        o->where = traced_at(heap, o->object, text, sizeof text);
         mid_callback_begin(&frame, heap);
         if (heap->collector.leak_where != NULL)
             o->where = heap->collector.leak_where(heap->collector.leak_context, heap, o->object);
         mid_callback_end(&frame);
         MID_EMIT(heap, leak_object, o);
-        if (!told && heap->debug)
+        if (!told && (heap->debug || heap->trace.on))
             print(o);
+        o->where = NULL;
     }
 }
 

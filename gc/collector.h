@@ -23,6 +23,7 @@ typedef struct mid_collector {
     uint32_t hook_count;
     bool closing;       /* a hook runs */
 
+    bool traces_told;      /* at close */
     size_t leak_objects;
     const char *(*leak_where)(void *, mid_heap *, mid_handle);
     void *leak_context;

@@ -3,6 +3,8 @@
  *   debug.c        the checked calls                      debug_report.c  a misuse as text
  *   debug_site.c   a record for each entry, tracebacks    debug_fence.c   patterns, fences, what is addressable
  *   debug_slots.c  what slots hold, who is counted by them
+ *   debug_block.c  a record for each block of raw and mem   debug_mem.c     the allocators of both that watch
+ *   debug_held.c   blocks and large objects that are freed, and held back
  *   debug_check.c  everything checked, the world standing debug_move.c    everything moved at safepoints; leaks; addresses
  *
  * Every function here is called for debug heaps only (heap->debug), but for those that say otherwise. LOCKS. `stores` (of a
@@ -37,6 +39,33 @@ typedef struct mid_site {
 } mid_site;
 _Static_assert(sizeof(mid_site) == 48 && MID_TABLE_BLOCK * sizeof(mid_site) % MID_PAGE == 0, "committed with a block of the table");
 
+/* Of a block of raw or mem, or the memory of a large object that was freed. Its number stays the same; records are looked up by address. */
+enum mid_block_state { MID_BLOCK_NONE, MID_BLOCK_COMING, MID_BLOCK_LIVE, MID_BLOCK_FREED, MID_BLOCK_MOVED };
+typedef struct mid_block_site {
+    char *at;                 /* what the program has; before it are `heap->fence` bytes, of an object none */
+    size_t size, room;        /* asked for; all that it has, with both fences */
+    uint64_t serial;          /* the how manieth block of this heap */
+    uint32_t made, gone;      /* tracebacks */
+    uint32_t next;            /* among those held back, the one freed next; of those not in use, another; 0: none */
+    mid_handle handle;        /* an object's: what was its name */
+    uint16_t made_by, gone_by;
+    mid_type type;
+    uint8_t domain, state;
+} mid_block_site;
+_Static_assert(sizeof(mid_block_site) == 64, "a block's record");
+
+#define MID_HELD_BYTES ((size_t)32 << 20) /* held back at most, of blocks; an eighth of heap-limit, if that is less */
+
+typedef struct mid_blocks {
+    mid_array records;        /* mid_block_site[], by number, from 1 */
+    mid_array cells;          /* numbers, by address: open addressing, at most half full */
+    uint32_t count, unused;   /* numbers that were given, the first of those not in use */
+    uint32_t used;            /* in use */
+    uint32_t oldest, newest, held; /* held back: the ends of the list, and how many */
+    size_t held_bytes;
+    uint64_t serial;
+} mid_blocks;
+
 typedef struct mid_debug {
     mid_array memory;         /* of this structure */
     mid_site *sites;          /* by entry */
@@ -47,6 +76,7 @@ typedef struct mid_debug {
     unsigned lately_count;
     uint32_t points;          /* safepoints, atomic */
     uint64_t faults;          /* misuses found by looking at memory, ever; atomic */
+    mid_blocks blocks;        /* with `memory` held */
     unsigned still;           /* within mid_debug_still_begin: everything is addressable */
     bool doubtful;            /* `held` is no longer exact */
 } mid_debug;
@@ -64,7 +94,8 @@ mid_status mid_debug_reserve(mid_heap *heap); /* records for max_index entries, 
 mid_status mid_debug_commit(mid_heap *heap, uint32_t first, uint32_t end); /* blocks of the table */
 void mid_debug_decommit(mid_heap *heap, uint32_t block);
 void mid_debug_exchange(mid_heap *heap, mid_handle a, mid_handle b); /* any heap: two names change places */
-uint32_t mid_debug_stack(mid_heap *heap);                            /* of the caller; 0: none, or no memory for it */
+/* Of the caller, from the call of the program that returns to `from`, if that is not null. 0: none, or no memory for it. */
+uint32_t mid_debug_stack(mid_heap *heap, const void *from);
 unsigned mid_debug_frames(mid_heap *heap, uint32_t stack, void **frames);
 unsigned mid_debug_here(mid_heap *heap, void **frames);
 
@@ -76,10 +107,15 @@ typedef struct mid_fault {
     mid_thread *thread; /* as passed; may be anything */
     mid_heap *heap;     /* null: not known, or no debug heap */
     mid_handle handle, other;
+    uint32_t block, other_block; /* records */
     const void *address;
     char detail[320];
 } mid_fault;
 void mid_fault_tell(mid_fault *fault);
+/* A mid_fault that is filled in but for its detail; of what was found by looking at memory if its status is MID_ECORRUPT. */
+__attribute__((format(printf, 2, 3))) void mid_fault_of_block(mid_fault *fault, const char *format, ...);
+/* "block 17 of mem (100 bytes at 0x7f...)" */
+const char *mid_fault_block_name(const mid_heap *heap, uint32_t number, char *into, size_t room);
 /* "handle 24 (type node, 32 bytes)" */
 const char *mid_fault_name(const mid_heap *heap, mid_handle handle, char *into, size_t room);
 /* A fault that was found by looking at memory. */
@@ -93,7 +129,8 @@ const char *mid_fault_name(const mid_heap *heap, mid_handle handle, char *into, 
     } while (0)
 
 /* --- debug_fence.c: with `memory` held, or the world stopped */
-void mid_debug_made(mid_impl *me, mid_handle made, const mid_type_info *type, size_t size); /* not yet cleared, no type yet */
+void mid_debug_made(mid_impl *me, mid_handle made, const mid_type_info *type, size_t size, const void *from); /* not yet cleared, no type yet */
+bool mid_debug_differs(const char *at, size_t size, unsigned char fill, size_t *first, size_t *last); /* from `fill`: from where to where */
 void mid_debug_fence(mid_heap *heap, char *object, size_t size, size_t room);
 bool mid_debug_fence_whole(mid_heap *heap, mid_handle handle, const char *call); /* else it is told, and put right */
 bool mid_debug_freed_whole(mid_heap *heap, mid_handle handle, const char *call); /* the same for a free slot */
@@ -117,6 +154,38 @@ void mid_debug_recount(mid_heap *heap);                          /* the world st
 unsigned mid_debug_slot_count(const mid_type_info *type, const void *object); /* a trace function's count for as many as fit */
 mid_handle mid_debug_holder(mid_heap *heap, mid_handle value);   /* some object whose slots hold it; 0 */
 
+/* --- debug_block.c: with `memory` held */
+mid_status mid_debug_block_take(mid_heap *heap, uint32_t *number); /* a record, and room for its address */
+void mid_debug_block_give(mid_heap *heap, uint32_t number);
+void mid_debug_block_enter(mid_heap *heap, uint32_t number, char *at); /* found by its address from now on */
+uint32_t mid_debug_block_find(const mid_heap *heap, const void *at); /* 0: none begins there */
+uint32_t mid_debug_block_around(const mid_heap *heap, const void *at); /* whose memory it is, fences too; 0: none's. Walks */
+const char *mid_debug_blocks_check(const mid_heap *heap);
+void mid_debug_blocks_drop(mid_heap *heap);
+static inline mid_block_site *mid_block_site_at(const mid_heap *heap, uint32_t number)
+{
+    return (mid_block_site *)heap->watch->blocks.records.data + number - 1;
+}
+
+/* --- debug_mem.c */
+mid_status mid_debug_block_size(mid_heap *heap, const void *at, size_t *size);
+
+/* --- debug_held.c: with `memory` held, or the world stopped */
+bool mid_debug_block_whole(mid_heap *heap, uint32_t number, const char *call); /* its fences; or its filling; else told, and put right */
+void mid_debug_block_fence(mid_heap *heap, uint32_t number);
+void mid_debug_block_open(mid_heap *heap, uint32_t number); /* all of it addressable */
+void mid_debug_hold(mid_heap *heap, uint32_t number);       /* it is freed, and held back */
+bool mid_debug_hold_object(mid_impl *me, mid_handle handle, char *at, size_t size, bool moved); /* false: its memory is to be freed */
+void mid_debug_held_flush(mid_heap *heap);                  /* any heap */
+static inline bool mid_debug_holds(const mid_heap *heap)    /* any heap */
+{
+    return heap->watch != NULL && heap->watch->blocks.held != 0;
+}
+void mid_debug_blocks_verify(mid_heap *heap, const char *call);
+void mid_debug_blocks_leak(mid_heap *heap);                 /* it closes: told of what is live */
+void mid_debug_blocks_lift(mid_heap *heap);                 /* it closes: all addressable */
+void mid_debug_pool_unused(void *heap, mid_pool *pool);     /* of blocks: to be anything else */
+
 /* --- debug_check.c */
 uint64_t mid_debug_verify(mid_heap *heap, const char *call); /* the world stands; returns misuses found */
 void mid_debug_still_begin(mid_heap *heap);                  /* the world stands: all is checked, and addressable until ... */
@@ -131,6 +200,8 @@ void mid_debug_lately(mid_heap *heap, mid_handle handle);    /* its address was 
 /* --- debug_move.c */
 void mid_debug_move(mid_impl *me);
 void mid_debug_leaks(mid_heap *heap);
+/* What it is that is no block; the fault is filled in but for that, and told. `domain`: null, or whose free it was given to. */
+void mid_debug_foreign(mid_heap *heap, const void *pointer, const char *domain, mid_fault *fault);
 /* For who frees by address: if the address is none that `free` may be given, tell what it is, and return true. */
 bool mid_debug_foreign_address(mid_heap *heap, const void *pointer);
 

@@ -25,6 +25,7 @@ uint64_t mid_debug_verify(mid_heap *heap, const char *call)
         return 0;
     for (uint32_t i = heap->first_index; i < heap->next_index; i++)
         verify_one(heap, i, call);
+    mid_debug_blocks_verify(heap, call);
     if (heap->watch->doubtful)
         mid_debug_recount(heap);
     return __atomic_load_n(&heap->watch->faults, __ATOMIC_RELAXED) - before;
@@ -69,6 +70,7 @@ void mid_debug_lift(mid_heap *heap)
         return;
     for (uint32_t i = heap->first_index; i < heap->next_index; i++)
         mid_debug_unseal(heap, i * 2);
+    mid_debug_blocks_lift(heap);
 }
 
 mid_status mid_debug_check(mid_heap *heap)

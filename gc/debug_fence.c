@@ -31,7 +31,7 @@ static size_t fence_of(const mid_heap *heap, const mid_entry *entry, char **at)
 }
 
 /* The first and the last byte that is not `fill`. False: all are. */
-static bool differs(const char *at, size_t size, unsigned char fill, size_t *first, size_t *last)
+bool mid_debug_differs(const char *at, size_t size, unsigned char fill, size_t *first, size_t *last)
 {
     const unsigned char *bytes = (const unsigned char *)at;
     size_t n = 0;
@@ -62,7 +62,7 @@ bool mid_debug_fence_whole(mid_heap *heap, mid_handle handle, const char *call)
     char *at, names[2][128];
     size_t size = fence_of(heap, entry, &at), first, last;
     mid_addressable(at, size);
-    bool whole = !differs(at, size, MID_FILL_FENCE, &first, &last);
+    bool whole = !mid_debug_differs(at, size, MID_FILL_FENCE, &first, &last);
     if (!whole) {
         size_t end = (size_t)(at - (char *)mid_address(entry));
         mid_handle next = behind(heap, entry);
@@ -88,7 +88,7 @@ bool mid_debug_freed_whole(mid_heap *heap, mid_handle handle, const char *call)
         return true;
     size_t size = slot_size(heap, at), first, last;
     mid_addressable(at, size);
-    bool whole = !differs(at, size, MID_FILL_FREED, &first, &last);
+    bool whole = !mid_debug_differs(at, size, MID_FILL_FREED, &first, &last);
     if (!whole) {
         memset(at, MID_FILL_FREED, size);
         if (site->was != 0)
@@ -115,7 +115,7 @@ void mid_debug_taken(mid_heap *heap, mid_handle handle)
     mid_unlock(heap);
 }
 
-void mid_debug_made(mid_impl *me, mid_handle made, const mid_type_info *type, size_t size)
+void mid_debug_made(mid_impl *me, mid_handle made, const mid_type_info *type, size_t size, const void *from)
 {
     mid_heap *heap = me->heap;
     const mid_entry *entry = mid_entry_at(heap, made);
@@ -128,7 +128,7 @@ void mid_debug_made(mid_impl *me, mid_handle made, const mid_type_info *type, si
     }
     *mid_site_of(heap, made) = (mid_site){
         .size = size,
-        .made = mid_debug_stack(heap),
+        .made = mid_debug_stack(heap, me->called_from != NULL ? me->called_from : from),
         .made_by = (uint16_t)me->id,
         .state = MID_SITE_LIVE,
     };
@@ -149,7 +149,7 @@ void mid_debug_vacated(mid_impl *me, mid_handle handle)
     char *at = mid_address(mid_entry_at(heap, handle));
     mid_site *site = mid_site_of(heap, handle);
     if (site->state != MID_SITE_SETTLED) {
-        site->gone = mid_debug_stack(heap);
+        site->gone = mid_debug_stack(heap, me->called_from);
         site->gone_by = (uint16_t)me->id;
     }
     mid_lock(heap);

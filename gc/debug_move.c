@@ -25,8 +25,9 @@ static bool move_slot(mid_impl *me, mid_handle handle)
     return true;
 }
 
-static bool move_block(mid_heap *heap, mid_handle handle)
+static bool move_block(mid_impl *me, mid_handle handle)
 {
+    mid_heap *heap = me->heap;
     mid_entry *entry = mid_entry_at(heap, handle);
     char *from = mid_address(entry);
     size_t size = mid_fenced_size(heap, mid_type_of_entry(heap, entry), from);
@@ -36,8 +37,10 @@ static bool move_block(mid_heap *heap, mid_handle handle)
         return false;
     memcpy(to, from, size);
     MID_WRITE_(entry->word, (entry->word & ~MID_ADDRESS_MASK_) | (uint64_t)(uintptr_t)to);
-    mid_debug_spoil(from, size);
-    mid_large_free(&heap->alloc, from, size, handle);
+    if (!mid_debug_hold_object(me, handle, from, size, true)) {
+        mid_debug_spoil(from, size);
+        mid_large_free(&heap->alloc, from, size, handle);
+    }
     return true;
 }
 
@@ -53,7 +56,7 @@ void mid_debug_move(mid_impl *me)
     for (uint32_t i = heap->first_index, end = heap->next_index; room && i < end; i++) {
         const mid_entry *entry = heap->table + i;
         if (mid_entry_live(entry) && !(entry->word & MID_F_PINNED) && !mid_frozen(entry->count))
-            room = entry->word & MID_F_LARGE ? move_block(heap, i * 2) : move_slot(me, i * 2);
+            room = entry->word & MID_F_LARGE ? move_block(me, i * 2) : move_slot(me, i * 2);
     }
     mid_unlock(heap);
     mid_moving_end(heap, unread);
@@ -156,6 +159,25 @@ static mid_handle owner_of(mid_heap *heap, const char *at)
     return 0;
 }
 
+void mid_debug_foreign(mid_heap *heap, const void *pointer, const char *domain, mid_fault *fault)
+{
+    char name[128], block[32] = "a block";
+    mid_lock(heap);
+    fault->handle = owner_of(heap, pointer);
+    const mid_entry *entry = mid_entry_at(heap, fault->handle);
+    size_t inside = fault->handle == 0 ? 0 : (size_t)((const char *)pointer - (const char *)mid_address(entry));
+    mid_unlock(heap);
+    if (domain != NULL)
+        snprintf(block, sizeof block, "a block of %s", domain);
+    if (fault->handle == 0)
+        mid_fault_of_block(fault, "%p is no memory of this heap: another allocator's, or not the beginning of %s", pointer, block);
+    else if (inside == 0)
+        mid_fault_of_block(fault, "%p is %s, which is released by its handle", pointer, mid_fault_name(heap, fault->handle, name, sizeof name));
+    else
+        mid_fault_of_block(fault, "%p is byte %zu of %s, which is released by its handle", pointer, inside,
+                           mid_fault_name(heap, fault->handle, name, sizeof name));
+}
+
 bool mid_debug_foreign_address(mid_heap *heap, const void *pointer)
 {
     char name[128];
@@ -163,19 +185,13 @@ bool mid_debug_foreign_address(mid_heap *heap, const void *pointer)
         return false;
     mid_fault fault = {.kind = MID_MISUSE_ADDRESS, .status = MID_EHANDLE, .call = "free", .heap = heap, .address = pointer};
     mid_lock(heap);
-    fault.handle = owner_of(heap, pointer);
-    const mid_entry *entry = mid_entry_at(heap, fault.handle);
-    size_t inside = fault.handle == 0 ? 0 : (size_t)((const char *)pointer - (const char *)mid_address(entry));
+    fault.block = mid_debug_block_around(heap, pointer);
+    if (fault.block != 0)
+        mid_fault_of_block(&fault, "%p is byte %td of %s", pointer, (const char *)pointer - mid_block_site_at(heap, fault.block)->at,
+                           mid_fault_block_name(heap, fault.block, name, sizeof name));
     mid_unlock(heap);
-    if (fault.handle == 0)
-        snprintf(fault.detail, sizeof fault.detail, "%p is no memory of this heap: another allocator's, or not the beginning of a block", pointer);
-    else if (inside == 0)
-        snprintf(fault.detail, sizeof fault.detail, "%p is %s, which is released by its handle", pointer,
-                 mid_fault_name(heap, fault.handle, name, sizeof name));
-    else
-        snprintf(fault.detail, sizeof fault.detail, "%p is byte %zu of %s, which is released by its handle", pointer, inside,
-                 mid_fault_name(heap, fault.handle, name, sizeof name));
-    mid_fault_tell(&fault);
+    if (fault.block == 0)
+        mid_debug_foreign(heap, pointer, NULL, &fault);
     return true;
 }
 

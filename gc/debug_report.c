@@ -47,6 +47,18 @@ const char *mid_fault_name(const mid_heap *heap, mid_handle handle, char *into, 
     return into;
 }
 
+static const char *const domains[] = {"raw", "mem", "object"};
+
+const char *mid_fault_block_name(const mid_heap *heap, uint32_t number, char *into, size_t room)
+{
+    const mid_block_site *b = mid_block_site_at(heap, number);
+    if (b->domain == MID_DOMAIN_OBJECT)
+        snprintf(into, room, "handle %u (type %s, %zu bytes)", b->handle, b->type == 0 ? "?" : mid_type_at(heap, b->type)->name, b->size);
+    else
+        snprintf(into, room, "block %llu of %s (%zu bytes at %p)", (unsigned long long)b->serial, domains[b->domain], b->size, (void *)b->at);
+    return into;
+}
+
 /* --- as text --------------------------------------------------------------------------------------------------------- */
 
 typedef struct text {
@@ -107,6 +119,20 @@ static void append_side(text *t, const char *which, const mid_report_side *side)
     }
 }
 
+static void append_block(text *t, const char *which, const mid_report_block *block)
+{
+    static const char *const ends[] = {"freed", "moved"};
+    if (block->address == NULL)
+        return;
+    append(t, "  %s: %s of %s", which, block->domain == MID_DOMAIN_OBJECT ? "memory" : "block", domains[block->domain]);
+    if (block->serial != 0)
+        append(t, ", number %llu", (unsigned long long)block->serial);
+    append(t, ", %llu bytes, at %p%s%s\n", (unsigned long long)block->size, block->address, block->live ? "" : ", ",
+           block->live ? "" : ends[block->moved != 0]);
+    append_stack(t, "allocated", block->made_by, block->made, block->made_count);
+    append_stack(t, ends[block->moved != 0], block->freed_by, block->freed, block->freed_count);
+}
+
 /* --- the report ------------------------------------------------------------------------------------------------------ */
 
 typedef struct stacks {
@@ -135,6 +161,21 @@ static void take_side(mid_heap *heap, mid_handle handle, mid_report_side *side, 
     side->borrowed = site->got;
 }
 
+static void take_block(mid_heap *heap, uint32_t number, mid_report_block *block, stacks *stacks)
+{
+    *block = (mid_report_block){.address = NULL};
+    if (number == 0)
+        return;
+    mid_lock(heap);
+    const mid_block_site b = *mid_block_site_at(heap, number);
+    mid_unlock(heap);
+    *block = (mid_report_block){.address = b.at, .live = b.state == MID_BLOCK_LIVE, .moved = b.state == MID_BLOCK_MOVED,
+                                .domain = (mid_domain)b.domain, .size = b.size, .serial = b.serial, .made_by = b.made_by,
+                                .freed_by = b.gone_by, .made = stacks->made, .freed = stacks->freed};
+    block->made_count = mid_debug_frames(heap, b.made, stacks->made);
+    block->freed_count = mid_debug_frames(heap, b.gone, stacks->freed);
+}
+
 static void deliver(mid_fault *fault, mid_report *report)
 {
     pthread_mutex_lock(&report_lock);
@@ -159,7 +200,7 @@ static void deliver(mid_fault *fault, mid_report *report)
 void mid_fault_tell(mid_fault *fault)
 {
     static const char *const reasons[] = MID_MISUSE_NAMES;
-    stacks object, other;
+    stacks object, other, block, other_block;
     void *here[MID_DEBUG_FRAMES];
     text t = {.used = 0};
     if (telling)
@@ -169,15 +210,30 @@ void mid_fault_tell(mid_fault *fault)
                          .handle = fault->handle, .kind = fault->kind};
     take_side(fault->heap, fault->handle, &report.object, &object);
     take_side(fault->heap, fault->other, &report.other, &other);
+    take_block(fault->heap, fault->block, &report.block, &block);
+    take_block(fault->heap, fault->other_block, &report.other_block, &other_block);
     report.address = fault->address;
     report.here = here;
     report.here_count = mid_debug_here(fault->heap, here);
     append(&t, "midden: %s: %s (%s, %s)\n", fault->call, fault->detail, reasons[fault->kind], mid_status_name(fault->status));
     append_side(&t, "object", &report.object);
     append_side(&t, "other", &report.other);
+    append_block(&t, "block", &report.block);
+    append_block(&t, "beside it", &report.other_block);
     mid_thread *by = fault->heap == NULL ? NULL : mid_thread_current(fault->heap);
     append_stack(&t, "told", by == NULL ? 0 : mid_impl_of(by)->id, here, report.here_count);
     report.text = t.at;
     deliver(fault, &report);
     telling = false;
+}
+
+void mid_fault_of_block(mid_fault *fault, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    vsnprintf(fault->detail, sizeof fault->detail, format, args);
+    va_end(args);
+    if (fault->status == MID_ECORRUPT)
+        __atomic_fetch_add(&fault->heap->watch->faults, 1, __ATOMIC_RELAXED);
+    mid_fault_tell(fault);
 }

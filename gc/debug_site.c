@@ -73,6 +73,7 @@ void mid_debug_close(mid_heap *heap)
     if (w->sites != NULL)
         heap->os.release(heap->os.ctx, w->sites, w->reserved);
     mid_unbook(&heap->alloc, MID_IN_META, w->committed);
+    mid_debug_blocks_drop(heap);
     mid_stacks_close(&heap->alloc, &w->stacks);
     pthread_mutex_destroy(&w->stores);
     mid_array_free(&heap->alloc, &memory);
@@ -90,12 +91,13 @@ void mid_debug_exchange(mid_heap *heap, mid_handle a, mid_handle b)
 
 /* --- tracebacks ------------------------------------------------------------------------------------------------------ */
 
-__attribute__((noinline)) uint32_t mid_debug_stack(mid_heap *heap)
+__attribute__((noinline)) uint32_t mid_debug_stack(mid_heap *heap, const void *from)
 {
     void *frames[MID_DEBUG_FRAMES];
     if (heap->options.debug_frames == 0)
         return 0;
-    unsigned count = mid_traceback(frames, (unsigned)heap->options.debug_frames, OWN_FRAMES);
+    const unsigned most = (unsigned)heap->options.debug_frames;
+    unsigned count = from != NULL ? mid_traceback_at(frames, most, from) : mid_traceback(frames, most, OWN_FRAMES);
     mid_lock(heap);
     uint32_t stack = count == 0 ? 0 : mid_stacks_enter(&heap->alloc, &heap->watch->stacks, frames, count);
     mid_unlock(heap);
@@ -118,5 +120,7 @@ unsigned mid_debug_frames(mid_heap *heap, uint32_t stack, void **frames)
 unsigned mid_debug_here(mid_heap *heap, void **frames)
 {
     unsigned most = heap == NULL ? 8 : (unsigned)heap->options.debug_frames;
-    return most == 0 ? 0 : mid_traceback(frames, most, OWN_FRAMES);
+    if (most == 0)
+        return 0;
+    return mid_called_by != NULL ? mid_traceback_at(frames, most, mid_called_by) : mid_traceback(frames, most, OWN_FRAMES);
 }

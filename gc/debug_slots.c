@@ -305,6 +305,6 @@ void mid_debug_dies(mid_impl *me, mid_handle handle)
     if (type->shadowed)
         mid_refs(heap, type, mid_address(entry), drop_one, heap);
     site->state = MID_SITE_SETTLED;
-    site->gone = mid_debug_stack(heap);
+    site->gone = mid_debug_stack(heap, me->called_from);
     site->gone_by = (uint16_t)me->id;
 }

@@ -4,6 +4,8 @@
 
 #include "gc/heap.h"
 
+__thread const void *mid_called_by;
+
 /* --- figures --------------------------------------------------------------------------------------------------------------------- */
 
 static void add(int64_t *figure, int64_t *peak, int64_t more)
@@ -85,12 +87,12 @@ static raw_head *head_of(mid_heap *heap, uintptr_t block)
     return head->mark == mark_of(heap, head) ? head : NULL;
 }
 
-static mid_status raw_new(mid_heap *heap, size_t size, bool clear, uintptr_t *block)
+static inline mid_status room_new(mid_heap *heap, size_t size, size_t room, bool clear, void **block)
 {
     mid_tally *tally = &heap->domains.tally[MID_DOMAIN_RAW];
-    if (size > RAW_MOST)
+    if (size > RAW_MOST || room > RAW_MOST)
         return MID_ESIZE;
-    raw_head *head = mid_libc_new(size + sizeof *head, clear);
+    raw_head *head = mid_libc_new(room + sizeof *head, clear);
     if (head == NULL) {
         mid_tally_count(&tally->refused, 1);
         return MID_ENOMEM;
@@ -98,8 +100,21 @@ static mid_status raw_new(mid_heap *heap, size_t size, bool clear, uintptr_t *bl
     *head = (raw_head){size, mark_of(heap, head)};
     mid_tally_add(tally, 1, (int64_t)size, (int64_t)mid_libc_bytes(head));
     mid_tally_count(&tally->made, 1);
-    *block = (uintptr_t)(head + 1);
+    *block = head + 1;
     return MID_OK;
+}
+
+mid_status mid_raw_room_new(mid_heap *heap, size_t size, size_t room, bool clear, void **block)
+{
+    return room_new(heap, size, room, clear, block);
+}
+
+static mid_status raw_new(mid_heap *heap, size_t size, bool clear, uintptr_t *block)
+{
+    void *made = NULL;
+    mid_status status = room_new(heap, size, size, clear, &made);
+    *block = (uintptr_t)made;
+    return status;
 }
 
 static mid_status raw_malloc(void *context, mid_caller caller, size_t size, uintptr_t *block)
@@ -115,41 +130,67 @@ static mid_status raw_calloc(void *context, mid_caller caller, size_t count, siz
     return __builtin_mul_overflow(count, size, &bytes) ? MID_ESIZE : raw_new(caller.heap, bytes, true, block);
 }
 
-static mid_status raw_realloc(void *context, mid_caller caller, uintptr_t *block, size_t size)
+/* Of a block that is known to be one. */
+mid_status mid_raw_room_resize(mid_heap *heap, void **block, size_t size, size_t room)
 {
-    mid_tally *tally = &caller.heap->domains.tally[MID_DOMAIN_RAW];
-    if (*block == 0)
-        return raw_malloc(context, caller, size, block);
-    if (size > RAW_MOST)
+    mid_tally *tally = &heap->domains.tally[MID_DOMAIN_RAW];
+    raw_head *head = (raw_head *)*block - 1;
+    if (size > RAW_MOST || room > RAW_MOST)
         return MID_ESIZE;
-    raw_head *head = head_of(caller.heap, *block);
-    if (head == NULL)
-        return MID_EBLOCK;
     int64_t asked = (int64_t)head->size, taken = (int64_t)mid_libc_bytes(head);
-    raw_head *to = mid_libc_resize(head, size + sizeof *head);
+    raw_head *to = mid_libc_resize(head, room + sizeof *head);
     if (to == NULL) {
         mid_tally_count(&tally->refused, 1);
         return MID_ENOMEM;
     }
-    *to = (raw_head){size, mark_of(caller.heap, to)};
+    *to = (raw_head){size, mark_of(heap, to)};
     mid_tally_add(tally, 0, (int64_t)size - asked, (int64_t)mid_libc_bytes(to) - taken);
     mid_tally_count(&tally->resized, 1);
-    *block = (uintptr_t)(to + 1);
+    *block = to + 1;
     return MID_OK;
+}
+
+static mid_status raw_realloc(void *context, mid_caller caller, uintptr_t *block, size_t size)
+{
+    if (*block == 0)
+        return raw_malloc(context, caller, size, block);
+    if (size > RAW_MOST)
+        return MID_ESIZE;
+    if (head_of(caller.heap, *block) == NULL)
+        return MID_EBLOCK;
+    void *at = (void *)*block;
+    mid_status status = mid_raw_room_resize(caller.heap, &at, size, size);
+    *block = (uintptr_t)at;
+    return status;
+}
+
+static inline void withdraw(mid_heap *heap, raw_head *head)
+{
+    mid_tally *tally = &heap->domains.tally[MID_DOMAIN_RAW];
+    mid_tally_add(tally, -1, -(int64_t)head->size, -(int64_t)mid_libc_bytes(head));
+    mid_tally_count(&tally->freed, 1);
+    head->mark = 0;
+}
+
+void mid_raw_withdraw(mid_heap *heap, void *block)
+{
+    withdraw(heap, (raw_head *)block - 1);
+}
+
+void mid_raw_put_back(void *block)
+{
+    mid_libc_free((raw_head *)block - 1);
 }
 
 static mid_status raw_free(void *context, mid_caller caller, uintptr_t block)
 {
-    mid_tally *tally = &caller.heap->domains.tally[MID_DOMAIN_RAW];
     (void)context;
     if (block == 0)
         return MID_OK;
     raw_head *head = head_of(caller.heap, block);
     if (head == NULL)
         return MID_EBLOCK;
-    mid_tally_add(tally, -1, -(int64_t)head->size, -(int64_t)mid_libc_bytes(head));
-    mid_tally_count(&tally->freed, 1);
-    head->mark = 0;
+    withdraw(caller.heap, head);
     mid_libc_free(head);
     return MID_OK;
 }
@@ -161,7 +202,10 @@ static mid_status raw_some(mid_heap *heap, size_t count, size_t size, bool clear
     uintptr_t block = 0;
     if (heap == NULL || out == NULL)
         return MID_ENULL;
+    const void *outer = MID_UNLIKELY_(heap->debug) ? mid_called_from(from) : NULL;
     mid_status status = mid_domain_new((mid_caller){heap, NULL}, MID_DOMAIN_RAW, count, size, clear, &block);
+    if (MID_UNLIKELY_(heap->debug))
+        mid_called_by = outer;
     if (status == MID_OK)
         mid_trace_block_made(NULL, heap, MID_TRACE_RAW, block, count * size, from);
     *out = (void *)block;
@@ -184,7 +228,10 @@ mid_status mid_raw_realloc(mid_heap *heap, void **block, size_t size)
         return MID_ENULL;
     uintptr_t at = (uintptr_t)*block, was = at;
     uint64_t lifted = mid_trace_block_lift(heap, MID_TRACE_RAW, at);
+    const void *outer = MID_UNLIKELY_(heap->debug) ? mid_called_from(__builtin_return_address(0)) : NULL;
     mid_status status = mid_domain_resize((mid_caller){heap, NULL}, MID_DOMAIN_RAW, &at, size);
+    if (MID_UNLIKELY_(heap->debug))
+        mid_called_by = outer;
     mid_trace_block_moved(NULL, heap, MID_TRACE_RAW, was, lifted, status == MID_OK ? at : 0, size, __builtin_return_address(0));
     *block = (void *)at;
     return status;
@@ -197,7 +244,11 @@ mid_status mid_raw_free(mid_heap *heap, void *block)
     if (block == NULL)
         return MID_OK;
     mid_trace_block_freed(heap, MID_TRACE_RAW, (uintptr_t)block);
-    return mid_domain_free((mid_caller){heap, NULL}, MID_DOMAIN_RAW, (uintptr_t)block);
+    const void *outer = MID_UNLIKELY_(heap->debug) ? mid_called_from(__builtin_return_address(0)) : NULL;
+    mid_status status = mid_domain_free((mid_caller){heap, NULL}, MID_DOMAIN_RAW, (uintptr_t)block);
+    if (MID_UNLIKELY_(heap->debug))
+        mid_called_by = outer;
+    return status;
 }
 
 /* --- allocators ------------------------------------------------------------------------------------------------------------------- */
@@ -212,6 +263,18 @@ static const mid_kept_allocator *in_force(const mid_heap *heap, mid_domain domai
 static const mid_allocator *allocator_of(const mid_kept_allocator *kept, mid_domain domain)
 {
     return kept == NULL ? own[domain] : &kept->allocator;
+}
+
+const mid_kept_allocator *mid_domain_unset(const mid_heap *heap, mid_domain domain)
+{
+    if (heap->debug && domain != MID_DOMAIN_OBJECT)
+        return domain == MID_DOMAIN_MEM ? &mid_mem_watched : &mid_raw_watched;
+    return domain == MID_DOMAIN_MEM && heap->trace.on ? &mid_mem_marked : NULL;
+}
+
+static const mid_allocator *own_of(const mid_heap *heap, mid_domain domain)
+{
+    return allocator_of(mid_domain_unset(heap, domain), domain);
 }
 
 /* Blocks of an allocator that has taken the domain's place are counted, so that it is known when another may come. */
@@ -304,7 +367,7 @@ static mid_status may_set(mid_heap *heap, mid_domain domain, const mid_allocator
 {
     const mid_domains *d = &heap->domains;
     mid_domain_stats s;
-    bool back = same(allocator, own[domain]), again = d->replacement[domain] != NULL && same(allocator, &d->replacement[domain]->allocator);
+    bool back = same(allocator, own_of(heap, domain)), again = d->replacement[domain] != NULL && same(allocator, &d->replacement[domain]->allocator);
     mid_stats_domain(heap, domain, &s, sizeof s);
     if (allocator->wraps && !back)
         return MID_OK;
@@ -327,10 +390,11 @@ mid_status mid_domain_set_allocator(mid_heap *heap, mid_domain domain, const mid
     const mid_kept_allocator *kept = NULL;
     mid_lock(heap);
     mid_status status = may_set(heap, domain, allocator);
-    if (status == MID_OK && !same(allocator, own[domain]))
+    bool back = same(allocator, own_of(heap, domain));
+    if (status == MID_OK && !back)
         status = keep(heap, domain, allocator, &kept);
-    else if (domain == MID_DOMAIN_MEM && heap->trace.on)
-        kept = &mid_mem_marked;
+    else
+        kept = mid_domain_unset(heap, domain);
     if (status == MID_OK && kept != NULL && !kept->allocator.wraps)
         heap->domains.replacement[domain] = kept;
     if (status == MID_OK)
@@ -341,16 +405,23 @@ mid_status mid_domain_set_allocator(mid_heap *heap, mid_domain domain, const mid
 
 /* --- the end ---------------------------------------------------------------------------------------------------------------------- */
 
-void mid_domains_close(mid_heap *heap)
+bool mid_domains_leak(mid_heap *heap)
 {
     static const char *const names[MID_DOMAIN_COUNT] = {"raw", "mem", "object"};
-    for (int domain = MID_DOMAIN_RAW; heap->debug && domain <= MID_DOMAIN_MEM; domain++) {
+    bool any = false;
+    for (int domain = MID_DOMAIN_RAW; domain <= MID_DOMAIN_MEM; domain++) {
         mid_domain_stats s;
         mid_stats_domain(heap, (mid_domain)domain, &s, sizeof s);
-        if (s.live_blocks != 0)
+        any |= s.live_blocks != 0;
+        if (s.live_blocks != 0 && (heap->debug || heap->trace.on))
             fprintf(stderr, "midden: still held at close: %llu blocks of %s, %llu bytes\n", (unsigned long long)s.live_blocks,
                     names[domain], (unsigned long long)s.asked_bytes);
     }
+    return any;
+}
+
+void mid_domains_close(mid_heap *heap)
+{
     mid_domains *d = &heap->domains;
     while (d->allocators.data != NULL) {
         mid_array before = ((copies *)d->allocators.data)->before;

@@ -67,12 +67,23 @@ typedef struct mid_domains {
     uint64_t foreign, peak_foreign;             /* atomic */
 } mid_domains;
 
+/* The program's call that this thread is in, of raw or mem; null: of neither. What a wrapper calls is the program's call still. */
+extern __thread const void *mid_called_by;
+static inline const void *mid_called_from(const void *call)
+{
+    const void *outer = mid_called_by;
+    if (outer == NULL)
+        mid_called_by = call;
+    return outer;
+}
+
 /* --- domain.c: through whatever allocator is in force. Arguments have been checked */
 mid_status mid_domain_new(mid_caller caller, mid_domain domain, size_t count, size_t size, bool clear, uintptr_t *block);
 mid_status mid_domain_resize(mid_caller caller, mid_domain domain, uintptr_t *block, size_t size);
 mid_status mid_domain_free(mid_caller caller, mid_domain domain, uintptr_t block);
 void mid_tally_add(mid_tally *tally, int64_t blocks, int64_t asked, int64_t taken); /* and its peaks */
-void mid_domains_close(mid_heap *heap);   /* what is left is told of in a debug heap; before the heap's memory goes */
+void mid_domains_close(mid_heap *heap);
+bool mid_domains_leak(mid_heap *heap); /* are there blocks? In a debug heap, and while tracing is on, it is said how many */
 static inline void mid_tally_count(uint64_t *figure, uint64_t more)
 {
     __atomic_fetch_add(figure, more, __ATOMIC_RELAXED);
@@ -89,11 +100,28 @@ void mid_mem_forget(mid_impl *me); /* the heap closes */
 void mid_mem_sum(const mid_heap *heap, mid_domain_stats *into); /* with `memory` held */
 const char *mid_mem_check(mid_heap *heap); /* the world stands */
 
+/* For debug heaps, where blocks have fences, and wait when they are freed (debug_block.c). `room`: bytes with fences. */
+bool mid_mem_withdraw(mid_heap *heap, void *block); /* with `memory` held: freed for the figures; false: no live block begins there */
+void mid_mem_put_back(mid_heap *heap, void *block); /* with `memory` held: its memory too */
+mid_status mid_mem_room_new(mid_impl *me, size_t size, size_t room, void **out);
+/* Where it is, or a mapping by mremap. To shrink never fails. */
+mid_status mid_mem_room_resize(mid_impl *me, void **block, size_t size, size_t room);
+extern const mid_kept_allocator mid_mem_watched, mid_raw_watched; /* debug_mem.c: the domains' own there, set from the beginning */
+const mid_kept_allocator *mid_domain_unset(const mid_heap *heap, mid_domain domain); /* what is in force when no program has set anything */
+mid_status mid_raw_room_new(mid_heap *heap, size_t size, size_t room, bool clear, void **out); /* domain.c; the address after its head */
+mid_status mid_raw_room_resize(mid_heap *heap, void **block, size_t size, size_t room);
+void mid_raw_withdraw(mid_heap *heap, void *block);
+void mid_raw_put_back(void *block);
+
 /* --- large.c: blocks that are no slots; with `memory` held */
-mid_status mid_mem_large_new(mid_heap *heap, size_t size, void **out);
+#define MID_MEM_WITHDRAWN SIZE_MAX /* asked: it has been freed, and waits */
+mid_status mid_mem_large_new(mid_heap *heap, size_t asked, size_t size, void **out);
+/* What objects had in `size` bytes under this name is a withdrawn block from now on; nothing has changed on failure. */
+mid_status mid_mem_large_adopt(mid_heap *heap, void *at, size_t size, uint32_t name);
 mid_mem_row *mid_mem_large_find(mid_heap *heap, const void *at); /* null: no such block begins there; any address */
 void mid_mem_large_free(mid_heap *heap, mid_mem_row *row);
-mid_status mid_mem_large_resize(mid_heap *heap, mid_mem_row *row, size_t size, void **out); /* both no slots; to shrink never fails */
+/* Both no slots; to shrink never fails. `size` is what is needed now, `asked` what of it was asked for. */
+mid_status mid_mem_large_resize(mid_heap *heap, mid_mem_row *row, size_t asked, size_t size, void **out);
 const char *mid_mem_large_check(const mid_heap *heap, int64_t *blocks, int64_t *asked, int64_t *taken); /* adds them up */
 
 #endif

@@ -111,6 +111,10 @@ mid_status mid_heap_open_abi(mid_heap **out, const mid_options *options, uint32_
     heap->alloc.run_size = mid_run_size;
     heap->alloc.run_moved = mid_run_moved;
     heap->alloc.owner = heap;
+    if (heap->debug)
+        heap->alloc.unused = mid_debug_pool_unused;
+    for (int domain = MID_DOMAIN_RAW; domain < MID_DOMAIN_COUNT; domain++) /* in debug heaps the fast paths take the long way */
+        heap->domains.set[domain] = mid_domain_unset(heap, (mid_domain)domain);
     mid_caches_open(heap);
     status = mid_locks_open(heap);
     if (status != MID_OK) {
@@ -166,7 +170,9 @@ static void report_leaks(mid_heap *heap)
             fprintf(stderr, "midden: still held at close: %llu %s, %llu bytes\n", (unsigned long long)leak.objects,
                     leak.type, (unsigned long long)leak.bytes);
     }
-    if (!told && heap->trace.on) {
+    const bool sites = heap->collector.leak_objects != 0 || (heap->debug && heap->options.debug_frames != 0); /* each has its own */
+    if (!told && heap->trace.on && !sites) {
+        heap->collector.traces_told = true;
         fflush(stderr);
         mid_trace_leaks(heap, STDERR_FILENO);
     }
@@ -202,11 +208,27 @@ static void forget_quarantine(mid_heap *heap)
         mid_entry_at(heap, ring[(heap->quarantine_at + size - heap->quarantine_count) % size])->count = 0;
 }
 
-static void destroy(mid_heap *heap)
+/* What payloads were made of has been freed. Told once: by a debug heap where each was made, else by what is traced. */
+static void report_blocks(mid_heap *heap, bool closes)
+{
+    if (!mid_domains_leak(heap) || !closes)
+        return;
+    if (heap->debug)
+        mid_debug_blocks_leak(heap);
+    const bool sites = heap->collector.traces_told || (heap->debug && heap->options.debug_frames != 0);
+    if (heap->trace.on && !sites) {
+        fflush(stderr);
+        mid_trace_leaks(heap, STDERR_FILENO);
+    }
+}
+
+static void destroy(mid_heap *heap, bool closes)
 {
     mid_fork_dismiss(heap);
     forget_quarantine(heap);
     free_payloads(heap);
+    report_blocks(heap, closes);
+    mid_debug_held_flush(heap);
     mid_proposer_close(heap);
     mid_deep_close(heap);
     mid_freezer_close(heap);
@@ -218,7 +240,7 @@ mid_status mid_heap_destroy(mid_heap *heap)
 {
     mid_status status = closable(heap);
     if (status == MID_OK)
-        destroy(heap);
+        destroy(heap, false);
     return status;
 }
 
@@ -267,6 +289,6 @@ mid_status mid_heap_close(mid_heap *heap)
         report_leaks(heap);
         mid_leaks_report(heap, stats.live_objects);
     }
-    destroy(heap);
+    destroy(heap, true);
     return held ? MID_EHELD : MID_OK;
 }

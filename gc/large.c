@@ -41,7 +41,7 @@ static void row_give(mid_heap *heap, mid_mem_row *row)
     heap->domains.row_free = number_of(heap, row);
 }
 
-mid_status mid_mem_large_new(mid_heap *heap, size_t size, void **out)
+mid_status mid_mem_large_new(mid_heap *heap, size_t asked, size_t size, void **out)
 {
     uint32_t number;
     mid_status status = row_take(heap, &number);
@@ -52,8 +52,20 @@ mid_status mid_mem_large_new(mid_heap *heap, size_t size, void **out)
     if (*out == NULL)
         row_give(heap, row);
     else
-        *row = (mid_mem_row){*out, size, size};
+        *row = (mid_mem_row){*out, size, asked};
     return *out == NULL ? status : MID_OK;
+}
+
+mid_status mid_mem_large_adopt(mid_heap *heap, void *at, size_t size, uint32_t name)
+{
+    uint32_t number;
+    mid_status status = row_take(heap, &number);
+    if (status != MID_OK)
+        return status;
+    mid_mem_row *row = row_at(heap, number);
+    *row = (mid_mem_row){at, size, MID_MEM_WITHDRAWN};
+    mid_large_pass(&heap->alloc, at, size, name, name_of(heap, row));
+    return MID_OK;
 }
 
 mid_mem_row *mid_mem_large_find(mid_heap *heap, const void *at)
@@ -70,7 +82,7 @@ void mid_mem_large_free(mid_heap *heap, mid_mem_row *row)
     row_give(heap, row);
 }
 
-mid_status mid_mem_large_resize(mid_heap *heap, mid_mem_row *row, size_t size, void **out)
+mid_status mid_mem_large_resize(mid_heap *heap, mid_mem_row *row, size_t asked, size_t size, void **out)
 {
     mid_status status;
     const size_t needed = size != 0 ? size : 1; /* it keeps a page */
@@ -81,7 +93,7 @@ mid_status mid_mem_large_resize(mid_heap *heap, mid_mem_row *row, size_t size, v
     } else if (size > row->size) {
         return status;
     }
-    row->asked = size; /* what could not be moved to a smaller place keeps the one it has */
+    row->asked = asked; /* what could not be moved to a smaller place keeps the one it has */
     *out = row->at;
     return MID_OK;
 }
@@ -95,15 +107,16 @@ const char *mid_mem_large_check(const mid_heap *heap, int64_t *blocks, int64_t *
             empty++;
             continue;
         }
-        if (row->asked > row->size || mid_large_name(&heap->alloc, row->at) != name_of(heap, row))
+        const bool live = row->asked != MID_MEM_WITHDRAWN;
+        if ((live && row->asked > row->size) || mid_large_name(&heap->alloc, row->at) != name_of(heap, row))
             return "a large block of mem is not what its row says";
         bytes += mid_large_bytes(row->size);
-        *blocks += 1;
-        *asked += (int64_t)row->asked;
+        *blocks += live;
+        *asked += live ? (int64_t)row->asked : 0;
+        *taken += live ? (int64_t)mid_large_bytes(row->size) : 0;
     }
     for (uint32_t number = heap->domains.row_free; number != 0 && empty != UINT64_MAX; number = (uint32_t)row_at(heap, number)->size)
         empty--;
-    *taken += (int64_t)bytes;
     if (empty != 0)
         return "the list of free rows is not as long as they are many";
     return bytes == heap->alloc.large_blocks ? NULL : "bytes of large blocks of mem are wrong";

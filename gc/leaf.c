@@ -124,27 +124,40 @@ static mid_status own_free(void *context, mid_caller caller, uintptr_t block)
 
 const mid_allocator mid_object_own = {NULL, own_malloc, own_calloc, own_realloc, own_free, 1};
 
-static mid_status object_some(mid_thread *thread, size_t count, size_t size, bool clear, mid_handle *out)
+/* Where tracebacks of what a call allocates begin: with the program's call, as those of mid_new. Returns what it was. */
+static const void *enter(mid_thread *thread, const void *from)
+{
+    mid_impl *me = mid_impl_of(thread);
+    const void *outer = me->called_from;
+    if (outer == NULL)
+        me->called_from = from;
+    return outer;
+}
+
+static mid_status object_some(mid_thread *thread, size_t count, size_t size, bool clear, mid_handle *out, const void *from)
 {
     uintptr_t block = 0;
     if (out == NULL)
         return MID_ENULL;
     *out = 0;
     mid_status status = mid_thread_check(thread);
-    if (status == MID_OK)
+    if (status == MID_OK) {
+        const void *outer = enter(thread, from);
         status = mid_domain_new((mid_caller){mid_impl_of(thread)->heap, thread}, MID_DOMAIN_OBJECT, count, size, clear, &block);
+        mid_impl_of(thread)->called_from = outer;
+    }
     *out = (mid_handle)block;
     return status;
 }
 
 mid_status mid_object_malloc(mid_thread *thread, size_t size, mid_handle *out)
 {
-    return object_some(thread, 1, size, false, out);
+    return object_some(thread, 1, size, false, out, __builtin_return_address(0));
 }
 
 mid_status mid_object_calloc(mid_thread *thread, size_t count, size_t size, mid_handle *out)
 {
-    return object_some(thread, count, size, true, out);
+    return object_some(thread, count, size, true, out, __builtin_return_address(0));
 }
 
 mid_status mid_object_realloc(mid_thread *thread, mid_handle *object, size_t size)
@@ -153,8 +166,11 @@ mid_status mid_object_realloc(mid_thread *thread, mid_handle *object, size_t siz
         return MID_ENULL;
     uintptr_t block = *object;
     mid_status status = mid_thread_check(thread);
-    if (status == MID_OK)
+    if (status == MID_OK) {
+        const void *outer = enter(thread, __builtin_return_address(0));
         status = mid_domain_resize((mid_caller){mid_impl_of(thread)->heap, thread}, MID_DOMAIN_OBJECT, &block, size);
+        mid_impl_of(thread)->called_from = outer;
+    }
     *object = (mid_handle)block;
     return status;
 }
@@ -164,7 +180,10 @@ mid_status mid_object_free(mid_thread *thread, mid_handle object)
     mid_status status = mid_thread_check(thread);
     if (status != MID_OK || object == 0)
         return status;
-    return mid_domain_free((mid_caller){mid_impl_of(thread)->heap, thread}, MID_DOMAIN_OBJECT, object);
+    const void *outer = enter(thread, __builtin_return_address(0));
+    status = mid_domain_free((mid_caller){mid_impl_of(thread)->heap, thread}, MID_DOMAIN_OBJECT, object);
+    mid_impl_of(thread)->called_from = outer;
+    return status;
 }
 
 void *mid_object_data(mid_thread *thread, mid_handle object, size_t *size)

@@ -4,6 +4,7 @@
  * another allocator being set among it, goes the long way through the table. */
 #include <string.h>
 
+#include "gc/debug.h"
 #include "gc/mem.h"
 
 #define MEM_MOST ((size_t)1 << 46)
@@ -41,23 +42,29 @@ static mid_status opened(mid_impl *me)
     return me->mem != NULL ? MID_OK : mid_mem_open(me);
 }
 
-static mid_status obtain(mid_impl *me, size_t size, void **out)
+static mid_status obtain(mid_impl *me, size_t size, size_t room, void **out)
 {
     mid_status status = opened(me);
-    return status == MID_OK ? mid_mem_obtain(me, size, out) : status;
+    return status == MID_OK ? mid_mem_obtain(me, size, room, out) : status;
 }
 
-static mid_status allocate(mid_impl *me, size_t size, void **out)
+static mid_status allocate(mid_impl *me, size_t size, size_t room, void **out)
 {
     bool all = false;
     if (size > MEM_MOST)
         return MID_ESIZE;
-    mid_status status = obtain(me, size, out);
+    mid_status status = obtain(me, size, room, out);
     while (short_of(status) && freed_some(me, &all))
-        status = obtain(me, size, out);
-    if (status == MID_OK && size <= me->heap->alloc.pooled_max)
-        mid_mem_hand_out(me->heap, &me->mem->bins[mid_size_class(size)], size, out);
+        status = obtain(me, size, room, out);
+    if (status == MID_OK && room <= me->heap->alloc.pooled_max)
+        mid_mem_hand_out(me->heap, &me->mem->bins[mid_size_class(room)], size, out);
     return status;
+}
+
+mid_status mid_mem_room_new(mid_impl *me, size_t size, size_t room, void **out)
+{
+    mid_status status = allocate(me, size, room, out);
+    return short_of(status) ? refused(me, status, size) : status;
 }
 
 /* --- the domain's own allocator ----------------------------------------------------------------------------------------------------------- */
@@ -73,7 +80,7 @@ static mid_status own_malloc(void *context, mid_caller caller, size_t size, uint
     if (size <= me->heap->alloc.pooled_max && me->mem != NULL && me->mem->bins[mid_size_class(size)].head != NULL)
         mid_mem_hand_out(me->heap, &me->mem->bins[mid_size_class(size)], size, &out);
     else
-        status = allocate(me, size, &out);
+        status = allocate(me, size, size, &out);
     *block = (uintptr_t)out;
     return short_of(status) ? refused(me, status, size) : status;
 }
@@ -133,7 +140,7 @@ static mid_status resize_large(mid_impl *me, mid_mem_row *row, size_t size, uint
     mid_heap *heap = me->heap;
     int64_t asked = (int64_t)row->asked, taken = (int64_t)mid_large_bytes(row->size);
     void *to = NULL;
-    mid_status status = mid_mem_large_resize(heap, row, size, &to);
+    mid_status status = mid_mem_large_resize(heap, row, size, size, &to);
     if (status != MID_OK)
         return status;
     int64_t takes = (int64_t)mid_large_bytes(row->size);
@@ -165,7 +172,7 @@ static mid_status move(mid_impl *me, uintptr_t *block, size_t had, size_t size, 
 {
     void *to = NULL;
     uintptr_t row_number = row == NULL ? 0 : (uintptr_t)(row - (mid_mem_row *)me->heap->domains.rows.data);
-    mid_status status = allocate(me, size, &to);
+    mid_status status = allocate(me, size, size, &to);
     if (status != MID_OK && size > had)
         return status;
     if (status == MID_OK) {
@@ -247,8 +254,10 @@ static __attribute__((noinline)) mid_status malloc_long(mid_thread *thread, size
         return MID_ENULL;
     *out = NULL;
     mid_status status = mid_thread_check(thread);
+    const void *outer = mid_called_from(from);
     if (status == MID_OK)
         status = mid_domain_new((mid_caller){mid_impl_of(thread)->heap, thread}, MID_DOMAIN_MEM, count, size, clear, &block);
+    mid_called_by = outer;
     if (status == MID_OK)
         mid_trace_block_made(mid_impl_of(thread), mid_impl_of(thread)->heap, MID_TRACE_MEM, block, count * size, from);
     *out = (void *)block;
@@ -276,20 +285,23 @@ mid_status mid_mem_calloc(mid_thread *thread, size_t count, size_t size, void **
     return malloc_long(thread, count, size, true, out, __builtin_return_address(0));
 }
 
-static __attribute__((noinline)) mid_status free_long(mid_thread *thread, void *block)
+static __attribute__((noinline)) mid_status free_long(mid_thread *thread, void *block, const void *from)
 {
     mid_status status = mid_thread_check(thread);
     if (status != MID_OK || block == NULL)
         return status;
     mid_trace_block_freed(mid_impl_of(thread)->heap, MID_TRACE_MEM, (uintptr_t)block);
-    return mid_domain_free((mid_caller){mid_impl_of(thread)->heap, thread}, MID_DOMAIN_MEM, (uintptr_t)block);
+    const void *outer = mid_called_from(from);
+    status = mid_domain_free((mid_caller){mid_impl_of(thread)->heap, thread}, MID_DOMAIN_MEM, (uintptr_t)block);
+    mid_called_by = outer;
+    return status;
 }
 
 mid_status mid_mem_free(mid_thread *thread, void *block)
 {
     if (MID_UNLIKELY_(thread == NULL || !mid_here(mid_impl_of(thread)) || mid_domain_replaced(mid_impl_of(thread)->heap, MID_DOMAIN_MEM) ||
                       !free_fast(mid_impl_of(thread), block)))
-        return free_long(thread, block);
+        return free_long(thread, block, __builtin_return_address(0));
     return MID_OK;
 }
 
@@ -303,7 +315,9 @@ mid_status mid_mem_realloc(mid_thread *thread, void **block, size_t size)
         return status;
     mid_impl *me = mid_impl_of(thread);
     uint64_t lifted = mid_trace_block_lift(me->heap, MID_TRACE_MEM, at);
+    const void *outer = mid_called_from(__builtin_return_address(0));
     status = mid_domain_resize((mid_caller){me->heap, thread}, MID_DOMAIN_MEM, &at, size);
+    mid_called_by = outer;
     mid_trace_block_moved(me, me->heap, MID_TRACE_MEM, was, lifted, status == MID_OK ? at : 0, size, __builtin_return_address(0));
     *block = (void *)at;
     return status;
@@ -319,7 +333,10 @@ mid_status mid_mem_free_anywhere(mid_heap *heap, void *block)
     if (block == NULL)
         return MID_OK;
     mid_trace_block_freed(heap, MID_TRACE_MEM, (uintptr_t)block);
-    return mid_domain_free((mid_caller){heap, NULL}, MID_DOMAIN_MEM, (uintptr_t)block);
+    const void *outer = mid_called_from(__builtin_return_address(0));
+    mid_status status = mid_domain_free((mid_caller){heap, NULL}, MID_DOMAIN_MEM, (uintptr_t)block);
+    mid_called_by = outer;
+    return status;
 }
 
 mid_status mid_mem_size(mid_thread *thread, const void *block, size_t *size)
@@ -330,6 +347,8 @@ mid_status mid_mem_size(mid_thread *thread, const void *block, size_t *size)
     if (status != MID_OK)
         return status;
     mid_heap *heap = mid_impl_of(thread)->heap;
+    if (heap->debug)
+        return mid_debug_block_size(heap, block, size);
     uint16_t *slot;
     unsigned size_class;
     mid_mem_row *row;

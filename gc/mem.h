@@ -61,8 +61,9 @@ static inline void mid_mem_take_back(mid_mem_bin *bin, void *block, uint16_t *si
 
 /* --- cache.c */
 mid_status mid_mem_open(mid_impl *me); /* a thread's first call */
-/* A slot of the class in the cache, or a large block. Once: what failed may be worth another try. */
-mid_status mid_mem_obtain(mid_impl *me, size_t size, void **out);
+/* A slot of the class in the cache, or a large block; of `room` bytes, of which `size` were asked for. Once: what failed may be
+ * worth another try. */
+mid_status mid_mem_obtain(mid_impl *me, size_t size, size_t room, void **out);
 /* With `memory` held: a live block at any address? Its size, or its row; `mem` may be null. */
 bool mid_mem_find(mid_heap *heap, mid_mem *mem, void *at, uint16_t **size, unsigned *size_class, mid_mem_row **row);
 mid_status mid_mem_free_slow(mid_impl *me, void *block);         /* large, the first of its arena, none of ours; or the cache is full */

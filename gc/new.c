@@ -133,7 +133,7 @@ static mid_status refill(mid_impl *me, unsigned size_class, mid_part *part)
 bool mid_drain_all(mid_impl *me)
 {
     mid_lock(me->heap);
-    bool any = (me->pending_count != 0 && !me->draining) || me->heap->quarantine_count != 0;
+    bool any = (me->pending_count != 0 && !me->draining) || me->heap->quarantine_count != 0 || mid_debug_holds(me->heap);
     mid_unlock(me->heap);
     while (mid_drain(me, 4096, 0) != 0)
         ;
@@ -312,7 +312,7 @@ static inline mid_status make(mid_impl *me, const mid_type_info *info, mid_type 
     uint64_t word = MID_READ_(entry->word);
     char *object = (char *)(uintptr_t)(word & MID_ADDRESS_MASK_);
     if (MID_UNLIKELY_(me->heap->debug))
-        mid_debug_made(me, made, info, size);
+        mid_debug_made(me, made, info, size, from);
     if (!(word & MID_F_LARGE)) /* large blocks come cleared */
         clear(object, mid_cleared(info, size));
     if (info->item_size != 0)

@@ -233,6 +233,7 @@ void mid_quarantine_flush(mid_impl *me)
     mid_lock(me->heap);
     while (me->heap->quarantine_count != 0)
         quarantine_release(me);
+    mid_debug_held_flush(me->heap);
     mid_unlock(me->heap);
 }
 
@@ -241,9 +242,11 @@ static void free_large(mid_impl *me, mid_handle handle, mid_entry *entry, size_t
     mid_heap *heap = me->heap;
     mid_part part = mid_pause_begin(me, MID_PAUSE_LARGE);
     mid_lock(heap);
-    if (heap->debug)
-        mid_debug_spoil(mid_address(entry), size);
-    mid_large_free(&heap->alloc, mid_address(entry), size, handle);
+    if (!heap->debug || !mid_debug_hold_object(me, handle, mid_address(entry), size, false)) {
+        if (heap->debug)
+            mid_debug_spoil(mid_address(entry), size);
+        mid_large_free(&heap->alloc, mid_address(entry), size, handle);
+    }
     me->turned += size;
     me->given += size;
     if (heap->debug && heap->options.quarantine != 0) {

@@ -4,6 +4,7 @@
 #include "gc/count.h"
 #include "gc/debug.h"
 #include "gc/refs.h"
+#include "gc/resize.h"
 
 /* Let `handle` live in the slot that `other` (free, just taken) is bound to, and bind `other` to where it was. */
 void mid_slots_swap(mid_heap *heap, mid_handle handle, mid_handle other)

@@ -7,6 +7,7 @@
 
 #include "gc/count.h"
 #include "gc/refs.h"
+#include "gc/resize.h"
 
 #define MANY 4096u /* items; fewer take some ten microseconds */
 

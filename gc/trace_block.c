@@ -14,6 +14,7 @@ void mid_trace_blocks_end(mid_heap *heap)
 {
     if (heap->domains.set[MID_DOMAIN_MEM] == &mid_mem_marked)
         __atomic_store_n(&heap->domains.set[MID_DOMAIN_MEM], NULL, __ATOMIC_RELEASE);
+    /* a debug heap's stays what it is */
 }
 
 void mid_trace_block_made(mid_impl *me, mid_heap *heap, mid_trace_domain domain, uintptr_t at, size_t bytes, const void *from)

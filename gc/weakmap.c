@@ -2,6 +2,7 @@
  * an ephemeron is a map with room for one. */
 #include "gc/count.h"
 #include "gc/pairs.h"
+#include "gc/resize.h"
 #include "gc/weak.h"
 
 enum { KIND_EPHEMERON = 2 };

@@ -1,4 +1,5 @@
 /* gc/work.c: what programs ask for: mid_collect, mid_compact, mid_trim, mid_reclaim. Each begins as a safepoint does. */
+#include "gc/debug.h"
 #include "gc/policy.h"
 #include "gc/weak.h"
 
@@ -195,6 +196,7 @@ mid_status mid_trim(mid_thread *thread, uint64_t budget_micros, uint64_t *return
         mid_drain_timed(mid_impl_of(thread), heap->options.free_batch, 0); /* no finalizer runs in here */
     mid_lock(heap);
     mid_pairs_shrink(heap);
+    mid_debug_held_flush(mid_impl_of(thread)->heap);
     mid_mem_flush(mid_impl_of(thread));
     status = mid_trim_run(heap, budget_micros, heap->options.reserve, &bytes);
     mid_unlock(heap);

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "gc/kinds/string.h"
+#include "gc/resize.h"
 
 /* Both strings, of one kind. */
 static inline mid_status both(mid_thread *thread, const mid_kinds *kinds, mid_handle a, mid_handle b, mid_kind *kind)

@@ -130,7 +130,7 @@ typedef struct mid_leak_object {
     uint32_t referrers;  /* slots that refer to it; the first are in `by` and `slot` */
     mid_handle by[MID_LEAK_REFERRERS];
     uint32_t slot[MID_LEAK_REFERRERS];
-    const char *where;   /* what `where` of mid_leaks_tell said of it; null: nothing */
+    const char *where;   /* what `where` of mid_leaks_tell said of it; else, if it is traced, the calls that allocated it; null: nothing is known */
 } mid_leak_object;
 
 /* How mid_heap_close reports: beside the types, up to `objects` objects (0, as at first: none), those that are held from outside

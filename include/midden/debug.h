@@ -15,6 +15,10 @@
  *   - behind each object are at least 16 bytes 0xFD; what is freed is filled with 0xDD, what MID_UNCLEARED leaves with 0xCD. Written
  *     fences and freed slots are told when the object dies, is resized or moved, when the slot is used again, when all is checked,
  *     and, of objects whose address was asked for, at the next safepoint;
+ *   - blocks of raw and mem (domain.h) have 16 bytes 0xFD before them, too; what mem or raw give uncleared is 0xCD (but what comes
+ *     cleared in every heap), what is freed 0xDD, and held back. A second free, a free in the wrong domain or of no block returns MID_EBLOCK as
+ *     ever, and is reported; so are written fences and freed blocks, when the block is freed, resized or used again, and when all is checked.
+ *     A realloc moves. Any address may be given to any of these calls. Large objects that are freed are held back, too;
  *   - what slots hold is known: a slot that was written without mid_store is told, and put back; so is a trace function that visits
  *     fewer slots than before, more, or one twice;
  *   - with `debug-move` everything that is not pinned moves at each safepoint (or each nth), and an address kept past one is 0xDD;
@@ -24,6 +28,7 @@
 #ifndef MIDDEN_DEBUG_H
 #define MIDDEN_DEBUG_H
 
+#include "domain.h"
 #include "object.h"
 
 /* What is wrong. */
@@ -40,11 +45,13 @@ typedef enum mid_misuse {
     MID_MISUSE_SLOT_WRITTEN,     /* a slot, without mid_store */
     MID_MISUSE_EDGE,             /* a trace function visits less, more, or twice */
     MID_MISUSE_ADDRESS,          /* given to a free that it is not for */
-    MID_MISUSE_LEAK              /* still held at close */
+    MID_MISUSE_LEAK,             /* still held at close */
+    MID_MISUSE_FREED,            /* a block that was freed before, or moved by a resize */
+    MID_MISUSE_DOMAIN            /* a block of one domain, given to the free or realloc of another */
 } mid_misuse;
 #define MID_MISUSE_NAMES                                                                                               \
     {"argument", "thread", "stale handle", "foreign handle", "not held", "overflow", "underflow", "write after free",  \
-     "stale address", "slot written", "trace function", "wrong free", "leak"}
+     "stale address", "slot written", "trace function", "wrong free", "leak", "freed twice", "wrong domain"}
 
 /* One of the objects concerned. */
 typedef struct mid_report_side {
@@ -60,6 +67,19 @@ typedef struct mid_report_side {
     const void *borrowed;    /* the call of mid_get or mid_peek that last returned its address or handle; null: none did */
 } mid_report_side;
 
+/* One of the blocks of raw or mem concerned; or the memory of a large object that was freed. */
+typedef struct mid_report_block {
+    const void *address;     /* where the program's bytes begin; null: there is none, and nothing else is set */
+    int live, moved;         /* moved: it was freed by a resize, or was an object's until debug-move moved that */
+    mid_domain domain;
+    uint64_t size;           /* bytes asked for */
+    uint64_t serial;         /* the how manieth block of its heap, from 1: the same in each run of a program that does the same; 0: an object's */
+    void *const *made;       /* return addresses, innermost first: who made it, by a resize too, ... */
+    unsigned made_count, made_by; /* ... how many, and by which thread: its place in the heap, from 1; 0: one that is not attached */
+    void *const *freed;      /* the same of its free */
+    unsigned freed_count, freed_by;
+} mid_report_block;
+
 /* All of it, texts and frames too, is valid during the callback. It only grows at the end. */
 typedef struct mid_report {
     const char *call;    /* "mid_store"; of what was found by looking: "a free", "a compaction", "mid_heap_check", ... */
@@ -74,6 +94,8 @@ typedef struct mid_report {
     void *const *here;   /* where it was told, innermost first */
     unsigned here_count;
     const char *text;    /* all of this in several lines, with the names of functions that the dynamic linker knows (-rdynamic) */
+    mid_report_block block;       /* the block concerned, ... */
+    mid_report_block other_block; /* ... and the one whose memory lies where it was overwritten from; rarely known */
 } mid_report;
 
 #ifdef __cplusplus

@@ -67,7 +67,8 @@ extern "C" {
 /* --- raw: any thread, at any time; also from listeners, finalizers, payload functions, and in blocked regions -------------------- */
 
 /* A block of `size` bytes, not cleared, or `count` times `size`, cleared; *out is null on failure. MID_ENULL, MID_ESIZE,
- * MID_ENOMEM. Each has a header of 16 bytes. Blocks that were not freed outlive the heap (a debug heap tells of them as it closes). */
+ * MID_ENOMEM. Each has a header of 16 bytes. Blocks that were not freed outlive the heap (a debug heap tells of them as it closes).
+ * In a debug heap each also has a record, which heap-limit counts; without memory for that: MID_ENOMEM. */
 MID_API mid_status mid_raw_malloc(mid_heap *heap, size_t size, void **out);
 MID_API mid_status mid_raw_calloc(mid_heap *heap, size_t count, size_t size, void **out);
 /* Another size for *block, which may move; null: as malloc. On failure everything is as it was. As above, and MID_EBLOCK. */

@@ -67,6 +67,24 @@ static void states(void)
         expect("mid_resize", mid_resize(run.thread, o->handle, SIZE_MAX), MID_ESIZE);
 }
 
+/* What no domain has given out; of a debug heap each is told. */
+static void no_blocks(void)
+{
+    static uint64_t nowhere[8];
+    void *at = &nowhere[4], *null = NULL;
+    size_t size;
+    run.expect_report = true;
+    expect("mid_mem_free", mid_mem_free(run.thread, at), MID_EBLOCK);
+    expect("mid_raw_free", mid_raw_free(run.heap, at), MID_EBLOCK);
+    expect("mid_mem_realloc", mid_mem_realloc(run.thread, &at, 10), MID_EBLOCK);
+    expect("mid_raw_realloc", mid_raw_realloc(run.heap, &at, 10), MID_EBLOCK);
+    run.expect_report = false;
+    expect("mid_mem_size", mid_mem_size(run.thread, at, &size), MID_EBLOCK);
+    expect("mid_mem_malloc", mid_mem_malloc(run.thread, SIZE_MAX, &null), MID_ESIZE);
+    expect("mid_raw_malloc", mid_raw_malloc(run.heap, SIZE_MAX, &null), MID_ESIZE);
+    expect("mid_mem_calloc", mid_mem_calloc(run.thread, SIZE_MAX / 2, 3, &null), MID_ESIZE);
+}
+
 #ifdef MIDDEN_DEBUG
 static void on_report(const mid_report *report, void *context)
 {
@@ -132,5 +150,6 @@ void op_misuse(void)
     handles();
     sizes();
     states();
+    no_blocks();
     reports();
 }

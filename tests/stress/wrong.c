@@ -226,7 +226,119 @@ static bool stale_address(void)
     return moved;
 }
 
-static bool (*const wrongs[])(void) = {overflow,     underflow,    write_after_free, stale_handle, unheld,
+/* --- blocks: of raw or of mem ------------------------------------------------------------------------------------------------- */
+
+static mid_status block_make(bool raw, size_t size, void **at)
+{
+    return raw ? mid_raw_malloc(run.heap, size, at) : mid_mem_malloc(run.thread, size, at);
+}
+
+static mid_status block_free(bool raw, void *at)
+{
+    return raw ? mid_raw_free(run.heap, at) : mid_mem_free(run.thread, at);
+}
+
+static bool make_block(bool *raw, size_t *size, unsigned char **at)
+{
+    void *made = NULL;
+    *raw = one_in(2);
+    *size = one_in(8) ? pick(60000) : pick(300);
+    mid_status status = block_make(*raw, *size, &made);
+    *at = made;
+    if (status != MID_OK && status != MID_ENOMEM && status != MID_ELIMIT)
+        fail("a block of %zu bytes is refused: %s", *size, mid_status_name(status));
+    return status == MID_OK;
+}
+
+static void free_block(bool raw, void *at)
+{
+    if (block_free(raw, at) != MID_OK)
+        fail("a block is not freed");
+}
+
+static bool block_fence(void)
+{
+    bool raw, under = one_in(2);
+    size_t size;
+    unsigned char *at;
+    if (!make_block(&raw, &size, &at))
+        return false;
+    uint64_t before = run.reports;
+    poke(under ? at - 1 - pick(16) : at + size + pick(16), 1);
+    if (one_in(2)) {
+        look();
+        told("a written fence", under ? MID_MISUSE_UNDERFLOW : MID_MISUSE_OVERFLOW, before);
+    }
+    free_block(raw, at);
+    told("a written fence", under ? MID_MISUSE_UNDERFLOW : MID_MISUSE_OVERFLOW, before); /* once, and put right */
+    return true;
+}
+
+static bool block_freed_twice(void)
+{
+    bool raw;
+    size_t size;
+    unsigned char *at;
+    if (!make_block(&raw, &size, &at))
+        return false;
+    free_block(raw, at);
+    uint64_t before = run.reports;
+    if (block_free(raw, at) != MID_EBLOCK)
+        fail("a block is freed twice");
+    told("a block freed twice", MID_MISUSE_FREED, before);
+    return true;
+}
+
+static bool block_written_after_free(void)
+{
+    bool raw;
+    size_t size;
+    unsigned char *at;
+    if (!make_block(&raw, &size, &at))
+        return false;
+    free_block(raw, at);
+    uint64_t before = run.reports;
+    poke(at + (size == 0 ? 0 : pick(size)), 1);
+    look();
+    told("a write to a freed block", MID_MISUSE_WRITE_AFTER_FREE, before);
+    return true;
+}
+
+static bool block_of_another_domain(void)
+{
+    bool raw;
+    size_t size;
+    unsigned char *at;
+    if (!make_block(&raw, &size, &at))
+        return false;
+    uint64_t before = run.reports;
+    if (block_free(!raw, at) != MID_EBLOCK)
+        fail("a block is freed in another domain");
+    told("a free in the wrong domain", MID_MISUSE_DOMAIN, before);
+    free_block(raw, at);
+    return true;
+}
+
+static bool no_block(void)
+{
+    static uint64_t nowhere[8];
+    struct obj *o = random_object();
+    bool raw, inside = one_in(3);
+    size_t size;
+    unsigned char *at;
+    if (!make_block(&raw, &size, &at))
+        return false;
+    uint64_t before = run.reports;
+    void *wrong = inside ? at + 8 : o != NULL && one_in(2) ? address_of(o) : (void *)&nowhere[pick(8)];
+    if (block_free(raw, wrong) != MID_EBLOCK)
+        fail("what is no block is freed");
+    told("a free of what is no block", MID_MISUSE_ADDRESS, before);
+    free_block(raw, at);
+    return true;
+}
+
+static bool (*const wrongs[])(void) = {block_fence, block_freed_twice, block_written_after_free, block_of_another_domain, no_block,
+                                       overflow,     underflow,    write_after_free, stale_handle, unheld,
                                        slot_written, wrong_thread, foreign_handle,   no_slot,      stale_address};
 
 void wrong_begin(void)
