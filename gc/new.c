@@ -284,8 +284,8 @@ mid_status mid_slot_new(mid_impl *me, size_t size, unsigned align_shift, mid_han
 /* Objects are mostly small: a loop, then, and the compiler is kept from calling memset for it. */
 static inline void clear_words(char *at, size_t bytes)
 {
-    for (mid_word_ *word = (mid_word_ *)at, *end = (mid_word_ *)(at + bytes); word < end;) {
-        *word++ = 0;
+    for (mid_word_ *word = (mid_word_ *)at, *end = (mid_word_ *)(at + bytes); word < end; word++) {
+        *word = 0;
         __asm__ volatile("" : "+r"(word));
     }
 }

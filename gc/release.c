@@ -680,8 +680,8 @@ static __attribute__((noinline)) void release_plain(mid_impl *me, mid_handle val
     end_plain(me, value, entry, MID_READ_(entry->word), type);
 }
 
-/* It is on trial, or there is no room to note one more suspect. */
-static __attribute__((noinline)) void release_rare(mid_impl *me, mid_handle value)
+/* It is on trial; or one of several counts goes, or there are peculiarities. */
+static __attribute__((noinline)) void release_touched(mid_impl *me, mid_handle value)
 {
     mid_entry *entry = mid_entry_at(me->heap, value);
     uint32_t count = mid_touch(me, entry, MID_READ_(entry->count));
@@ -689,7 +689,7 @@ static __attribute__((noinline)) void release_rare(mid_impl *me, mid_handle valu
         release_last(me, value);
 }
 
-/* The common cases in a straight line, without a frame: a new suspect; the owner's last count of a leaf, and room in the cache. What calls
+/* The common cases in a straight line, without a frame: the owner's last count of a leaf, and room in the cache; a new suspect. What calls
  * others does so last. */
 void mid_release_slow_(mid_thread *thread, mid_handle value)
 {
@@ -697,13 +697,14 @@ void mid_release_slow_(mid_thread *thread, mid_handle value)
     mid_entry *entry = mid_entry_(thread, value);
     uint64_t word = MID_READ_(entry->word);
     uint32_t count = MID_READ_(entry->count), mine = mid_mine_(thread, count);
-    if (MID_UNLIKELY_(mid_watched(count)) || MID_UNLIKELY_(me->suspect_count == MID_SUSPECTS)) {
-        release_rare(me, value);
+    if (mine - MID_ONE_ >= MID_ONE_) {
+        if (MID_LIKELY_(!mid_watched(count)) && MID_LIKELY_(me->suspect_count != MID_SUSPECTS) &&
+            mid_kept(me, value, entry, count, mine, me->world))
+            return;
+        release_touched(me, value);
         return;
     }
-    if (mid_kept(me, value, entry, count, mine, me->world))
-        return;
-    if (MID_UNLIKELY_(mine - MID_ONE_ >= MID_ONE_ || (word & MID_F_ALL) != 0 || mid_callbacks != NULL)) {
+    if (MID_UNLIKELY_((word & MID_F_ALL) != 0 || mid_callbacks != NULL)) {
         release_last(me, value);
         return;
     }
