@@ -397,9 +397,11 @@ static inline bool mid_in_table(const mid_heap *heap, mid_handle value)
     return (value & 1) == 0 && value / 2 >= heap->first_index &&
            value / 2 < __atomic_load_n(&heap->next_index, __ATOMIC_ACQUIRE);
 }
+void mid_lock_wait(mid_heap *heap); /* stop.c */
 static inline void mid_lock(mid_heap *heap)
 {
-    pthread_mutex_lock(&heap->memory);
+    if (MID_UNLIKELY_(pthread_mutex_trylock(&heap->memory) != 0))
+        mid_lock_wait(heap);
 }
 static inline void mid_unlock(mid_heap *heap)
 {

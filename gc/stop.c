@@ -16,6 +16,27 @@
 
 #include "gc/heap.h"
 
+#define SPINS 100u /* a few microseconds: `memory` is mostly held for less, and to sleep and be woken takes tens */
+
+static inline void spin(void)
+{
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("yield");
+#endif
+}
+
+void mid_lock_wait(mid_heap *heap)
+{
+    for (unsigned n = 0; n < SPINS; n++) {
+        spin();
+        if (pthread_mutex_trylock(&heap->memory) == 0)
+            return;
+    }
+    pthread_mutex_lock(&heap->memory);
+}
+
 #define PARK_MICROS 5000 /* a mutator's wait for a service that was late */
 
 static struct timespec after_micros(uint64_t micros)
