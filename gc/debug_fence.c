@@ -216,8 +216,8 @@ void mid_debug_unseal(mid_heap *heap, mid_handle handle)
     if (mid_entry_live(entry)) {
         size = fence_of(heap, entry, &at);
         mid_addressable(at, size);
-    } else if (mid_site_of(heap, handle)->filled) {
-        at = mid_address(entry);
+    } else if (mid_site_of(heap, handle)->filled || (entry->count == MID_DYING_ && !(entry->word & MID_F_LARGE))) {
+        at = mid_address(entry); /* what dies still has its fence */
         mid_addressable(at, slot_size(heap, at));
     }
 }
