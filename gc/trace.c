@@ -46,7 +46,7 @@ static mid_status start(mid_heap *heap, const mid_trace_options *options)
         return status;
     t->frames = options->frames;
     t->sample = options->sample;
-    t->on = 1;
+    MID_WRITE_(t->on, 1); /* who is not attached may track blocks meanwhile */
     mid_trace_blocks_begin(heap);
     t->dice = MID_TRACE_DICE; /* not of an address: a program that does the same again has the same samples */
     if (t->sample == 0)
@@ -94,7 +94,7 @@ static void stop(mid_heap *heap)
             unflag(heap, (mid_handle)cells[i].which * 2);
     if (t->sampling)
         mid_sampling_end(heap);
-    t->on = 0;
+    MID_WRITE_(t->on, 0);
     mid_trace_blocks_end(heap);
     switch_types(heap);
     mid_trace_records_close(heap);

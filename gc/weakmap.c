@@ -23,15 +23,16 @@ static mid_status type_of(mid_heap *heap, unsigned kind, mid_type *out)
                           .items_are_refs = 1};
     mid_status status = MID_OK;
     mid_lock(heap);
-    if (heap->map_types[kind] == 0)
+    if (heap->map_types[kind] == 0) {
         status = mid_type_register(heap, &desc, &heap->map_types[kind]);
-    *out = heap->map_types[kind];
-    if (status == MID_OK) {
-        mid_type_info *info = mid_type_at(heap, *out);
-        info->pairs = true;
-        mid_type_aside(heap, *out); /* only from here */
-        info->ephemeral = kind != MID_WEAK_VALUES;
+        if (status == MID_OK) {
+            mid_type_info *info = mid_type_at(heap, heap->map_types[kind]);
+            info->pairs = true;
+            info->ephemeral = kind != MID_WEAK_VALUES;
+            mid_type_aside(heap, heap->map_types[kind]); /* only from here */
+        }
     }
+    *out = heap->map_types[kind];
     mid_unlock(heap);
     return status;
 }
