@@ -548,9 +548,9 @@ mid_status mid_cycles_collect(mid_impl *me, mid_collect_result *result)
     result->micros = (mid_thread_cpu_nanos() - began) / 1000;
     heap->touched += result->garbage != 0;
     MID_WRITE_(heap->suspected, 0); /* whoever collects, they are dealt with */
-    heap->counts.collections++;
-    heap->counts.collected_objects += result->freed;
-    heap->counts.collect_micros += result->micros;
+    MID_COUNT(heap, collections, 1);
+    MID_COUNT(heap, collected_objects, result->freed);
+    MID_COUNT(heap, collect_micros, result->micros);
     MID_WRITE_(heap->live_at_collection, mid_live_bytes(heap));
     MID_EMIT(heap, collect_end, result);
     piece.is.candidates = result->candidates;
@@ -565,7 +565,7 @@ mid_status mid_cycles_prove(mid_impl *me, mid_handle *set, uint32_t count, uint6
     mid_heap *heap = me->heap;
     sweep s = {.heap = heap, .me = me, .list = set, .count = count};
     mid_status status = sweep_run(&s, freed);
-    heap->counts.collected_objects += *freed;
+    MID_COUNT(heap, collected_objects, *freed); /* the daemon reads it beside */
     heap->touched += s.garbage != 0; /* freed or condemned: members of a set on trial, perhaps */
     return status == MID_OK ? s.left : status;
 }
