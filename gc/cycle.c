@@ -495,7 +495,7 @@ static mid_status sweep_run(sweep *s, uint64_t *freed)
     if (s->garbage != 0 && s->heap->collector.saving) {
         save(s);
         closed = false;
-    } else if (s->garbage != 0 && (s->heap->weak_live != 0 || s->pairs || s->heap->any_finalizer) && sentence(s)) {
+    } else if (s->garbage != 0 && (s->heap->weak_live != 0 || s->pairs || MID_READ_(s->heap->any_finalizer)) && sentence(s)) {
         condemn(s);
         closed = false;
     }

@@ -27,7 +27,7 @@ static size_t fence_of(const mid_heap *heap, const mid_entry *entry, char **at)
     char *object = mid_address(entry);
     size_t size = mid_object_size(mid_type_of_entry(heap, entry), object);
     *at = object + size;
-    return entry->word & MID_F_LARGE ? MID_FENCE : slot_size(heap, object) - size;
+    return MID_READ_(entry->word) & MID_F_LARGE ? MID_FENCE : slot_size(heap, object) - size;
 }
 
 /* The first and the last byte that is not `fill`. False: all are. */
@@ -49,7 +49,7 @@ bool mid_debug_differs(const char *at, size_t size, unsigned char fill, size_t *
 static mid_handle behind(const mid_heap *heap, const mid_entry *entry)
 {
     char *at = mid_address(entry);
-    if (entry->word & MID_F_LARGE)
+    if (MID_READ_(entry->word) & MID_F_LARGE)
         return 0;
     mid_pool *pool = mid_pool_of(at);
     unsigned slot = mid_slot_of(&heap->alloc.classes[pool->size_class], mid_pool_base(pool), at) + 1;
@@ -119,12 +119,12 @@ void mid_debug_made(mid_impl *me, mid_handle made, const mid_type_info *type, si
 {
     mid_heap *heap = me->heap;
     const mid_entry *entry = mid_entry_at(heap, made);
-    if (!(entry->word & MID_F_LARGE))
+    if (!(MID_READ_(entry->word) & MID_F_LARGE))
         mid_debug_taken(heap, made);
     if (type->uncleared) {
         memset(mid_address(entry), MID_FILL_FRESH, size);
         mid_unwritten(mid_address(entry), size);
-        memset(mid_address(entry), 0, entry->word & MID_F_LARGE ? mid_cleared(type, size) : 0);
+        memset(mid_address(entry), 0, MID_READ_(entry->word) & MID_F_LARGE ? mid_cleared(type, size) : 0);
     }
     *mid_site_of(heap, made) = (mid_site){
         .size = size,
@@ -201,7 +201,7 @@ void mid_debug_resized(mid_heap *heap, mid_handle handle, size_t old_size)
     size_t size = mid_object_size(type, at);
     if (size > old_size && type->uncleared)
         memset(at + old_size, MID_FILL_FRESH, size - old_size);
-    else if (size > old_size && entry->word & MID_F_LARGE) /* the fence came along */
+    else if (size > old_size && MID_READ_(entry->word) & MID_F_LARGE) /* the fence came along */
         memset(at + old_size, 0, size - old_size < MID_FENCE ? size - old_size : MID_FENCE);
     mid_debug_fence(heap, at, size, size + MID_FENCE);
     mid_site_of(heap, handle)->size = size;
@@ -216,7 +216,7 @@ void mid_debug_unseal(mid_heap *heap, mid_handle handle)
     if (mid_entry_live(entry)) {
         size = fence_of(heap, entry, &at);
         mid_addressable(at, size);
-    } else if (mid_site_of(heap, handle)->filled || (entry->count == MID_DYING_ && !(entry->word & MID_F_LARGE))) {
+    } else if (mid_site_of(heap, handle)->filled || (MID_READ_(entry->count) == MID_DYING_ && !(MID_READ_(entry->word) & MID_F_LARGE))) {
         at = mid_address(entry); /* what dies still has its fence */
         mid_addressable(at, slot_size(heap, at));
     }

@@ -180,7 +180,7 @@ static void report_leaks(mid_heap *heap)
 
 static void free_payloads(mid_heap *heap)
 {
-    if (!heap->any_payload)
+    if (!MID_READ_(heap->any_payload))
         return;
     mid_callback frame;
     mid_callback_begin(&frame, heap);

@@ -227,7 +227,7 @@ struct mid_heap {
     size_t types_committed;
     mid_array fast_types;    /* mid_fast_type[MID_TYPES_MAX + 1] */
     uint32_t type_count;     /* atomic */
-    bool any_finalizer, any_payload, any_policy;
+    bool any_finalizer, any_payload, any_policy; /* atomic */
     uint32_t shut;              /* how many want that no type keeps what dies now: policy.c */
     uint32_t dict_base;      /* kinds/dict.h: where the types of dictionaries begin; written once */
 

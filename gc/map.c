@@ -34,7 +34,7 @@ static void insert(mid_map *map, uint32_t key, uint32_t value)
     while (cells(map)[i].key != 0)
         i = (i + 1) & map->mask;
     cells(map)[i] = (cell){key, value};
-    map->count++;
+    MID_WRITE_(map->count, map->count + 1); /* for figures it is read without what guards the map */
 }
 
 mid_status mid_map_grow(mid_heap *heap, mid_map *map)
@@ -49,7 +49,8 @@ mid_status mid_map_grow(mid_heap *heap, mid_map *map)
         if (cells(map)[i].key != 0)
             insert(&bigger, cells(map)[i].key, cells(map)[i].value);
     mid_array_free(&heap->alloc, &map->cells);
-    *map = bigger;
+    map->cells = bigger.cells; /* as many are in it as were */
+    map->mask = bigger.mask;
     return MID_OK;
 }
 
@@ -85,7 +86,7 @@ void mid_map_remove(mid_map *map, uint32_t key)
     cell *c = find(map, key);
     if (c == NULL)
         return;
-    map->count--;
+    MID_WRITE_(map->count, map->count - 1);
     uint32_t hole = (uint32_t)(c - cells(map));
     for (uint32_t i = (hole + 1) & map->mask; cells(map)[i].key != 0; i = (i + 1) & map->mask) {
         uint32_t wants = home(map, cells(map)[i].key);

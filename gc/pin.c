@@ -143,7 +143,7 @@ static void join_company(mid_impl *me, mid_entry *entry)
 static bool may_join(mid_heap *heap, const mid_entry *entry)
 {
     mid_lock(heap);
-    bool may = (entry->word & (MID_F_LARGE | MID_F_PINNED)) == 0 && !mid_frozen(entry->count);
+    bool may = (MID_READ_(entry->word) & (MID_F_LARGE | MID_F_PINNED)) == 0 && !mid_frozen(MID_READ_(entry->count));
     if (may)
         may = mid_pool_of(mid_address(entry))->long_pins == 0 && mid_pool_of(mid_address(entry))->state != MID_POOL_FROZEN;
     mid_unlock(heap);

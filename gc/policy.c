@@ -254,7 +254,7 @@ bool mid_policies_empty(mid_impl *me, bool all)
 {
     mid_heap *heap = me->heap;
     bool any = false;
-    if (!heap->any_policy)
+    if (!MID_READ_(heap->any_policy))
         return false;
     mid_lock(heap);
     mid_policies_shut(me);
@@ -293,7 +293,7 @@ static bool one_more(mid_impl *me, mid_policy *policy)
 void mid_policies_refill(mid_impl *me)
 {
     mid_heap *heap = me->heap;
-    for (mid_type type = 1; heap->any_policy && type <= mid_type_count(heap); type++) {
+    for (mid_type type = 1; MID_READ_(heap->any_policy) && type <= mid_type_count(heap); type++) {
         mid_policy *policy = mid_type_at(heap, type)->policy;
         if (policy == NULL)
             continue;

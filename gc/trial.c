@@ -212,7 +212,7 @@ static void commit(mid_sweep *s)
     MID_DELAY(COMMIT);
     s->dropped.count = s->followed = 0;
     s->finals = 0;
-    mid_sweep_next(s, s->heap->any_finalizer ? MID_SWEEP_HOLD : MID_SWEEP_DISPOSE);
+    mid_sweep_next(s, MID_READ_(s->heap->any_finalizer) ? MID_SWEEP_HOLD : MID_SWEEP_DISPOSE);
 }
 
 /* --- disposal, while the world stands ----------------------------------------------------------------------------------------- */

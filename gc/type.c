@@ -234,9 +234,9 @@ static mid_status enter_checked(mid_heap *heap, const mid_type_desc *desc, mid_t
         drop_slots(heap, info);
         return status;
     }
-    heap->any_policy |= info->policy != NULL;
-    heap->any_finalizer |= desc->finalize != NULL;
-    heap->any_payload |= desc->payload_free != NULL;
+    MID_WRITE_(heap->any_policy, heap->any_policy || info->policy != NULL);
+    MID_WRITE_(heap->any_finalizer, heap->any_finalizer || desc->finalize != NULL);
+    MID_WRITE_(heap->any_payload, heap->any_payload || desc->payload_free != NULL);
     serve_fast(heap, info, type);
     __atomic_store_n(&heap->type_count, type, __ATOMIC_RELEASE); /* whole before other threads can check its number */
     *out = type;
