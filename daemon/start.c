@@ -7,7 +7,7 @@
 #include "daemon/act.h"
 #include "daemon/state.h"
 
-#define STACK_BYTES (256u << 10)
+#define STACK_BYTES (1u << 20) /* of which pages are used as they are needed: libdw reads tables of lines with some 230 KiB of it */
 
 /* No locks, because only its own thread touches it; a timerfd, because slices are shorter than epoll's millisecond; no
  * cached time, because a collection in one callback must not make the timers after it fire early. */
