@@ -8,10 +8,10 @@
 #define MID_ASK (UINT32_MAX - 1)
 #define MID_INLINE_BYTES 16u /* of strings that are compared here */
 
-/* What may be called now: how far the table goes. */
+/* What may be called now: how far the table goes. What comes before the first entry of a debug heap reads as free. */
 typedef struct mid_quick {
     const mid_heap *heap;
-    uint32_t first, count;
+    uint32_t next;
 } mid_quick;
 
 static inline __attribute__((always_inline)) bool mid_quick_begin(mid_thread *thread, mid_quick *q)
@@ -20,15 +20,14 @@ static inline __attribute__((always_inline)) bool mid_quick_begin(mid_thread *th
     if (MID_UNLIKELY_(me == NULL || !mid_here(me)))
         return false;
     q->heap = me->heap;
-    q->first = q->heap->first_index;
-    q->count = __atomic_load_n(&q->heap->next_index, __ATOMIC_ACQUIRE) - q->first;
+    q->next = __atomic_load_n(&q->heap->next_index, __ATOMIC_ACQUIRE);
     return true;
 }
 
-/* Does it name an object that lives? Rotated, what is odd is too large. */
+/* Does it name an object that lives, or is it null? Rotated, what is odd is too large. */
 static inline __attribute__((always_inline)) bool mid_quick_live(mid_thread *thread, const mid_quick *q, mid_handle value)
 {
-    return (value >> 1 | value << 31) - q->first < q->count && mid_entry_live(mid_entry_(thread, value));
+    return (value >> 1 | value << 31) < q->next && mid_entry_live(mid_entry_(thread, value));
 }
 
 static inline __attribute__((always_inline)) mid_dict *mid_quick_open(mid_thread *thread, const mid_quick *q, mid_handle handle, unsigned set)

@@ -38,7 +38,9 @@ static inline __attribute__((always_inline)) mid_status mid_dict_next_quick(mid_
 {
     mid_quick q;
     const mid_dict *d;
-    if (MID_UNLIKELY_(cursor == NULL || key == NULL || !mid_quick_begin(thread, &q) || (d = mid_quick_open(thread, &q, handle, set)) == NULL))
+    if (MID_UNLIKELY_(cursor == NULL) || MID_UNLIKELY_(key == NULL))
+        return MID_ECHANGED;
+    if (MID_UNLIKELY_(!mid_quick_begin(thread, &q) || (d = mid_quick_open(thread, &q, handle, set)) == NULL))
         return MID_ECHANGED;
     uint32_t at = cursor->at_;
     const mid_slot *slot = d->items + ((size_t)at << !set);

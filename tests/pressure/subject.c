@@ -24,7 +24,7 @@
 #define RING 50u
 #define POLL_EVERY 64u
 #define REST_EVERY 256u
-#define LOG_MOST 256
+#define LOG_MOST 65536 /* of all that a run decides, nothing is forgotten: the first signal may be 20 s before the end */
 
 mid_heap *heap;
 mid_thread *thread;
@@ -56,6 +56,7 @@ static void open_heap(const char *text)
     mid_type_desc node = {.struct_size = sizeof node, .name = "node", .size = sizeof(struct node), .ref_offsets = slots, .ref_count = 2};
     mid_options options;
     mid_options_init(&options);
+    options.log_entries = LOG_MOST;
     must(mid_options_parse(&options, text, NULL), text);
     must(mid_heap_open(&heap, &options), "mid_heap_open");
     must(mid_thread_attach(heap, &thread), "mid_thread_attach");
