@@ -55,6 +55,7 @@ typedef struct mid_pacer {
     uint64_t swept_at, swept_took;   /* ... and of a sweep's, ... */
     uint64_t swept_all;              /* ... whose slices took so long together */
     uint64_t sweep_live, sweep_growth; /* live bytes when the sweep began, and what they had grown by */
+    uint64_t sweep_missed;             /* suspects that nobody walked from, when it began: garbage that only it can find */
     uint64_t propose_after;          /* one failed: not before */
 
     uint64_t deep_left;      /* waste in the table that the last deep pass could not help, ... */

@@ -115,6 +115,7 @@ static void swept(mid_pacer *p, const mid_outcome *out)
     if (out->before.sweeping == MID_SWEEPS_NOT) {
         p->sweep_live = live_bytes(&out->before);
         p->sweep_growth = minus(p->sweep_live, out->before.live_at_collection);
+        p->sweep_missed = out->before.unresolved;
         p->urged = false;
     }
     if (out->after.sweeping != MID_SWEEPS_NOT)

@@ -4,6 +4,7 @@
 #define OBJECT_BYTES 16u       /* of small ones, when nothing is known of them */
 #define GROWTH_LEAST (64u << 10)
 #define HELP_LEAST 30000u      /* proposals; or one in a hundred of what lives */
+#define SUSPECT_OBJECTS 8u     /* that one may stand for */
 #define RESOLVE_REST 20u       /* times what the last sweep took */
 #define SUSPECTS_MANY 512u
 #define PROPOSALS_MANY 4096u
@@ -117,11 +118,12 @@ uint32_t mid_help_at(const mid_pacer *p)
     return (uint32_t)least(most(HELP_LEAST, p->objects / 100), UINT32_MAX);
 }
 
-/* A sweep is in no hurry, unless the heap has grown since it began, or there is no program to disturb. */
+/* A sweep is in no hurry, unless the heap has grown since it began, much waits for it, or there is no program to disturb. */
 uint64_t mid_sweep_duty(const mid_pacer *p, const mid_snapshot *s, const mid_options *o)
 {
     uint64_t growth = minus(live_bytes(s), p->sweep_live), wanted = mid_growth_wanted(p, s->live_at_collection, o);
-    if (s->mutator == MID_MUTATOR_NONE || growth / 2 >= wanted || pressed(p, MID_PRESSURE_COMPACT))
+    bool behind = scaled(p->sweep_missed, SUSPECT_OBJECTS, 1) >= mid_help_at(p);
+    if (s->mutator == MID_MUTATOR_NONE || growth / 2 >= wanted || behind || pressed(p, MID_PRESSURE_COMPACT))
         return WHOLE / 2;
     return most(o->share * (WHOLE / 100) / (growth >= wanted ? 1 : 3), WHOLE / 100);
 }

@@ -173,7 +173,7 @@ static mid_status by_kinds(mid_impl *me, unsigned kinds, mid_collect_result *sum
     mid_status status = MID_OK;
     uint64_t began = mid_thread_cpu_nanos();
     if (kinds & (MID_COLLECT_SUSPECTS | MID_COLLECT_SWEEP))
-        __atomic_store_n(&me->heap->logging, true, __ATOMIC_RELAXED);
+        mid_suspects_log(me->heap, true);
     if (kinds & MID_COLLECT_SUSPECTS)
         status = by_suspects(me, sum);
     if (status == MID_OK && (kinds & MID_COLLECT_SWEEP))

@@ -276,11 +276,12 @@ struct mid_heap {
     uint32_t sweeps;         /* atomic: mid_sweeping */
     uint32_t help_at;        /* atomic: proposals at which mutators lend the service a hand; 0: never */
     uint64_t array_slots, array_bytes; /* atomic: references in blocks outside pools, when a sweep last saw them, and their bytes then */
-    uint32_t unresolved;     /* atomic: suspects of which walks could not tell, sets given up, since a sweep began */
+    uint32_t unresolved;     /* atomic: suspects of which walks could not tell or that nobody listed, sets given up, since a sweep began */
     uint32_t touched;        /* atomic: watched objects that somebody counted or stored */
     bool watching;           /* objects are watched: no thread is `alone` */
     bool committed;          /* the watched set is garbage, and is being freed */
     uint32_t todo_count, found_count; /* atomic: suspects taken from there and not yet walked from; what waits for a proof */
+    uint32_t doubt_count;    /* atomic: of todo_count, those that looked alive, and are in no hurry */
     pthread_mutex_t proposing; /* whoever proposes, or takes what was proposed; only ever tried for */
     mid_proposer *proposer;
 
@@ -595,7 +596,8 @@ void mid_orphaned(mid_heap *heap);                /* somebody is to go on with w
 bool mid_reclaim_idle(mid_impl *me);              /* short of memory: all that threads which do not run have; was there any? */
 
 /* --- suspect.c */
-void mid_suspects_give(mid_impl *me);             /* what it logged; forgotten if nobody looks at it */
+void mid_suspects_give(mid_impl *me);             /* what it logged; only counted if nobody looks at it */
+void mid_suspects_log(mid_heap *heap, bool on);   /* somebody looks at it from now on, or nobody */
 uint64_t mid_suspects_most(const mid_heap *heap);  /* so many call for a collection of a small heap */
 mid_status mid_list_room(mid_heap *heap, mid_list *list, uint32_t more); /* takes `memory` */
 void mid_list_free(mid_heap *heap, mid_list *list);

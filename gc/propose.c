@@ -16,6 +16,7 @@
 
 #define CLOCK_EVERY 256u /* objects and items looked at */
 #define BATCH 4096u
+#define BATCH_OF_DOUBTS 128u /* patient walks take long, and meanwhile what is likelier to be garbage waits */
 #define ALIVE_MOST (1u << 18)
 #define SHIFT_LEAST 16384u
 #define AHEAD 4u
@@ -161,13 +162,15 @@ void mid_proposer_count(mid_heap *heap)
     const mid_proposer *p = heap->proposer;
     if (p == NULL) {
         MID_WRITE_(heap->todo_count, 0);
+        MID_WRITE_(heap->doubt_count, 0);
         MID_WRITE_(heap->found_count, 0);
         return;
     }
-    uint32_t todo = p->batch.count - p->batch_next;
+    uint32_t batch = p->batch.count - p->batch_next, todo = batch;
     for (unsigned tier = 0; tier < MID_TIERS; tier++)
         todo += p->todo[tier].count;
     MID_WRITE_(heap->todo_count, todo);
+    MID_WRITE_(heap->doubt_count, p->todo[DOUBTS].count + (p->tier == DOUBTS ? batch : 0));
     MID_WRITE_(heap->found_count, p->members.count - p->members_next + (p->alive.count - p->alive_next) / 2 + p->still.count);
 }
 
@@ -200,7 +203,8 @@ static bool next_batch(mid_heap *heap)
     if (tier == MID_TIERS || mid_list_room(heap, &p->batch, BATCH) != MID_OK)
         return false;
     mid_list *todo = &p->todo[tier];
-    p->batch.count = todo->count < BATCH ? todo->count : BATCH;
+    uint32_t most = tier == DOUBTS ? BATCH_OF_DOUBTS : BATCH;
+    p->batch.count = todo->count < most ? todo->count : most;
     todo->count -= p->batch.count;
     memcpy(mid_list_at(&p->batch, 0), mid_list_at(todo, todo->count), p->batch.count * sizeof(mid_handle));
     p->tier = tier;

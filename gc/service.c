@@ -138,7 +138,7 @@ mid_status mid_service_compact(mid_heap *heap, uint64_t budget_micros, mid_compa
 
 void mid_service_log(mid_heap *heap, bool on, uint32_t help_at)
 {
-    __atomic_store_n(&heap->logging, on, __ATOMIC_RELAXED);
+    mid_suspects_log(heap, on);
     __atomic_store_n(&heap->help_at, on ? help_at : 0, __ATOMIC_RELAXED);
 }
 

@@ -28,10 +28,17 @@ static uint64_t suspects(const mid_heap *heap)
     return (uint64_t)MID_READ_(heap->logged_count) + MID_READ_(heap->todo_count);
 }
 
+/* What they may come to. Those that looked alive are no arrears: at 65,536 of them mutators would help for ever, and never prove. */
+static uint64_t suspected_objects(const mid_heap *heap)
+{
+    uint64_t all = suspects(heap), doubts = MID_READ_(heap->doubt_count);
+    return SUSPECT_OBJECTS * (all > doubts ? all - doubts : 0);
+}
+
 bool mid_help_wanted(const mid_heap *heap)
 {
     uint32_t most = MID_READ_(heap->help_at);
-    return most != 0 && !mid_collector_off(heap) && MID_READ_(heap->found_count) + SUSPECT_OBJECTS * suspects(heap) >= most;
+    return most != 0 && !mid_collector_off(heap) && MID_READ_(heap->found_count) + suspected_objects(heap) >= most;
 }
 
 void mid_help(mid_impl *me)
@@ -45,7 +52,7 @@ void mid_help(mid_impl *me)
         pthread_mutex_unlock(&heap->proposing);
     if (busy)
         mid_yield(); /* the service is at it; but perhaps it waits for this processor */
-    else if (MID_READ_(heap->found_count) >= SUSPECT_OBJECTS * suspects(heap))
+    else if (MID_READ_(heap->found_count) >= suspected_objects(heap))
         prove(me, &part, heap->options.slice);
     else
         mid_propose(heap, heap->options.slice, &walked, &proposed);
@@ -113,7 +120,7 @@ static bool undone(const mid_impl *me)
 static mid_status step(mid_impl *me, mid_part *part, uint64_t deadline)
 {
     mid_heap *heap = me->heap;
-    __atomic_store_n(&heap->logging, true, __ATOMIC_RELAXED);
+    mid_suspects_log(heap, true);
     while (me->pending_count != 0 && left_of(deadline) != 0)
         mid_drain(me, 64, MID_DRAIN_FINALIZE);
     mid_status status = collect_some(me, part, deadline);

@@ -58,6 +58,15 @@ uint64_t mid_suspects_most(const mid_heap *heap)
     return (part > least ? part : least) * (1u << heap->suspect_factor);
 }
 
+/* Those that nobody listed while nobody looked at lists are left to a sweep, and one is due. */
+void mid_suspects_log(mid_heap *heap, bool on)
+{
+    bool was = __atomic_exchange_n(&heap->logging, on, __ATOMIC_RELAXED);
+    uint64_t missed = on && !was ? __atomic_exchange_n(&heap->suspected, 0, __ATOMIC_RELAXED) : 0;
+    if (missed != 0)
+        __atomic_fetch_add(&heap->unresolved, missed < LOGGED_MOST ? (uint32_t)missed : LOGGED_MOST, __ATOMIC_RELAXED);
+}
+
 void mid_suspects_give(mid_impl *me)
 {
     mid_heap *heap = me->heap;

@@ -145,7 +145,8 @@ TEST(a_full_log_goes_to_the_heap)
     cycles_close(&u);
 }
 
-/* Without anybody to look at them they are forgotten; a collection finds what they were all the same. */
+/* Without anybody to look at them they are only counted; a collection finds what they were all the same, and whoever looks from
+ * now on is told that a sweep would. */
 TEST(what_was_not_logged_is_collected)
 {
     struct unit u;
@@ -155,10 +156,42 @@ TEST(what_was_not_logged_is_collected)
         mid_release(u.thread, unit_ring(&u, u.node, 3));
     cycles_prove(&u, AMPLE);
     assert_int_equal(logged(&u), 0);
+    assert_int_equal(cycles_shown(&u).unresolved, 0);
     mid_service_log(u.heap, true, 0);
+    assert_int_equal(cycles_shown(&u).unresolved, 1000);
+    mid_service_log(u.heap, true, 0);
+    assert_int_equal(cycles_shown(&u).unresolved, 1000);
     assert_int_equal(cycles_find(&u), 0);
     ok(mid_collect(u.thread, NULL));
     assert_int_equal(unit_live(&u), 0);
+    cycles_close(&u);
+}
+
+/* What looked alive waits long for its patient walk, and asks nobody to help; nor does one such walk keep the next suspects waiting. */
+TEST(doubts_are_no_arrears)
+{
+    enum { MANY = 1024, MOST = 512 };
+    static mid_handle nodes[MANY];
+    struct unit u;
+    uint64_t walked, proposed, all = 0;
+    cycles_open(&u, "");
+    mid_service_log(u.heap, true, 8 * MOST);
+    for (int i = 0; i < MANY; i++) {
+        nodes[i] = unit_new(&u, u.node);
+        for (int more = 0; more < 4; more++)
+            mid_retain(u.thread, nodes[i]);
+        let_go(&u, nodes[i]);
+    }
+    assert_true(mid_help_wanted(u.heap));
+    while (all < MANY - 256) {
+        assert_int_equal(mid_service_propose(u.heap, 0, &walked, &proposed), MID_MORE);
+        all += walked;
+    }
+    assert_true(cycles_shown(&u).suspects > MOST);
+    assert_false(mid_help_wanted(u.heap));
+    for (int i = 0; i < MANY; i++)
+        for (int more = 0; more < 5; more++)
+            mid_release(u.thread, nodes[i]);
     cycles_close(&u);
 }
 
@@ -241,6 +274,7 @@ int main(void)
         cmocka_unit_test(an_object_that_its_owner_gives_up_is_logged),
         cmocka_unit_test(a_full_log_goes_to_the_heap),
         cmocka_unit_test(what_was_not_logged_is_collected),
+        cmocka_unit_test(doubts_are_no_arrears),
         cmocka_unit_test(what_is_found_alive_again_and_again_is_left_to_sweeps),
         cmocka_unit_test(a_suspect_that_has_changed_is_looked_at_again),
         cmocka_unit_test(a_collection_finds_what_walks_gave_up),
