@@ -212,6 +212,12 @@ static bool next_batch(mid_heap *heap)
     return true;
 }
 
+/* So many hold it that the walk ends where it begins. */
+static bool doubtful(mid_heap *heap, const mid_proposer *p, mid_handle suspect)
+{
+    return mid_total(mid_entry_at(heap, suspect)) > 1 + (int64_t)tiers[p->tier].slack;
+}
+
 /* Suspects come in the order in which they were logged, and mostly out of the blue: their entries are fetched first, then their
  * objects, then the entries of what they refer to, each some suspects ahead. */
 static void prefetch(mid_heap *heap, mid_proposer *p)
@@ -220,9 +226,9 @@ static void prefetch(mid_heap *heap, mid_proposer *p)
     uint32_t left = p->batch.count - p->batch_next;
     if (left > 3 * AHEAD)
         __builtin_prefetch(mid_entry_at(heap, at[3 * AHEAD]));
-    if (left > 2 * AHEAD)
+    if (left > 2 * AHEAD && !doubtful(heap, p, at[2 * AHEAD]))
         __builtin_prefetch(mid_address(mid_entry_at(heap, at[2 * AHEAD])));
-    if (left > AHEAD)
+    if (left > AHEAD && !doubtful(heap, p, at[AHEAD]))
         mid_walk_prepare(&p->walk, at[AHEAD]);
 }
 

@@ -50,7 +50,6 @@ static mid_walk_node *see(mid_walk *w, mid_handle value, bool *is_new)
     if (count <= 0)
         return NULL;
     w->nodes[w->seen] = (mid_walk_node){value / 2, 0, (uint32_t)count, MID_NODE_SEEN};
-    __builtin_prefetch(mid_address(entry));
     *slot = ++w->seen;
     return &w->nodes[w->seen - 1];
 }
@@ -69,6 +68,8 @@ static bool meet(void *context, mid_handle value, uint32_t slot)
     mid_walk_node *n = see(w, value, &is_new);
     if (n == NULL)
         return true;
+    if (is_new)
+        __builtin_prefetch(mid_address(mid_entry_at(w->heap, value)));
     uint32_t at = (uint32_t)(n - w->nodes);
     n->found++;
     if (n->found > n->count) {
