@@ -124,6 +124,9 @@ MID_API mid_status mid_domain_get_allocator(mid_heap *heap, mid_domain domain, m
  * handed blocks that they did not make: without `wraps` it is refused (MID_EHELD) while blocks live that are not its own: the domain's,
  * or those of another that has taken its place; so is the domain's own, while such live. To take a wrapper off again, set what it wraps. That a wrapper does as it says is
  * not checked, but raw and mem know their own blocks (MID_EBLOCK). Objects made by mid_new never come this way.
+ * In a debug heap an allocator that replaces raw or mem is asked for 32 bytes more, and calloc for one of them all: fences lie around what the program has,
+ * misuses are told as of other blocks (debug.h), and mid_domain_get_allocator has what watches it, to be wrapped or set again. It
+ * gives back blocks as they are freed; if it refuses to, the block lives, but its contents are lost.
  * Attached thread or, while none is attached, any. MID_ENULL (also a function), MID_EINVAL, MID_ETHREAD, MID_EBUSY, MID_ENOMEM, MID_ELIMIT. */
 MID_API mid_status mid_domain_set_allocator(mid_heap *heap, mid_domain domain, const mid_allocator *allocator);
 
