@@ -48,7 +48,7 @@ typedef struct listing {
 
 static int add_row(void *context, const mid_trace_row *row)
 {
-    static const char *const domains[] = {"object", "foreign", "raw", "mem"};
+    static const char *const domains[] = {"object", "foreign", "raw", "mem", "charged"};
     listing *l = context;
     char text[FRAME_TEXT];
     bool good = true;

@@ -4,7 +4,7 @@
 
 #define FOREIGN_MOST ((uint64_t)1 << 62)
 
-mid_status mid_charge(mid_thread *thread, uint64_t bytes)
+static mid_status charge(mid_thread *thread, uint64_t bytes)
 {
     mid_status status = mid_thread_check(thread);
     if (status != MID_OK)
@@ -25,14 +25,58 @@ mid_status mid_charge(mid_thread *thread, uint64_t bytes)
     return MID_OK;
 }
 
-mid_status mid_uncharge(mid_heap *heap, uint64_t bytes)
+static mid_status uncharge(mid_heap *heap, uint64_t bytes)
 {
-    if (heap == NULL)
-        return MID_ENULL;
     uint64_t was = MID_READ_(heap->domains.foreign);
     do
         if (bytes > was)
             return MID_EINVAL;
     while (!__atomic_compare_exchange_n(&heap->domains.foreign, &was, was - bytes, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED));
     return MID_OK;
+}
+
+mid_status mid_charge(mid_thread *thread, uint64_t bytes)
+{
+    mid_status status = charge(thread, bytes);
+    if (status == MID_OK)
+        mid_trace_charge_made(mid_impl_of(thread)->heap, bytes, __builtin_return_address(0));
+    return status;
+}
+
+mid_status mid_uncharge(mid_heap *heap, uint64_t bytes)
+{
+    if (heap == NULL)
+        return MID_ENULL;
+    mid_status status = uncharge(heap, bytes);
+    if (status == MID_OK)
+        mid_trace_charge_gone(heap, bytes);
+    return status;
+}
+
+/* A block without a record is charged all the same. */
+mid_status mid_charge_block(mid_thread *thread, const void *block, uint64_t bytes)
+{
+    mid_status status = mid_thread_check(thread);
+    if (status != MID_OK)
+        return status;
+    if (block == NULL)
+        return MID_ENULL;
+    if ((uintptr_t)block >> 48 != 0)
+        return MID_EINVAL;
+    status = charge(thread, bytes);
+    if (status == MID_OK)
+        mid_trace_block_made(mid_impl_of(thread), mid_impl_of(thread)->heap, MID_TRACE_FOREIGN, (uintptr_t)block, bytes, __builtin_return_address(0));
+    return status;
+}
+
+mid_status mid_uncharge_block(mid_heap *heap, const void *block, uint64_t bytes)
+{
+    if (heap == NULL || block == NULL)
+        return MID_ENULL;
+    if ((uintptr_t)block >> 48 != 0)
+        return MID_EINVAL;
+    mid_status status = uncharge(heap, bytes);
+    if (status == MID_OK)
+        mid_trace_block_freed(heap, MID_TRACE_FOREIGN, (uintptr_t)block);
+    return status;
 }

@@ -4,6 +4,7 @@
  *   debug_site.c   a record for each entry, tracebacks    debug_fence.c   patterns, fences, what is addressable
  *   debug_slots.c  what slots hold, who is counted by them
  *   debug_block.c  a record for each block of raw and mem   debug_mem.c     the allocators of both that watch
+ *   debug_replaced.c  the same before a program's allocator
  *   debug_held.c   blocks and large objects that are freed, and held back
  *   debug_check.c  everything checked, the world standing debug_move.c    everything moved at safepoints; leaks; addresses
  *
@@ -42,8 +43,8 @@ _Static_assert(sizeof(mid_site) == 48 && MID_TABLE_BLOCK * sizeof(mid_site) % MI
 /* Of a block of raw or mem, or the memory of a large object that was freed. Its number stays the same; records are looked up by address. */
 enum mid_block_state { MID_BLOCK_NONE, MID_BLOCK_COMING, MID_BLOCK_LIVE, MID_BLOCK_FREED, MID_BLOCK_MOVED };
 typedef struct mid_block_site {
-    char *at;                 /* what the program has; before it are `heap->fence` bytes, of an object none */
-    size_t size, room;        /* asked for; all that it has, with both fences */
+    char *at;                 /* null: remembered, but another's now; what the program has; before it are `heap->fence` bytes, of an object none */
+    size_t size, room;        /* asked for; all that it has, with both fences; 0: it was freed, and is its allocator's again */
     uint64_t serial;          /* the how manieth block of this heap */
     uint32_t made, gone;      /* tracebacks */
     uint32_t next;            /* among those held back, the one freed next; of those not in use, another; 0: none */
@@ -167,7 +168,17 @@ static inline mid_block_site *mid_block_site_at(const mid_heap *heap, uint32_t n
     return (mid_block_site *)heap->watch->blocks.records.data + number - 1;
 }
 
+void mid_debug_block_withdraw(mid_heap *heap, uint32_t number); /* no more, until it is entered again, for which there is room */
+void mid_debug_block_superseded(mid_heap *heap, const void *at); /* what is only remembered there is found no more */
+
+/* --- debug_replaced.c: raw or mem, and what was set without wrapping is kept; from now on it is called by what watches its blocks */
+void mid_debug_replaces(mid_kept_allocator *kept, mid_domain domain);
+
 /* --- debug_mem.c */
+unsigned mid_debug_place(mid_caller caller); /* the thread's number; 0: none of this heap */
+mid_status mid_debug_block_record(mid_heap *heap, uint32_t *number);
+/* The live block of this domain that begins there; 0: there is none, and it is told. With `memory` held. */
+uint32_t mid_debug_block_live(mid_caller caller, mid_domain domain, const void *at, const char *call);
 mid_status mid_debug_block_size(mid_heap *heap, const void *at, size_t *size);
 
 /* --- debug_held.c: with `memory` held, or the world stopped */
@@ -175,6 +186,7 @@ bool mid_debug_block_whole(mid_heap *heap, uint32_t number, const char *call); /
 void mid_debug_block_fence(mid_heap *heap, uint32_t number);
 void mid_debug_block_open(mid_heap *heap, uint32_t number); /* all of it addressable */
 void mid_debug_hold(mid_heap *heap, uint32_t number);       /* it is freed, and held back */
+void mid_debug_recall(mid_heap *heap, uint32_t number);     /* likewise, but its memory has gone already: the record alone */
 bool mid_debug_hold_object(mid_impl *me, mid_handle handle, char *at, size_t size, bool moved); /* false: its memory is to be freed */
 void mid_debug_held_flush(mid_heap *heap);                  /* any heap */
 static inline bool mid_debug_holds(const mid_heap *heap)    /* any heap */

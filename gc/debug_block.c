@@ -29,7 +29,7 @@ static void put(mid_heap *heap, uint32_t number)
 
 static bool entered(const mid_block_site *b)
 {
-    return b->state > MID_BLOCK_COMING;
+    return b->state > MID_BLOCK_COMING && b->at != NULL;
 }
 
 static mid_status more_cells(mid_heap *heap)
@@ -91,6 +91,21 @@ static void leave(mid_heap *heap, uint32_t number)
         hole = i;
     }
     cells(heap)[hole] = 0;
+}
+
+void mid_debug_block_withdraw(mid_heap *heap, uint32_t number)
+{
+    leave(heap, number);
+    mid_block_site_at(heap, number)->state = MID_BLOCK_COMING;
+}
+
+void mid_debug_block_superseded(mid_heap *heap, const void *at)
+{
+    uint32_t number = mid_debug_block_find(heap, at);
+    if (number == 0 || mid_block_site_at(heap, number)->room != 0)
+        return;
+    leave(heap, number);
+    mid_block_site_at(heap, number)->at = NULL;
 }
 
 void mid_debug_block_give(mid_heap *heap, uint32_t number)

@@ -4,7 +4,7 @@
  * is freed it is filled with MID_FILL_FREED, fences too, and held back: the oldest go when more than `quarantine` blocks or
  * MID_HELD_BYTES wait, when memory is short, and as the heap closes. What was written meanwhile is told then, or when all is checked. So
  * are large objects that die or move: alloc/ is told that their memory is a block of mem. What is larger than all that may wait is
- * given back at once. */
+ * given back at once; what is not ours to keep leaves its record (debug_replaced.c). */
 #include <stdio.h>
 #include <string.h>
 
@@ -26,7 +26,8 @@ static size_t behind(const mid_heap *heap, const mid_block_site *b)
 void mid_debug_block_open(mid_heap *heap, uint32_t number)
 {
     const mid_block_site *b = mid_block_site_at(heap, number);
-    mid_addressable(b->at - before(heap, b), b->room);
+    if (b->room != 0)
+        mid_addressable(b->at - before(heap, b), b->room);
 }
 
 static void forbid(const mid_heap *heap, const mid_block_site *b)
@@ -89,8 +90,11 @@ static bool filling_whole(mid_heap *heap, uint32_t number, const char *call)
 {
     const mid_block_site b = *mid_block_site_at(heap, number);
     const size_t front = before(heap, &b);
-    char *begin = b.at - front, name[128];
+    char name[128];
     size_t first, last;
+    if (b.room == 0)
+        return true;
+    char *begin = b.at - front;
     mid_addressable(begin, b.room);
     bool whole = !mid_debug_differs(begin, b.room, MID_FILL_FREED, &first, &last);
     if (!whole)
@@ -135,9 +139,11 @@ static size_t most_bytes(const mid_heap *heap)
 static void put_back(mid_heap *heap, uint32_t number)
 {
     const mid_block_site b = *mid_block_site_at(heap, number);
-    char *begin = b.at - before(heap, &b);
     mid_debug_block_open(heap, number);
     mid_debug_block_give(heap, number);
+    if (b.room == 0)
+        return;
+    char *begin = b.at - before(heap, &b);
     if (b.domain == MID_DOMAIN_RAW) {
         mid_raw_put_back(begin);
         return;
@@ -162,9 +168,25 @@ static void release_oldest(mid_heap *heap)
     put_back(heap, number);
 }
 
-void mid_debug_hold(mid_heap *heap, uint32_t number)
+/* The oldest make room, maybe this one among them. */
+void mid_debug_recall(mid_heap *heap, uint32_t number)
 {
     mid_blocks *blocks = &heap->watch->blocks;
+    mid_block_site *b = mid_block_site_at(heap, number);
+    b->next = 0;
+    if (blocks->newest == 0)
+        blocks->oldest = number;
+    else
+        mid_block_site_at(heap, blocks->newest)->next = number;
+    blocks->newest = number;
+    blocks->held++;
+    blocks->held_bytes += b->room;
+    while (blocks->held > heap->options.quarantine || blocks->held_bytes > most_bytes(heap))
+        release_oldest(heap);
+}
+
+void mid_debug_hold(mid_heap *heap, uint32_t number)
+{
     mid_block_site *b = mid_block_site_at(heap, number);
     char *begin = b->at - before(heap, b);
     const bool waits = heap->options.quarantine != 0 && b->room <= most_bytes(heap);
@@ -176,16 +198,7 @@ void mid_debug_hold(mid_heap *heap, uint32_t number)
         return;
     }
     forbid(heap, b);
-    b->next = 0;
-    if (blocks->newest == 0)
-        blocks->oldest = number;
-    else
-        mid_block_site_at(heap, blocks->newest)->next = number;
-    blocks->newest = number;
-    blocks->held++;
-    blocks->held_bytes += b->room;
-    while (blocks->held > heap->options.quarantine || blocks->held_bytes > most_bytes(heap))
-        release_oldest(heap);
+    mid_debug_recall(heap, number);
 }
 
 /* Without memory for a record it is not watched. */

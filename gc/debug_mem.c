@@ -16,14 +16,14 @@ static bool short_of(mid_status status)
     return status == MID_ENOMEM || status == MID_ELIMIT;
 }
 
-static unsigned place_of(mid_caller caller)
+unsigned mid_debug_place(mid_caller caller)
 {
     mid_thread *thread = caller.thread != NULL ? caller.thread : mid_thread_current(caller.heap);
     return thread == NULL ? 0 : mid_impl_of(thread)->id;
 }
 
-/* A record first: what has none is no block. What is held back may be what is missing. */
-static mid_status take_record(mid_heap *heap, uint32_t *number)
+/* What is held back may be what is missing. */
+mid_status mid_debug_block_record(mid_heap *heap, uint32_t *number)
 {
     mid_lock(heap);
     mid_status status = mid_debug_block_take(heap, number);
@@ -77,7 +77,7 @@ static mid_status make(mid_caller caller, mid_domain domain, size_t size, bool c
     size_t room;
     if (size > (size_t)PTRDIFF_MAX - 2 * heap->fence)
         return MID_ESIZE;
-    mid_status status = take_record(heap, number);
+    mid_status status = mid_debug_block_record(heap, number); /* what has none is no block */
     if (status != MID_OK) {
         mid_tally_count(&heap->domains.tally[domain].refused, 1);
         return domain == MID_DOMAIN_RAW ? MID_ENOMEM : status;
@@ -88,7 +88,7 @@ static mid_status make(mid_caller caller, mid_domain domain, size_t size, bool c
     if (status == MID_OK) {
         mid_addressable(begin, room);
         *mid_block_site_at(heap, *number) = (mid_block_site){.size = size, .room = room, .serial = ++heap->watch->blocks.serial, .made = made,
-                                                   .made_by = (uint16_t)place_of(caller), .domain = (uint8_t)domain};
+                                                   .made_by = (uint16_t)mid_debug_place(caller), .domain = (uint8_t)domain};
         mid_debug_block_enter(heap, *number, begin + heap->fence);
         fill(heap, domain, begin + heap->fence, 0, size, room, clear);
         mid_debug_block_fence(heap, *number);
@@ -139,8 +139,7 @@ static void tell_wrong(mid_caller caller, mid_domain domain, uint32_t number, co
     }
 }
 
-/* The live block of this domain that begins there; 0: there is none, and it is told. With `memory` held. */
-static uint32_t live_at(mid_caller caller, mid_domain domain, const void *at, const char *call)
+uint32_t mid_debug_block_live(mid_caller caller, mid_domain domain, const void *at, const char *call)
 {
     uint32_t number = mid_debug_block_find(caller.heap, at);
     const mid_block_site *b = number == 0 ? NULL : mid_block_site_at(caller.heap, number);
@@ -176,7 +175,7 @@ static void bury(mid_caller caller, uint32_t number, uint32_t gone, bool moved)
     else
         mid_mem_withdraw(heap, begin);
     b->gone = gone;
-    b->gone_by = (uint16_t)place_of(caller);
+    b->gone_by = (uint16_t)mid_debug_place(caller);
     b->state = moved ? MID_BLOCK_MOVED : MID_BLOCK_FREED;
     mid_debug_hold(heap, number);
 }
@@ -191,7 +190,7 @@ static mid_status free_block(mid_caller caller, mid_domain domain, uintptr_t blo
         return status;
     uint32_t gone = mid_debug_stack(heap, mid_called_by);
     mid_lock(heap);
-    uint32_t number = live_at(caller, domain, (void *)block, call);
+    uint32_t number = mid_debug_block_live(caller, domain, (void *)block, call);
     if (number != 0) {
         mid_debug_block_whole(heap, number, call);
         bury(caller, number, gone, false);
@@ -243,7 +242,7 @@ static mid_status resize_here(mid_caller caller, uint32_t number, size_t size, u
         assert(again == MID_OK);
         (void)again;
         *mid_block_site_at(heap, number) = (mid_block_site){.size = size, .room = slot ? b.room : room, .serial = ++heap->watch->blocks.serial,
-                                                  .made = made, .made_by = (uint16_t)place_of(caller), .domain = b.domain};
+                                                  .made = made, .made_by = (uint16_t)mid_debug_place(caller), .domain = b.domain};
         mid_debug_block_enter(heap, number, begin + heap->fence);
         mid_addressable(begin, mid_block_site_at(heap, number)->room);
         fill(heap, (mid_domain)b.domain, begin + heap->fence, b.size, size, room, false);
@@ -276,7 +275,7 @@ static mid_status resize_block(mid_caller caller, mid_domain domain, uintptr_t *
     if (status != MID_OK)
         return status;
     mid_lock(heap);
-    uint32_t number = live_at(caller, domain, (void *)*block, call);
+    uint32_t number = mid_debug_block_live(caller, domain, (void *)*block, call);
     if (number != 0)
         mid_debug_block_whole(heap, number, call);
     mid_unlock(heap);
@@ -325,5 +324,5 @@ static mid_status resize_block(mid_caller caller, mid_domain domain, uintptr_t *
 ALLOCATOR(raw, MID_DOMAIN_RAW)
 ALLOCATOR(mem, MID_DOMAIN_MEM)
 
-const mid_kept_allocator mid_raw_watched = {{NULL, raw_malloc, raw_calloc, raw_realloc, raw_free, 1}, NULL};
-const mid_kept_allocator mid_mem_watched = {{NULL, mem_malloc, mem_calloc, mem_realloc, mem_free, 1}, NULL};
+const mid_kept_allocator mid_raw_watched = {.allocator = {NULL, raw_malloc, raw_calloc, raw_realloc, raw_free, 1}};
+const mid_kept_allocator mid_mem_watched = {.allocator = {NULL, mem_malloc, mem_calloc, mem_realloc, mem_free, 1}};

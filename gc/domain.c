@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "gc/debug.h"
 #include "gc/heap.h"
 
 __thread const void *mid_called_by;
@@ -358,6 +359,8 @@ static mid_status keep(mid_heap *heap, mid_domain domain, const mid_allocator *a
     mid_kept_allocator *place = &((copies *)d->allocators.data)->all[d->allocator_count++];
     place->allocator = *allocator;
     place->base = !allocator->wraps ? place : now == NULL ? NULL : now->base;
+    if (heap->debug && !allocator->wraps && domain != MID_DOMAIN_OBJECT)
+        mid_debug_replaces(place, domain);
     *kept = place;
     return MID_OK;
 }
@@ -367,7 +370,8 @@ static mid_status may_set(mid_heap *heap, mid_domain domain, const mid_allocator
 {
     const mid_domains *d = &heap->domains;
     mid_domain_stats s;
-    bool back = same(allocator, own_of(heap, domain)), again = d->replacement[domain] != NULL && same(allocator, &d->replacement[domain]->allocator);
+    const mid_kept_allocator *r = d->replacement[domain];
+    bool back = same(allocator, own_of(heap, domain)), again = r != NULL && (same(allocator, &r->allocator) || same(allocator, &r->inner));
     mid_stats_domain(heap, domain, &s, sizeof s);
     if (allocator->wraps && !back)
         return MID_OK;
@@ -416,6 +420,10 @@ bool mid_domains_leak(mid_heap *heap)
         if (s.live_blocks != 0 && (heap->debug || heap->trace.on))
             fprintf(stderr, "midden: still held at close: %llu blocks of %s, %llu bytes\n", (unsigned long long)s.live_blocks,
                     names[domain], (unsigned long long)s.asked_bytes);
+        int64_t others = heap->debug ? MID_READ_(heap->domains.replaced[domain]) : 0; /* another's memory, but they were watched */
+        any |= others > 0;
+        if (others > 0)
+            fprintf(stderr, "midden: still held at close: %lld blocks of %s, of another allocator\n", (long long)others, names[domain]);
     }
     return any;
 }

@@ -48,10 +48,12 @@ typedef struct mid_mem_row {
     size_t asked;
 } mid_mem_row;
 
-/* An allocator that was set; whose blocks it hands out, if it wraps: another that was set, or null, the domain's own. */
+/* An allocator that was set; whose blocks it hands out, if it wraps: another that was set, or null, the domain's own. In a debug heap
+ * what replaces raw or mem is `inner`, and `allocator` what watches it (debug_replaced.c). */
 typedef struct mid_kept_allocator {
     mid_allocator allocator;
     const struct mid_kept_allocator *base;
+    mid_allocator inner;
 } mid_kept_allocator;
 
 typedef struct mid_domains {

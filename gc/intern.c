@@ -5,19 +5,12 @@
  * is there. The place is found by the hash: what refers to nothing is asked for it once more; anything else may refer to what
  * has died before it, so its hash is kept in a map by number. A lookup compares first and counts after: with `memory` held the
  * memory of what a place names cannot go, as death takes it out, with `memory`, before. What is dying then counts as dead, and
- * an equal one may be put beside it. */
+ * an equal one may be put beside it. Growing: intern_table.c. */
 #include <string.h>
 
 #include "gc/freeze.h"
-#include "gc/policy.h"
+#include "gc/intern.h"
 #include "gc/weak.h"
-
-#define TABLE_LEAST 256u
-
-static mid_interned *at(const mid_policy *policy, uint32_t place)
-{
-    return (mid_interned *)policy->table.data + place;
-}
 
 /* What a place names, if it is what it should be: a hash that changed, against all rules, may have left another there. */
 static const void *named(const mid_heap *heap, const mid_policy *policy, const mid_interned *place)
@@ -44,16 +37,17 @@ static uint32_t hash_of(mid_heap *heap, const mid_policy *policy, const void *ob
     return hash;
 }
 
-/* Counted; 0: there is none, and *vacant is where it could be put: the empty place at the end. */
-static mid_handle find(mid_impl *me, mid_policy *policy, uint32_t hash, mid_intern_match *matches, const void *key, uint32_t *vacant)
+/* Counted; 0: there is none. *vacant: the empty place at the end; UINT32_MAX: there is no table. */
+static mid_handle find_in(mid_impl *me, const mid_policy *policy, const mid_intern_table *table, uint32_t hash, mid_intern_match *matches,
+                          const void *key, uint32_t *vacant)
 {
     mid_heap *heap = me->heap;
     *vacant = UINT32_MAX;
-    if (policy->table.data == NULL)
+    if (table->places.data == NULL)
         return 0;
-    uint32_t i = hash & policy->mask;
-    for (; at(policy, i)->object != 0; i = (i + 1) & policy->mask) {
-        const mid_interned *place = at(policy, i);
+    uint32_t i = hash & table->mask;
+    for (; mid_place_taken(table, i); i = (i + 1) & table->mask) {
+        const mid_interned *place = mid_place_at(table, i);
         const void *object = place->hash == hash ? named(heap, policy, place) : NULL;
         if (object != NULL && same(heap, policy, matches, object, key) &&
             mid_weak_count_up(&me->pub, place->object, mid_entry_at(heap, place->object)))
@@ -63,55 +57,18 @@ static mid_handle find(mid_impl *me, mid_policy *policy, uint32_t hash, mid_inte
     return 0;
 }
 
-/* All to a table of so many places. */
-static mid_status rebuild(mid_heap *heap, mid_policy *policy, size_t places)
+/* Likewise; *vacant: in the table that is not the old one, where it could be put. */
+static mid_handle find(mid_impl *me, mid_policy *policy, uint32_t hash, mid_intern_match *matches, const void *key, uint32_t *vacant)
 {
-    mid_policy next = {.mask = (uint32_t)places - 1};
-    mid_status status = mid_array_grow(&heap->alloc, &next.table, places * sizeof(mid_interned));
-    if (status != MID_OK)
-        return status;
-    for (uint32_t i = 0; policy->table.data != NULL && i <= policy->mask; i++) {
-        const mid_interned *place = at(policy, i);
-        if (place->object == 0)
-            continue;
-        uint32_t to = place->hash & next.mask;
-        while (at(&next, to)->object != 0)
-            to = (to + 1) & next.mask;
-        *at(&next, to) = *place;
-    }
-    mid_array_free(&heap->alloc, &policy->table);
-    policy->table = next.table;
-    policy->mask = next.mask;
-    return MID_OK;
+    mid_intern_go_on(me->heap, policy);
+    mid_handle found = find_in(me, policy, &policy->table, hash, matches, key, vacant);
+    uint32_t none;
+    return found != 0 || policy->old.places.data == NULL ? found : find_in(me, policy, &policy->old, hash, matches, key, &none);
 }
 
 static bool full(const mid_policy *policy)
 {
-    return policy->table.data == NULL || (policy->used + UINT64_C(1)) * 3 > (policy->mask + UINT64_C(1)) * 2;
-}
-
-static size_t places_for(uint64_t live)
-{
-    size_t places = TABLE_LEAST;
-    while (live * 2 >= places) /* at most half full: the next time is as many insertions away */
-        places *= 2;
-    return places;
-}
-
-void mid_intern_close(mid_heap *heap, mid_policy *policy)
-{
-    mid_array_free(&heap->alloc, &policy->table);
-    mid_array_free(&heap->alloc, &policy->hashes.cells);
-    policy->hashes = (mid_map){0};
-    policy->mask = policy->used = 0;
-}
-
-void mid_intern_purge(mid_heap *heap, mid_policy *policy)
-{
-    if (policy->used == 0)
-        mid_intern_close(heap, policy);
-    else if (places_for(policy->used) <= policy->mask)
-        rebuild(heap, policy, places_for(policy->used)); /* without memory for it all stays */
+    return policy->table.places.data == NULL || (policy->used + UINT64_C(1)) * 3 > (policy->table.mask + UINT64_C(1)) * 2;
 }
 
 /* Its hash is taken, and its like not there: *vacant is where it goes, unless the table is made anew. */
@@ -120,12 +77,11 @@ static mid_status enter(mid_impl *me, mid_policy *policy, uint32_t hash, mid_han
     mid_heap *heap = me->heap;
     mid_status status = MID_OK;
     if (full(policy)) {
-        status = rebuild(heap, policy, places_for(policy->used + UINT64_C(1)));
-        if (status != MID_OK && (vacant == UINT32_MAX || policy->used == policy->mask)) /* one place stays empty: chains end there */
+        status = mid_intern_begin(heap, policy, mid_intern_places_for(policy->used + UINT64_C(1)));
+        if (status != MID_OK && (vacant == UINT32_MAX || policy->used >= policy->table.mask)) /* one place stays empty: chains end there */
             return status;
         if (status == MID_OK)
-            for (vacant = hash & policy->mask; at(policy, vacant)->object != 0; vacant = (vacant + 1) & policy->mask)
-                ;
+            vacant = mid_intern_end_of(&policy->table, hash);
     }
     if (!policy->asks) {
         status = mid_map_set(heap, &policy->hashes, object / 2, hash);
@@ -133,7 +89,7 @@ static mid_status enter(mid_impl *me, mid_policy *policy, uint32_t hash, mid_han
             return status;
     }
     policy->used++;
-    *at(policy, vacant) = (mid_interned){object, hash};
+    *mid_place_at(&policy->table, vacant) = (mid_interned){object, hash};
     mid_entry *entry = mid_entry_at(heap, object);
     if (!mid_frozen(MID_READ_(entry->count)))
         __atomic_fetch_or(&entry->word, MID_F_WEAK, __ATOMIC_RELAXED);
@@ -142,15 +98,25 @@ static mid_status enter(mid_impl *me, mid_policy *policy, uint32_t hash, mid_han
     return MID_OK;
 }
 
-static mid_interned *place_of(mid_heap *heap, mid_policy *policy, mid_handle object)
+/* Where an object is that is known by this number; null: in neither. */
+static mid_interned *place_with(mid_policy *policy, mid_handle object, uint32_t hash, mid_intern_table **table)
+{
+    for (*table = &policy->table;; *table = &policy->old) {
+        if ((*table)->places.data != NULL)
+            for (uint32_t i = hash & (*table)->mask; mid_place_taken(*table, i); i = (i + 1) & (*table)->mask)
+                if (mid_place_at(*table, i)->object == object)
+                    return mid_place_at(*table, i);
+        if (*table == &policy->old)
+            return NULL;
+    }
+}
+
+static mid_interned *place_of(mid_heap *heap, mid_policy *policy, mid_handle object, mid_intern_table **table)
 {
     if (policy == NULL || policy->used == 0)
         return NULL;
     uint32_t hash = policy->asks ? hash_of(heap, policy, mid_address(mid_entry_at(heap, object))) : mid_map_get(&policy->hashes, object / 2);
-    for (uint32_t i = hash & policy->mask; at(policy, i)->object != 0; i = (i + 1) & policy->mask)
-        if (at(policy, i)->object == object)
-            return at(policy, i);
-    return NULL;
+    return place_with(policy, object, hash, table);
 }
 
 static mid_policy *policy_of(const mid_heap *heap, mid_handle object)
@@ -163,22 +129,18 @@ static mid_policy *policy_of(const mid_heap *heap, mid_handle object)
 
 bool mid_interned_here(mid_heap *heap, mid_handle object)
 {
-    return place_of(heap, policy_of(heap, object), object) != NULL;
+    mid_intern_table *table;
+    return place_of(heap, policy_of(heap, object), object, &table) != NULL;
 }
 
 bool mid_intern_leave(mid_heap *heap, mid_handle object)
 {
     mid_policy *policy = policy_of(heap, object);
-    mid_interned *place = place_of(heap, policy, object);
+    mid_intern_table *table;
+    mid_interned *place = place_of(heap, policy, object, &table);
     if (place == NULL)
         return false;
-    uint32_t hole = (uint32_t)(place - at(policy, 0));
-    for (uint32_t i = (hole + 1) & policy->mask; at(policy, i)->object != 0; i = (i + 1) & policy->mask)
-        if (((i - at(policy, i)->hash) & policy->mask) >= ((i - hole) & policy->mask)) {
-            *at(policy, hole) = *at(policy, i);
-            hole = i;
-        }
-    *at(policy, hole) = (mid_interned){0};
+    mid_intern_take_out(table, (uint32_t)(place - mid_place_at(table, 0)));
     policy->used--;
     if (!policy->asks)
         mid_map_remove(&policy->hashes, object / 2);
@@ -192,10 +154,8 @@ static mid_interned *place_before(mid_heap *heap, mid_policy *policy, mid_handle
     if (policy == NULL || policy->used == 0 || !mid_entry_live(mid_entry_at(heap, now)))
         return NULL;
     *hash = policy->asks ? hash_of(heap, policy, mid_address(mid_entry_at(heap, now))) : mid_map_get(&policy->hashes, before / 2);
-    for (uint32_t i = *hash & policy->mask; at(policy, i)->object != 0; i = (i + 1) & policy->mask)
-        if (at(policy, i)->object == before)
-            return at(policy, i);
-    return NULL;
+    mid_intern_table *table;
+    return place_with(policy, before, *hash, &table);
 }
 
 void mid_intern_exchange(mid_heap *heap, mid_handle a, mid_handle b)
@@ -288,42 +248,65 @@ mid_status mid_intern_or_make(mid_impl *me, mid_type type, uint32_t hash, mid_in
     return status;
 }
 
-bool mid_intern_again(mid_heap *heap, mid_policy *policy, mid_handle handle)
+/* False: another has taken its place. */
+static bool alone_in(mid_heap *heap, const mid_policy *policy, const mid_intern_table *table, uint32_t hash, mid_handle handle, bool *there)
 {
     const void *object = mid_address(mid_entry_at(heap, handle));
-    if (policy->table.data == NULL)
-        return false;
-    uint32_t hash = hash_of(heap, policy, object);
-    bool there = false;
-    for (uint32_t i = hash & policy->mask; at(policy, i)->object != 0; i = (i + 1) & policy->mask) {
-        const mid_interned *place = at(policy, i);
+    if (table->places.data == NULL)
+        return true;
+    for (uint32_t i = hash & table->mask; mid_place_taken(table, i); i = (i + 1) & table->mask) {
+        const mid_interned *place = mid_place_at(table, i);
         const void *other = place->hash == hash && place->object != handle ? named(heap, policy, place) : NULL;
         if (place->object == handle)
-            there = true;
+            *there = true;
         else if (other != NULL && same(heap, policy, NULL, other, object))
-            return false; /* another has taken its place meanwhile */
+            return false;
     }
-    return there;
+    return true;
 }
 
-const char *mid_intern_check(mid_heap *heap, mid_policy *policy)
+bool mid_intern_again(mid_heap *heap, mid_policy *policy, mid_handle handle)
 {
-    uint32_t used = 0;
-    for (uint32_t i = 0; policy->table.data != NULL && i <= policy->mask; i++) {
-        const mid_interned *place = at(policy, i);
-        if (place->object == 0)
+    bool there = false;
+    if (policy->table.places.data == NULL)
+        return false;
+    uint32_t hash = hash_of(heap, policy, mid_address(mid_entry_at(heap, handle)));
+    return alone_in(heap, policy, &policy->table, hash, handle, &there) && alone_in(heap, policy, &policy->old, hash, handle, &there) && there;
+}
+
+static const char *check_table(mid_heap *heap, const mid_policy *policy, const mid_intern_table *table, uint32_t *used)
+{
+    if (table->places.data != NULL && (table->end > table->mask + UINT64_C(1) || table->places.bytes / sizeof(mid_interned) < table->end))
+        return "a table of what is interned ends behind its memory";
+    for (uint32_t i = 0; table->places.data != NULL && i <= table->mask; i++) {
+        if (!mid_place_taken(table, i)) {
+            if (i < table->places.bytes / sizeof(mid_interned) && mid_place_at(table, i)->object != 0)
+                return "something is interned behind the end of the table";
             continue;
-        used++;
+        }
+        const mid_interned *place = mid_place_at(table, i);
+        ++*used;
         if (!mid_in_table(heap, place->object))
             return "what is interned is no object";
         const mid_entry *entry = mid_entry_at(heap, place->object);
         if (mid_entry_live(entry) && (entry->word >> MID_TYPE_SHIFT_ != policy->type || hash_of(heap, policy, mid_address(entry)) != place->hash))
             return "an interned object is of another type, or its hash has changed";
-        for (uint32_t j = place->hash & policy->mask; j != i; j = (j + 1) & policy->mask)
-            if (at(policy, j)->object == 0)
+        for (uint32_t j = place->hash & table->mask; j != i; j = (j + 1) & table->mask)
+            if (!mid_place_taken(table, j))
                 return "an interned object is not where it is looked for";
         if (!policy->asks && mid_map_get(&policy->hashes, place->object / 2) != place->hash)
             return "the hash of an interned object is not known by its number";
     }
+    return NULL;
+}
+
+const char *mid_intern_check(mid_heap *heap, mid_policy *policy)
+{
+    uint32_t used = 0;
+    const char *wrong = check_table(heap, policy, &policy->table, &used);
+    if (wrong == NULL)
+        wrong = check_table(heap, policy, &policy->old, &used);
+    if (wrong != NULL)
+        return wrong;
     return used == policy->used && (policy->asks || policy->hashes.count == used) ? NULL : "the number of interned objects is wrong";
 }

@@ -242,7 +242,7 @@ static mid_status own_realloc(void *context, mid_caller caller, uintptr_t *block
 }
 
 const mid_allocator mid_mem_own = {NULL, own_malloc, own_calloc, own_realloc, own_free, 1};
-const mid_kept_allocator mid_mem_marked = {{NULL, own_malloc, own_calloc, own_realloc, own_free, 1}, NULL};
+const mid_kept_allocator mid_mem_marked = {.allocator = {NULL, own_malloc, own_calloc, own_realloc, own_free, 1}};
 
 /* --- the calls ------------------------------------------------------------------------------------------------------------------- */
 

@@ -324,7 +324,7 @@ mid_status mid_policy_stats_get(mid_heap *heap, mid_type type, mid_policy_stats 
         now = policy->stats;
         now.kept = policy->kept.count;
         now.cached = policy->cached.count;
-        now.table_bytes = policy->table.bytes + policy->hashes.cells.bytes;
+        now.table_bytes = policy->table.places.bytes + policy->old.places.bytes + policy->hashes.cells.bytes;
         now.interned = policy->used;
     }
     mid_unlock(heap);

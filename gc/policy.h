@@ -1,6 +1,7 @@
 /* gc/policy.h: how the memory of a type's objects is kept, beyond what every type has (midden/policy.h).
  *
  *   policy.c  free lists, objects made ahead, the cache of what was interned     intern.c  the table of what is interned
+ *   intern_table.c  how it grows
  *
  * Everything here is read and changed with `memory` held, or while the world stands. What is kept is alive for the rest of the heap,
  * with one count that the heap has: so nothing else need know. */
@@ -15,6 +16,13 @@ typedef struct mid_interned {
     uint32_t hash;
 } mid_interned;
 
+/* Open addressing, linear probing. Of one that its objects are leaving, places from `end` on are empty, and may be gone. */
+typedef struct mid_intern_table {
+    mid_array places;           /* mid_interned[mask + 1] */
+    uint32_t mask;
+    uint64_t end;
+} mid_intern_table;
+
 struct mid_policy {
     mid_array memory;           /* of this structure */
     mid_type type;
@@ -27,8 +35,8 @@ struct mid_policy {
     uint32_t (*hash)(const void *, void *);
     int (*equal)(const void *, const void *, void *);
     void *context;
-    mid_array table;            /* mid_interned[mask + 1]: open addressing, linear probing */
-    uint32_t mask, used;
+    mid_intern_table table, old; /* old: of which some are not in `table` yet; data null: none */
+    uint32_t used;              /* of both */
     bool asks;                  /* an object can be asked for its hash when it dies: it refers to nothing */
     mid_map hashes;             /* else: entry index -> hash of what is in the table */
     mid_policy_stats stats;

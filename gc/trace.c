@@ -269,7 +269,7 @@ static mid_status check_block(const mid_heap *heap, mid_trace_domain domain, con
 {
     if (heap == NULL || pointer == NULL)
         return MID_ENULL;
-    return (unsigned)domain >= MID_TRACE_DOMAINS || domain == MID_TRACE_OBJECT || (uintptr_t)pointer >> 48 != 0 ? MID_EINVAL : MID_OK;
+    return (unsigned)domain >= MID_TRACE_DOMAINS || domain == MID_TRACE_OBJECT || domain == MID_TRACE_CHARGED || (uintptr_t)pointer >> 48 != 0 ? MID_EINVAL : MID_OK;
 }
 
 mid_status mid_trace_where_tracked(mid_heap *heap, mid_trace_domain domain, const void *pointer, mid_trace_record *record)

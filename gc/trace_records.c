@@ -87,14 +87,14 @@ static mid_trace_group_sums *group_at(const mid_tracer *t, uint64_t what)
     return (mid_trace_group_sums *)t->groups.data + (what & ((1u << MID_TRACE_GROUP_BITS) - 1));
 }
 
-/* For how many objects it stands, in 256ths, and for how many bytes: the same whenever it is asked. */
+/* For how many objects it stands, in 256ths, and for how many bytes: the same whenever it is asked. Charges are no samples. */
 static void worth(const mid_heap *heap, mid_trace_cell cell, uint64_t *objects, uint64_t *bytes)
 {
     const mid_tracer *t = &heap->trace;
     void *const *frames;
     *bytes = cell.what >> MID_TRACE_GROUP_BITS;
     *objects = MID_TRACE_PARTS;
-    if (t->sample == 0 || mid_stacks_frames(&t->stacks, (uint32_t)(cell.what & MID_STACKS_MOST), &frames) == 0)
+    if (t->sample == 0 || cell.which >> 48 == MID_TRACE_CHARGED + 1 || mid_stacks_frames(&t->stacks, (uint32_t)(cell.what & MID_STACKS_MOST), &frames) == 0)
         return;
     uint64_t slot = *bytes;
     mid_type type = MID_TRACE_TAG_TYPE((uintptr_t)frames[0]);
@@ -228,6 +228,7 @@ void mid_trace_exchange(mid_heap *heap, mid_handle a, mid_handle b)
 void mid_trace_records_close(mid_heap *heap)
 {
     mid_tracer *t = &heap->trace;
+    mid_trace_charges_close(heap);
     mid_stacks_close(&heap->alloc, &t->stacks);
     mid_array_free(&heap->alloc, &t->groups);
     mid_array_free(&heap->alloc, &t->cells);
@@ -257,6 +258,8 @@ const char *mid_trace_check(mid_heap *heap)
 {
     const mid_tracer *t = &heap->trace;
     const char *wrong = mid_stacks_check(&t->stacks);
+    if (wrong == NULL)
+        wrong = mid_trace_charges_check(heap);
     uint64_t found = 0, bytes = 0, records = 0, domains = 0, sum = 0;
     for (uint64_t i = 0; wrong == NULL && t->cells.data != NULL && i <= t->mask; i++) {
         if (cells(t)[i].which == 0)

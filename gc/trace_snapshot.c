@@ -15,7 +15,7 @@ void mid_trace_figures_fill(const mid_heap *heap, mid_trace_figures *f)
     *f = (mid_trace_figures){.bytes = t->bytes, .peak = t->peak, .objects = (t->objects + MID_TRACE_PARTS / 2) / MID_TRACE_PARTS,
                              .records = t->count, .stacks = t->stacks.count, .missed = t->missed, .sample = t->sample, .frames = t->frames,
                              .own_bytes = t->stacks.words.bytes + t->stacks.offsets.bytes + t->stacks.cells.bytes + t->groups.bytes +
-                                          t->cells.bytes + t->slow_types.bytes};
+                                          t->cells.bytes + t->charges.bytes + t->charge_sizes.bytes + t->slow_types.bytes};
     memcpy(f->domain_bytes, t->domain_bytes, sizeof f->domain_bytes);
 }
 

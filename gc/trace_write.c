@@ -81,7 +81,7 @@ static mid_status end(writer *w, mid_status status)
 
 static const char *domain_name(mid_trace_domain domain)
 {
-    static const char *const names[] = {"object", "foreign", "raw", "mem"};
+    static const char *const names[] = {"object", "foreign", "raw", "mem", "charged"};
     return names[domain];
 }
 

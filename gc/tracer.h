@@ -2,6 +2,7 @@
  *
  *   trace.c           start, stop, what an allocation and a death do, the calls about single records
  *   trace_block.c     blocks of the domains raw and mem
+ *   trace_charge.c    charges, which have no address
  *   trace_records.c   the records, and what they add up to
  *   trace_sample.c    which allocations are remembered, and how they are caught without the fast paths knowing
  *   trace_snapshot.c  copies, and filters on them           trace_group.c  groups, differences
@@ -15,7 +16,7 @@
 
 typedef struct mid_impl mid_impl;
 
-/* A record is two words. Which: the index of an object's entry, or a pointer, above it the domain + 1 (a word of 0 is free). What: a
+/* A record is two words. Which: the index of an object's entry, a pointer, or the number of a charge, above it the domain + 1 (a word of 0 is free). What: a
  * group, and above it the bytes. */
 typedef struct mid_trace_cell {
     uint64_t which, what;
@@ -33,6 +34,16 @@ typedef struct mid_trace_group_sums {
 #define MID_TRACE_TAG_TYPE(tag) ((mid_type)(((tag) - 1) & 0xFFFF))
 #define MID_TRACE_PARTS 256u
 
+/* A charge that is known, and the latest of a size: trace_charge.c. Numbers are from 1. */
+typedef struct mid_trace_charge {
+    uint64_t bytes;              /* 0: it is free, `older` the next that is */
+    uint32_t same, older, newer; /* the one before of its size; its neighbours among all */
+} mid_trace_charge;
+typedef struct mid_trace_size {
+    uint64_t bytes; /* 0: none */
+    uint32_t latest;
+} mid_trace_size;
+
 /* With `memory` held, or while the world stands; `on` and `sampling` change only while it does. */
 typedef struct mid_tracer {
     uint32_t on, sampling;  /* read without a lock */
@@ -43,6 +54,10 @@ typedef struct mid_tracer {
     mid_array cells;        /* mid_trace_cell[]: open addressing, at most half full */
     uint64_t mask, count;
     uint64_t objects_known; /* of the records, those of objects; atomic */
+    mid_array charges;      /* mid_trace_charge, by number */
+    mid_array charge_sizes; /* mid_trace_size[] */
+    uint64_t sizes_known;
+    uint32_t charge_count, unused_charge, latest_charge;
     mid_array slow_types;   /* mid_fast_type[]: none is served by the inline path */
     uint64_t missed, bytes, peak, objects;
     uint64_t domain_bytes[MID_TRACE_DOMAINS];
@@ -64,6 +79,12 @@ void mid_trace_block_moved(mid_impl *me, mid_heap *heap, mid_trace_domain domain
                            const void *from);
 /* trace.c: as mid_trace_track, arguments checked; me: null, or whose sample it may be */
 mid_status mid_trace_track_from(mid_impl *me, mid_heap *heap, mid_trace_domain domain, uintptr_t at, size_t bytes, const void *from);
+
+/* --- trace_charge.c */
+void mid_trace_charge_made(mid_heap *heap, uint64_t bytes, const void *from);
+void mid_trace_charge_gone(mid_heap *heap, uint64_t bytes);
+void mid_trace_charges_close(mid_heap *heap);
+const char *mid_trace_charges_check(const mid_heap *heap); /* the world stands */
 
 /* --- trace_records.c */
 /* A record that was taken out, with so many bytes; if its traceback is still known. With `memory` held. */

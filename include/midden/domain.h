@@ -124,6 +124,9 @@ MID_API mid_status mid_domain_get_allocator(mid_heap *heap, mid_domain domain, m
  * handed blocks that they did not make: without `wraps` it is refused (MID_EHELD) while blocks live that are not its own: the domain's,
  * or those of another that has taken its place; so is the domain's own, while such live. To take a wrapper off again, set what it wraps. That a wrapper does as it says is
  * not checked, but raw and mem know their own blocks (MID_EBLOCK). Objects made by mid_new never come this way.
+ * In a debug heap an allocator that replaces raw or mem is asked for 32 bytes more, and calloc for one of them all: fences lie around what the program has,
+ * misuses are told as of other blocks (debug.h), and mid_domain_get_allocator has what watches it, to be wrapped or set again. It
+ * gives back blocks as they are freed; if it refuses to, the block lives, but its contents are lost.
  * Attached thread or, while none is attached, any. MID_ENULL (also a function), MID_EINVAL, MID_ETHREAD, MID_EBUSY, MID_ENOMEM, MID_ELIMIT. */
 MID_API mid_status mid_domain_set_allocator(mid_heap *heap, mid_domain domain, const mid_allocator *allocator);
 
@@ -132,10 +135,21 @@ MID_API mid_status mid_domain_set_allocator(mid_heap *heap, mid_domain domain, c
 /* `bytes` outside the heap belong to its objects from now on: payloads, buffers of libraries, blocks of raw. They are shown in the figures
  * (foreign_bytes), count as live where growth calls for a collection, and against the soft limit, whose pressure they can cause; not
  * against heap-limit, which bounds what the heap itself has. May ask for a collection at the next safepoint. The thread's own, not from callbacks.
- * One atomic addition. MID_ENULL, MID_ETHREAD, MID_EBUSY, MID_ESIZE (2^62 in all: nothing is charged). */
+ * One atomic addition. MID_ENULL, MID_ETHREAD, MID_EBUSY, MID_ESIZE (2^62 in all: nothing is charged).
+ *
+ * While allocation is traced (trace.h) each charge is a record of the domain MID_TRACE_CHARGED, with its bytes and who called, sampled or not
+ * (one of 2^40 bytes and more: of 2^40 - 1); without memory for it, it is charged and missed. What is uncharged does not say which charge it
+ * was: the latest of the same size goes, or, if there is none, the latest of all give up so many bytes. What was charged
+ * before tracing began has no record. A block that has an address is better charged by it: */
 MID_API mid_status mid_charge(mid_thread *thread, uint64_t bytes);
 /* No longer. Any thread, at any time, also from functions that free payloads. MID_EINVAL: more than is charged: nothing changes. MID_ENULL. */
 MID_API mid_status mid_uncharge(mid_heap *heap, uint64_t bytes);
+/* mid_charge for the block at `block`, which is a name and not read, and in one with it mid_trace_track in the domain MID_TRACE_FOREIGN: its record
+ * is the block's, sampled like others, and goes with this block whatever else has its size. (Who calls mid_charge and mid_trace_track for
+ * the same block has its bytes traced twice.) As mid_charge; MID_EINVAL: not below 1 << 48. Without memory for a record it is charged, and missed. */
+MID_API mid_status mid_charge_block(mid_thread *thread, const void *block, uint64_t bytes);
+/* No longer; `bytes` as they were charged. Call it before the block is freed: then the address may be another's. As mid_uncharge. */
+MID_API mid_status mid_uncharge_block(mid_heap *heap, const void *block, uint64_t bytes);
 
 #ifdef __cplusplus
 }

@@ -2,11 +2,12 @@
  *
  * While tracing is on, each object that is made, or each sampled one, is remembered with the calls that led there, until it dies.
  * Objects that were there before are not known. A resize that gives an object other memory is an allocation like any
- * other: the object is then known by the calls that led to the resize. Memory that is not the heap's can be tracked beside it.
+ * other: the object is then known by the calls that led to the resize. Memory that is not the heap's can be tracked beside it,
+ * and what is charged (mid_charge) is.
  *
  * SAMPLING. With `sample` R, an object of s bytes (of its slot) is remembered with probability 1 - exp(-s/R): on average one each
  * R bytes, wherever they are allocated. Each stands for as many as were not remembered, so that all figures here are unbiased
- * estimates of what is there; `samples` says on how many they rest. With R = 0 every object is remembered, and figures are exact.
+ * estimates of what is there; `samples` says on how many they rest. (Charges without a block are all remembered.) With R = 0 every object is remembered, and figures are exact.
  *
  * COSTS. Off: nothing. On, a record takes 16 bytes, at most half of the places for them being in use, and each
  * different traceback 8 bytes a frame; all of it is the heap's own memory, charged to its limit as metadata. Where there is none, the
@@ -27,6 +28,7 @@ typedef enum mid_trace_domain {
     MID_TRACE_FOREIGN, /* whatever the program tracks */
     MID_TRACE_RAW,     /* blocks of the domain raw (domain.h), without being tracked; both are known by address, */
     MID_TRACE_MEM,     /* ... and of the domain mem: made by malloc, calloc, and a realloc that moves */
+    MID_TRACE_CHARGED, /* what mid_charge is told of (domain.h), without an address */
     MID_TRACE_DOMAINS
 } mid_trace_domain;
 
@@ -79,7 +81,7 @@ MID_API mid_status mid_trace_where(mid_thread *thread, mid_handle object, mid_tr
 
 /* Remember a block that is not an object of the heap: `bytes` at `pointer`, a name rather than an address, below 1 << 48, allocated by who called this.
  * Another record of the same domain and pointer is replaced. Sampled like objects. With tracing off nothing happens (MID_OK). Any thread, attached or not,
- * listeners and finalizers too. MID_ENULL (heap, pointer), MID_EINVAL (domain, MID_TRACE_OBJECT among them; pointer), MID_ESIZE (1 << 40 and more), MID_ENOMEM, MID_ELIMIT: it is
+ * listeners and finalizers too. MID_ENULL (heap, pointer), MID_EINVAL (domain, MID_TRACE_OBJECT and MID_TRACE_CHARGED among them; pointer), MID_ESIZE (1 << 40 and more), MID_ENOMEM, MID_ELIMIT: it is
  * not remembered, nor what was there before. */
 MID_API mid_status mid_trace_track(mid_heap *heap, mid_trace_domain domain, const void *pointer, size_t bytes);
 /* Forget it. What is not known is no error, for it may not have been sampled. MID_ENULL, MID_EINVAL. As mid_trace_track. */

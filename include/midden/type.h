@@ -106,7 +106,7 @@ typedef struct mid_type_desc {
 
     /* Memory outside the heap that belongs to an object: the void * at payload_offset (8-aligned), if it is
      * not null, is handed to payload_free when the object is freed (mid_heap_destroy included), after the
-     * finalizer, on any thread, possibly while the world is stopped. It must not call the heap, but for mid_mem_free_anywhere, mid_uncharge and mid_raw_*. */
+     * finalizer, on any thread, possibly while the world is stopped. It must not call the heap, but for mid_mem_free_anywhere, mid_uncharge, mid_uncharge_block and mid_raw_*. */
     void (*payload_free)(void *payload, void *context);
     size_t payload_offset;
     void *payload_context;
