@@ -456,21 +456,15 @@ TEST(each_request_of_memory_is_refused_once)
     memset(&got, 0, sizeof got);
     for (int forever = 0; forever < 2; forever++)
         for (size_t from = 1;; from++) {
-            fault_os_init(&fault);
             struct unit u;
-            mid_options options;
-            mid_options_init(&options);
-            options.os = &fault.os;
-            unit_open_with(&u, &options);
+            fault_open(&u, &fault, "");
             fault.fail_at = fault.calls + from;
             fault.for_good = forever;
             use_blocks(&u);
             bool failed = fault.failed != 0;
             fault.fail_at = 0;
             unit_check(&u);
-            unit_close(&u);
-            assert_int_equal(fault.violations, 0);
-            fault_os_done(&fault);
+            fault_close(&u, &fault);
             if (got.count != 0)
                 fail_msg("request %zu: %s", from, got.detail);
             if (!failed)

@@ -327,13 +327,9 @@ TEST(without_memory_for_the_list_it_stays_garbage)
     for (size_t n = 1; n < 8; n++) {
         struct fault_os fault;
         struct unit u;
-        mid_options options;
         mid_collect_result result;
         size_t count;
-        fault_os_init(&fault);
-        mid_options_init(&options);
-        options.os = &fault.os;
-        unit_open_with(&u, &options);
+        fault_open(&u, &fault, "");
         ok(mid_collect_save(u.thread, 1));
         rings(&u, 2000);
         fault.fail_at = fault.calls + n;
@@ -348,9 +344,7 @@ TEST(without_memory_for_the_list_it_stays_garbage)
         mid_handle one;
         expect(MID_MORE, mid_collect_saved(u.thread, &one, 1, &count));
         mid_release(u.thread, one);
-        unit_close(&u);
-        assert_int_equal(fault.violations, 0);
-        fault_os_done(&fault);
+        fault_close(&u, &fault);
     }
 }
 

@@ -506,11 +506,7 @@ static size_t without(size_t fail_at)
     struct fault_os fault;
     struct unit u;
     struct disturb d;
-    mid_options options;
-    mid_options_init(&options);
-    fault_os_init(&fault);
-    options.os = &fault.os;
-    unit_open_with(&u, &options);
+    fault_open(&u, &fault, "");
     dict_disturb(&d, &u);
     mid_handle dict = 0, copy = 0, kept[2000];
     unsigned count = 0;
@@ -541,9 +537,7 @@ static size_t without(size_t fail_at)
     mid_release(u.thread, copy);
     mid_release(u.thread, dict);
     unit_drain(&u);
-    unit_close(&u);
-    assert_int_equal(fault.violations, 0);
-    fault_os_done(&fault);
+    fault_close(&u, &fault);
     return calls;
 }
 

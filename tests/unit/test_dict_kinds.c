@@ -293,11 +293,7 @@ static size_t without(size_t fail_at)
     enum { DICTS = 600, MOST = 14 };
     struct fault_os fault;
     struct unit u;
-    mid_options options;
-    mid_options_init(&options);
-    fault_os_init(&fault);
-    options.os = &fault.os;
-    unit_open_with(&u, &options);
+    fault_open(&u, &fault, "");
     ok(mid_kinds_open(u.heap, &kinds));
     ok(mid_kinds_keys(&kinds, &keys));
     mid_handle dicts[DICTS] = {0}, texts_of[MOST];
@@ -325,9 +321,7 @@ static size_t without(size_t fail_at)
     for (unsigned i = 0; i < MOST; i++)
         mid_release(u.thread, texts_of[i]);
     unit_drain(&u);
-    unit_close(&u);
-    assert_int_equal(fault.violations, 0);
-    fault_os_done(&fault);
+    fault_close(&u, &fault);
     return calls;
 }
 

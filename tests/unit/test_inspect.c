@@ -505,11 +505,7 @@ TEST(refused_memory)
 {
     struct fault_os fault;
     struct unit u;
-    mid_options options;
-    fault_os_init(&fault);
-    mid_options_init(&options);
-    options.os = &fault.os;
-    unit_open_with(&u, &options);
+    fault_open(&u, &fault, "");
     mid_handle head = 0;
     for (int i = 0; i < 3000; i++) {
         mid_handle made = unit_new(&u, u.node);
@@ -548,9 +544,7 @@ TEST(refused_memory)
     close(fd);
     mid_release(u.thread, head);
     ok(mid_collect(u.thread, NULL));
-    unit_close(&u);
-    assert_int_equal(fault.violations, 0);
-    fault_os_done(&fault);
+    fault_close(&u, &fault);
 }
 
 TEST(the_limit_holds)

@@ -445,35 +445,26 @@ TEST(names_of_fields_are_copied_and_cut)
 TEST(no_memory_for_fields_leaves_no_type)
 {
     struct fault_os fault;
-    mid_options options;
     size_t refusals = 0;
     for (size_t nth = 1;; nth++) {
-        mid_heap *heap;
-        mid_thread *thread;
+        struct unit u;
         mid_type type = 0;
         mid_field out;
-        fault_os_init(&fault);
-        mid_options_init(&options);
-        options.os = &fault.os;
-        ok(mid_heap_open(&heap, &options));
-        ok(mid_thread_attach(heap, &thread));
+        fault_open(&u, &fault, "");
         fault.fail_at = fault.calls + nth;
-        mid_status status = note_register(heap, &type);
+        mid_status status = note_register(u.heap, &type);
         const int refused_it = fault.failed != 0;
         fault.fail_at = 0;
         if (status != MID_OK) {
             expect(MID_ENOMEM, status);
             refusals++;
-            ok(mid_heap_check(heap));
-            ok(note_register(heap, &type));
+            unit_check(&u);
+            ok(note_register(u.heap, &type));
         }
-        assert_int_equal(type, 1);
-        ok(mid_type_field(heap, type, 9, &out));
+        assert_int_equal(type, u.bytes + 1); /* the next one */
+        ok(mid_type_field(u.heap, type, 9, &out));
         assert_string_equal(out.name, "sums");
-        ok(mid_heap_check(heap));
-        ok(mid_heap_close(heap));
-        assert_int_equal(fault.violations, 0);
-        fault_os_done(&fault);
+        fault_close(&u, &fault);
         if (!refused_it)
             break;
     }

@@ -322,11 +322,7 @@ TEST(without_memory_objects_are_made_all_the_same)
     for (unsigned nth = 1; nth < 30; nth++) {
         struct fault_os fault;
         struct unit u;
-        mid_options options;
-        mid_options_init(&options);
-        fault_os_init(&fault);
-        options.os = &fault.os;
-        unit_open_with(&u, &options);
+        fault_open(&u, &fault, "");
         fault.fail_at = fault.calls + nth;
         fault.for_good = nth % 2;
         mid_status status = mid_trace_start(u.heap, &(mid_trace_options){sizeof(mid_trace_options), 5, nth % 3 == 0 ? 256 : 0});
@@ -350,8 +346,7 @@ TEST(without_memory_objects_are_made_all_the_same)
             mid_release(u.thread, made[--n]);
         unit_drain(&u);
         assert_int_equal(figures(&u).records, 0);
-        unit_close(&u);
-        fault_os_done(&fault);
+        fault_close(&u, &fault);
     }
 }
 
