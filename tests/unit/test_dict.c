@@ -604,10 +604,7 @@ TEST(many_threads_read)
         mid_status status = mid_compact(u.thread, MID_COMPACT_PLAIN, 0, NULL);
         assert_true(status == MID_OK || status == MID_EPOSTPONED);
     }
-    ok(mid_blocked_enter(u.thread));
-    for (unsigned i = 0; i < READERS; i++)
-        pthread_join(readers[i].id, NULL);
-    ok(mid_blocked_leave(u.thread));
+    UNIT_JOIN(&u, i, READERS, readers[i].id);
     for (unsigned i = 0; i < READERS; i++)
         assert_int_equal(readers[i].wrong, 0);
     ok(mid_collect(u.thread, NULL));

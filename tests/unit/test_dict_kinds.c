@@ -384,10 +384,7 @@ TEST(many_threads_read_small_ones)
         readers[i] = (struct reader){.u = &u, .dicts = dicts, .asked = asked};
         assert_int_equal(pthread_create(&readers[i].id, NULL, read_all, &readers[i]), 0);
     }
-    ok(mid_blocked_enter(u.thread));
-    for (unsigned i = 0; i < READERS; i++)
-        pthread_join(readers[i].id, NULL);
-    ok(mid_blocked_leave(u.thread));
+    UNIT_JOIN(&u, i, READERS, readers[i].id);
     for (unsigned i = 0; i < READERS; i++)
         assert_int_equal(readers[i].wrong, 0);
     for (unsigned i = 0; i < DICTS; i++) {

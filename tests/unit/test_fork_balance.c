@@ -10,25 +10,9 @@
 static talk *parent, *childs; /* not on the stack: what a child no longer needs would pass for leaked */
 static char *path;
 
-static int listen_at_path(void)
-{
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    snprintf(address.sun_path, sizeof address.sun_path, "%s", path);
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    assert_int_equal(bind(fd, (struct sockaddr *)&address, sizeof address), 0);
-    assert_int_equal(listen(fd, 5), 0);
-    return fd;
-}
-
 static talk *accept_need(int listening)
 {
-    struct pollfd wanted = {.fd = listening, .events = POLLIN};
-    assert_int_equal(poll(&wanted, 1, TALK_PATIENCE), 1);
-    talk *t = calloc(1, sizeof *t);
-    t->fd = accept4(listening, NULL, NULL, SOCK_CLOEXEC);
-    assert_true(t->fd >= 0);
-    while (memchr(t->bytes, '\n', t->length) == NULL)
-        assert_true(talk_more(t));
+    talk *t = talk_accept(listening);
     assert_memory_equal(t->bytes, "need ", 5);
     t->length = 0;
     return t;
@@ -102,7 +86,7 @@ TEST(a_child_joins_for_itself)
     ok(mid_daemon_start(u.heap, &daemon));
     char *folder = talk_folder();
     path = talk_path(folder, "balance");
-    int listening = listen_at_path();
+    int listening = talk_listen(path);
     ok(mid_balance_join(daemon, path));
     parent = accept_need(listening);
     talk_say(parent, "limit 11111111\n");

@@ -1,32 +1,14 @@
 /* When a running mutator collects by itself, and whom it tells: gc/service.h without a daemon behind it. */
-#include "unit.h"
+#include "bound.h"
 
 #include <stdlib.h>
 
-#include "gc/service.h"
-
 #define MB(n) ((uint64_t)(n) << 20)
-
-static unsigned kicks;
-
-static void count(void *context)
-{
-    (void)context;
-    kicks++;
-}
 
 static void growth_open(struct unit *u, const char *options, uint64_t least, uint64_t percent)
 {
-    unit_open(u, options);
-    kicks = 0;
-    ok(mid_service_bind(u->heap, count, NULL));
+    open_bound(u, options);
     mid_service_set_growth(u->heap, least, percent);
-}
-
-static void growth_close(struct unit *u)
-{
-    mid_service_unbind(u->heap);
-    unit_close(u);
 }
 
 static void drop_rings(struct unit *u, uint64_t bytes)
@@ -69,7 +51,7 @@ TEST(grown_by_the_least_it_collects_once)
     drop_rings(&u, MB(4));
     ok(mid_safepoint(u.thread));
     assert_int_equal(unit_stats(&u).collections, 1); /* never */
-    growth_close(&u);
+    close_bound(&u);
 }
 
 /* Blocks outside pools may be arrays that take long to look at: until a sweep has seen that they are not, the service decides. */
@@ -95,7 +77,7 @@ TEST(large_blocks_are_left_to_the_service_until_they_are_known)
     ok(mid_safepoint(u.thread));
     assert_int_equal(unit_stats(&u).collections, before + 1);
     mid_release(u.thread, large);
-    growth_close(&u);
+    close_bound(&u);
 }
 
 TEST(growth_counts_from_whoevers_collection)
@@ -120,7 +102,7 @@ TEST(growth_counts_from_whoevers_collection)
     assert_int_equal(unit_stats(&u).collections, 3);
     mid_release(u.thread, kept);
     unit_drain(&u);
-    growth_close(&u);
+    close_bound(&u);
 }
 
 TEST(one_that_blocks_before_it_could_collect_kicks)
@@ -135,7 +117,7 @@ TEST(one_that_blocks_before_it_could_collect_kicks)
     ok(mid_blocked_leave(u.thread));
     assert_int_equal(unit_stats(&u).collections, 0);
     unit_drain(&u);
-    growth_close(&u);
+    close_bound(&u);
 }
 
 int main(void)

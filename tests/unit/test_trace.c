@@ -404,10 +404,7 @@ TEST(switched_while_threads_allocate)
         ok(status);
     }
     start(&u, 4, 1000);
-    ok(mid_blocked_enter(u.thread));
-    for (int i = 0; i < 3; i++)
-        pthread_join(threads[i], NULL);
-    ok(mid_blocked_leave(u.thread));
+    UNIT_JOIN(&u, i, 3, threads[i]);
     assert_int_equal(wrong, 0);
     unit_drain(&u);
     ok(mid_collect(u.thread, NULL));

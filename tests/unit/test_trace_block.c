@@ -218,10 +218,7 @@ TEST(threads_come_to_an_end)
             mid_status status = mid_collect(u.thread, NULL);
             assert_true(status == MID_OK || status == MID_EPOSTPONED);
         }
-        ok(mid_blocked_enter(u.thread));
-        for (int i = 0; i < 2; i++)
-            pthread_join(thread[i], NULL);
-        ok(mid_blocked_leave(u.thread));
+        UNIT_JOIN(&u, i, 2, thread[i]);
         pthread_barrier_destroy(&together);
         assert_int_equal(failures, 0);
         assert_int_equal(figures(&u).records, 0);

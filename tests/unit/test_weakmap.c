@@ -323,10 +323,7 @@ TEST(threads_share_maps)
         w[i] = (struct worker){&u, map, values, shared, i + 1, 0, unit_scale(20000)};
         assert_int_equal(pthread_create(&threads[i], NULL, hammer, &w[i]), 0);
     }
-    ok(mid_blocked_enter(u.thread));
-    for (unsigned i = 0; i < THREADS; i++)
-        pthread_join(threads[i], NULL);
-    ok(mid_blocked_leave(u.thread));
+    UNIT_JOIN(&u, i, THREADS, threads[i]);
     for (unsigned i = 0; i < THREADS; i++)
         assert_int_equal(w[i].errors, 0);
     unit_check(&u);

@@ -5,6 +5,7 @@
 #ifndef UNIT_H
 #define UNIT_H
 
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -233,6 +234,15 @@ static inline uint32_t unit_count(struct unit *u, mid_handle object)
     ok(mid_count_of(u->thread, object, &count));
     return count;
 }
+
+/* Other threads of the test end, `count` of them, the nth `thread_n`; the test's own lets the world stop meanwhile. */
+#define UNIT_JOIN(u, n, count, thread_n)                       \
+    do {                                                       \
+        ok(mid_blocked_enter((u)->thread));                    \
+        for (size_t n = 0; n < (size_t)(count); n++)           \
+            assert_int_equal(pthread_join(thread_n, NULL), 0); \
+        ok(mid_blocked_leave((u)->thread));                    \
+    } while (0)
 
 /* splitmix64: the same numbers on every run. */
 static inline uint64_t unit_random(uint64_t *seed)
