@@ -319,13 +319,13 @@ TEST(a_thread_that_does_not_come)
 {
     struct served s;
     serve_with(&s, QUIET);
-    pthread_setname_np(pthread_self(), "stubborn");
+    pthread_setname_np(pthread_self(), "does-not-come");
     drop_rings(&s.u, 10);
     talk_say(s.t, "collect\n");
     json_t *answer = talk_next(s.t);
     assert_false(talk_good(answer));
     assert_string_equal(json_string_value(json_object_get(answer, "error")), "MID_EPOSTPONED");
-    assert_non_null(strstr(json_string_value(json_object_get(answer, "late")), "stubborn"));
+    assert_non_null(strstr(json_string_value(json_object_get(answer, "late")), "does-not-come"));
     json_decref(answer);
     good(ask_away(&s, "collect\n")); /* and the next is not the worse for it */
     assert_int_equal(unit_live(&s.u), 0);
