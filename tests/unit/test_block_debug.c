@@ -3,7 +3,6 @@
 #include "reports.h"
 
 #include <pthread.h>
-#include <sys/wait.h>
 
 #include "child.h"
 #include "fault_os.h"
@@ -525,9 +524,7 @@ TEST(a_forked_child_knows_its_blocks)
         NEED(mid_heap_close(u.heap) == MID_OK && got.count == 3);
         _exit(0);
     }
-    int status;
-    assert_int_equal(waitpid(child, &status, 0), child);
-    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    child_ends(child);
     ok(give(&u, &domains[1], live));
     ok(give(&u, &domains[0], raw));
     debug_close(&u);

@@ -3,8 +3,6 @@
 #include "child.h"
 #include "talk.h"
 
-#include <sys/wait.h>
-
 #include "midden/balance.h"
 
 static talk *parent, *childs; /* not on the stack: what a child no longer needs would pass for leaked */
@@ -62,13 +60,6 @@ static pid_t fork_with(struct unit *u, mid_daemon *daemon, int ends[2], void chi
     return pid;
 }
 
-static void ends_well(pid_t pid)
-{
-    int status = 0;
-    assert_int_equal(waitpid(pid, &status, 0), pid);
-    assert_int_equal(status, 0);
-}
-
 static void wait_for(mid_daemon *daemon, uint64_t limit)
 {
     for (int i = 0; mid_balance_limit(daemon) != limit; i++) {
@@ -100,16 +91,16 @@ TEST(a_child_joins_for_itself)
     while (talk_more(parent)) { /* its end: though the child lives */
     }
     close(ends[1]);
-    ends_well(child);
+    child_ends(child);
     while (talk_more(childs)) {
     }
     talk_close(parent);
     talk_close(childs);
     ok(mid_balance_join(daemon, path));
     parent = accept_need(listening);
-    ends_well(fork_with(&u, daemon, ends, child_leaves));
+    child_ends(fork_with(&u, daemon, ends, child_leaves));
     close(ends[1]);
-    ends_well(fork_with(&u, daemon, ends, child_stops));
+    child_ends(fork_with(&u, daemon, ends, child_stops));
     close(ends[1]);
     talk_say(parent, "limit 44444444\n");
     wait_for(daemon, 44444444);

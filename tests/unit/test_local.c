@@ -55,8 +55,7 @@ static void scene_open(struct scene *s)
 static void scene_close(struct scene *s)
 {
     unit_drain(&s->u);
-    assert_int_equal(unit_live(&s->u), 0);
-    unit_close(&s->u);
+    unit_close_empty(&s->u);
 }
 
 /* --- locals */
@@ -113,8 +112,7 @@ again:
     }
 out:
     assert_int_equal(rounds, 5);
-    assert_int_equal(unit_live(&u), 0);
-    unit_close(&u);
+    unit_close_empty(&u);
 }
 
 static mid_handle made(struct unit *u, int well)
@@ -140,8 +138,7 @@ TEST(what_is_kept_is_the_takers)
     assert_int_equal(unit_count(&u, mid_peek(u.thread, a, LEFT)), 1);
     mid_release(u.thread, mid_local_take(&a));
     assert_int_equal(a, 0);
-    assert_int_equal(unit_live(&u), 0);
-    unit_close(&u);
+    unit_close_empty(&u);
 }
 
 TEST(a_local_that_is_reset_releases_what_it_had)
@@ -159,8 +156,7 @@ TEST(a_local_that_is_reset_releases_what_it_had)
         MID_RESET(a, 0);
         MID_RESET(a, unit_new(&u, u.node));
     }
-    assert_int_equal(unit_live(&u), 0);
-    unit_close(&u);
+    unit_close_empty(&u);
 }
 
 /* A local holds its object: a deep compaction keeps its handle, and what only slots hold is given another. */

@@ -154,8 +154,7 @@ TEST(nim_tyrc_satb)
     cycles_open(&u, "");
     mid_handle a = unit_new(&u, u.node), b = unit_new(&u, u.node), moved = peers_self(&u, u.node);
     mid_give(u.thread, a, LEFT, moved);
-    for (int i = 0; i < 100; i++)
-        mid_release(u.thread, unit_ring(&u, u.node, 3));
+    unit_drop_rings(&u, u.node, 100, 3);
     cycles_begin(&u);
     for (int i = 0; cycles_step(&u) != MID_SWEEP_NONE; i++) {
         assert_true(i < 1000000);

@@ -77,8 +77,7 @@ static void overflow(size_t rounds)
     memset(&peers, 0, sizeof peers);
     cycles_open(&u, "");
     for (size_t round = 0; round < rounds; round++) {
-        for (int i = 0; i < 12000; i++)
-            mid_release(u.thread, unit_ring(&u, u.node, 2));
+        unit_drop_rings(&u, u.node, 12000, 2);
         assert_true(cycles_find(&u) > 0);
     }
     ok(mid_collect(u.thread, NULL));

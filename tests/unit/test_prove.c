@@ -261,8 +261,7 @@ TEST(a_reclaim_gives_the_side_arrays_back)
     mid_release(u.thread, unit_ring(&u, u.node, 20000));
     ok(mid_reclaim(u.thread));
     uint64_t before = unit_stats(&u).metadata_bytes;
-    for (int i = 0; i < 1000; i++)
-        mid_release(u.thread, unit_ring(&u, u.node, 20));
+    unit_drop_rings(&u, u.node, 1000, 20);
     cycles_begin(&u);
     cycles_to(&u, MID_SWEEP_JUDGE);
     cycles_propose(&u);

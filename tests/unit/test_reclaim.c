@@ -164,12 +164,10 @@ TEST(garbage_that_finalizers_make)
     unit_open(&u, TINY);
     litter = unit_node_type(u.heap, (mid_type_desc){.name = "litter", .finalize = litters});
     finalized = 0;
-    for (int i = 0; i < COUNT; i++)
-        mid_release(u.thread, unit_ring(&u, litter, 1));
+    unit_drop_rings(&u, litter, COUNT, 1);
     ok(mid_reclaim(u.thread));
     assert_int_equal(finalized, 2 * COUNT);
-    assert_int_equal(unit_live(&u), 0);
-    unit_close(&u);
+    unit_close_empty(&u);
 }
 
 static mid_handle saved;
@@ -195,8 +193,7 @@ TEST(one_that_is_resurrected_keeps_its_ring)
     within_limit(&u);
     mid_release(u.thread, saved);
     ok(mid_reclaim(u.thread));
-    assert_int_equal(unit_live(&u), 0);
-    unit_close(&u);
+    unit_close_empty(&u);
 }
 
 /* --- nothing to be had --------------------------------------------------------------------------------------------- */

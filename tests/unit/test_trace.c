@@ -1,8 +1,8 @@
 /* test_trace.c: who allocated what is there: records, what becomes of them, bad input, no memory, many threads. */
 #include <pthread.h>
-#include <sys/wait.h>
 
 #include "deep.h"
+#include "child.h"
 #include "fault_os.h"
 
 /* Two places to allocate from; what they return to is what is expected first in a traceback. */
@@ -427,9 +427,7 @@ TEST(a_forked_child_goes_on)
                   mid_trace_where(u.thread, more, &r) != MID_OK || mid_heap_check(u.heap) != MID_OK || mid_trace_stop(u.heap) != MID_OK;
         _exit(bad);
     }
-    int status = 0;
-    assert_int_equal(waitpid(child, &status, 0), child);
-    assert_int_equal(status, 0);
+    child_ends(child);
     mid_release(u.thread, made);
     unit_close(&u);
 }

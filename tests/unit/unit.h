@@ -187,6 +187,13 @@ static inline void unit_close(struct unit *u)
     memset(u, 0, sizeof *u);
 }
 
+/* ... in which nothing is left, no garbage either. */
+static inline void unit_close_empty(struct unit *u)
+{
+    assert_int_equal(unit_live(u), 0);
+    unit_close(u);
+}
+
 static inline void unit_destroy(struct unit *u)
 {
     unit_check(u);
@@ -226,6 +233,19 @@ static inline mid_handle unit_ring(struct unit *u, mid_type type, size_t count)
     }
     mid_store(u->thread, last, LEFT, first);
     return first;
+}
+
+/* Garbage: `rings` of them. */
+static inline void unit_drop_rings(struct unit *u, mid_type type, size_t rings, size_t count)
+{
+    while (rings-- != 0)
+        mid_release(u->thread, unit_ring(u, type, count));
+}
+
+/* ... of so many bytes, in rings of 100 nodes. */
+static inline void unit_drop_bytes(struct unit *u, mid_type type, uint64_t bytes)
+{
+    unit_drop_rings(u, type, (bytes + 1599) / 1600, 100);
 }
 
 static inline uint32_t unit_count(struct unit *u, mid_handle object)
