@@ -208,6 +208,20 @@ static inline char *mid_pool_base(const mid_pool *pool)
     return (char *)first + ((size_t)(pool - first) << first->reached);
 }
 
+/* The list that a pool's live count asks for, and what live falls below when it leaves that list. */
+static inline unsigned mid_pool_list(const mid_pool *pool)
+{
+    if (pool->live == pool->slots)
+        return MID_POOL_FULL;
+    return pool->live == 0 ? MID_POOL_EMPTY : pool->live * 8u / pool->slots;
+}
+static inline uint16_t mid_pool_low(const mid_pool *pool, unsigned list)
+{
+    if (list == MID_POOL_FULL)
+        return pool->slots;
+    return list == 0 ? 1 : (uint16_t)((list * pool->slots + 7) / 8);
+}
+
 /* --- pool.c ------------------------------------------------------------------------------------------------------ */
 
 /* A pool of the class for a thread to allocate from: the fullest partly used one, else an empty one, else a new one.

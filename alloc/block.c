@@ -33,20 +33,6 @@ static void list_remove(mid_alloc *a, mid_pool *pool)
         pool->next->prev = pool->prev;
 }
 
-static unsigned list_for(const mid_pool *pool)
-{
-    if (pool->live == pool->slots)
-        return MID_POOL_FULL;
-    return pool->live == 0 ? MID_POOL_EMPTY : pool->live * 8u / pool->slots;
-}
-
-static uint16_t low_for(const mid_pool *pool, unsigned list)
-{
-    if (list == MID_POOL_FULL)
-        return pool->slots;
-    return list == 0 ? 1 : (uint16_t)((list * pool->slots + 7) / 8);
-}
-
 static void count_empty(mid_alloc *a, mid_pool *pool, bool becomes_empty)
 {
     enum mid_kind from = becomes_empty ? MID_IN_BLOCKS : MID_IN_EMPTY;
@@ -75,10 +61,10 @@ static void return_pool(mid_alloc *a, mid_pool *pool)
 
 static void file_pool(mid_alloc *a, mid_pool *pool)
 {
-    unsigned list = list_for(pool);
+    unsigned list = mid_pool_list(pool);
     list_add(a, pool, list);
     if (list != MID_POOL_EMPTY) {
-        pool->low = low_for(pool, list);
+        pool->low = mid_pool_low(pool, list);
         return;
     }
     count_empty(a, pool, true);
@@ -271,7 +257,7 @@ static const char *check_list(const mid_alloc *a, unsigned size_class, unsigned 
             return "a pool of blocks is on the wrong list";
         if (pool->live > pool->bound || pool->bound > pool->slots)
             return "the counts of a pool of blocks contradict each other";
-        if (list != MID_POOL_OWNED && (list_for(pool) != list || (list < 9 && pool->low != low_for(pool, list))))
+        if (list != MID_POOL_OWNED && (mid_pool_list(pool) != list || (list < 9 && pool->low != mid_pool_low(pool, list))))
             return "a pool of blocks is not where its count asks for";
         const char *wrong = check_chain(a, pool);
         if (wrong != NULL)

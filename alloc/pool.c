@@ -29,21 +29,6 @@ static void list_remove(mid_alloc *a, mid_pool *pool)
         pool->next->prev = pool->prev;
 }
 
-static unsigned list_for(const mid_pool *pool)
-{
-    if (pool->live == pool->slots)
-        return MID_POOL_FULL;
-    return pool->live == 0 ? MID_POOL_EMPTY : pool->live * 8u / pool->slots;
-}
-
-/* live falling below this leaves the list. */
-static uint16_t low_for(const mid_pool *pool, unsigned list)
-{
-    if (list == MID_POOL_FULL)
-        return pool->slots;
-    return list == 0 ? 1 : (uint16_t)((list * pool->slots + 7) / 8);
-}
-
 /* Empty pools in an arena are counted in its first descriptor, which is no pool's. */
 static void count_empty_in_arena(mid_pool *pool, int one)
 {
@@ -110,10 +95,10 @@ static bool returnable(const mid_alloc *a, mid_pool *pool, mid_pool **first, uns
 
 static void file_pool(mid_alloc *a, mid_pool *pool)
 {
-    unsigned list = list_for(pool);
+    unsigned list = mid_pool_list(pool);
     if (list != MID_POOL_EMPTY) {
         list_add(a, pool, list);
-        pool->low = low_for(pool, list);
+        pool->low = mid_pool_low(pool, list);
         return;
     }
     list_add(a, pool, MID_POOL_EMPTY);
@@ -241,12 +226,12 @@ void mid_pool_fell(mid_alloc *a, mid_pool *pool)
 
 void mid_pool_rose(mid_alloc *a, mid_pool *pool)
 {
-    unsigned list = list_for(pool);
+    unsigned list = mid_pool_list(pool);
     if (list == pool->state)
         return;
     list_remove(a, pool);
     list_add(a, pool, list);
-    pool->low = low_for(pool, list);
+    pool->low = mid_pool_low(pool, list);
 }
 
 /* An empty pool and the empty ones beside it, at most `most`, within 2 MiB: a huge page goes at once where it can. */
@@ -317,7 +302,7 @@ static const char *check_list(mid_alloc *a, unsigned size_class, unsigned list, 
             return "a pool is on the wrong list";
         if (pool->live > pool->bound || pool->bound > pool->slots)
             return "a pool's counts contradict each other";
-        if (list != MID_POOL_OWNED && list != MID_POOL_FROZEN && (list_for(pool) != list || (list < 9 && pool->low != low_for(pool, list))))
+        if (list != MID_POOL_OWNED && list != MID_POOL_FROZEN && (mid_pool_list(pool) != list || (list < 9 && pool->low != mid_pool_low(pool, list))))
             return "a pool's live count contradicts its list";
         if (list == MID_POOL_EMPTY)
             continue;

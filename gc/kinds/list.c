@@ -19,10 +19,7 @@ static inline mid_status check(mid_thread *thread, const mid_kinds *kinds, mid_h
 
 mid_status mid_list_new(mid_thread *thread, const mid_kinds *kinds, size_t room, mid_handle *out)
 {
-    if (out == NULL)
-        return MID_ENULL;
-    *out = 0;
-    mid_status status = kind_ready(thread, kinds);
+    mid_status status = kind_begin(thread, kinds, out);
     if (status != MID_OK)
         return status;
     return room > MID_LIST_MOST ? MID_ESIZE : mid_new_array(thread, kinds->list, room, out);

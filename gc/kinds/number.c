@@ -3,10 +3,7 @@
 
 mid_status mid_int_new_(mid_thread *thread, const mid_kinds *kinds, int64_t value, mid_handle *out)
 {
-    if (out == NULL)
-        return MID_ENULL;
-    *out = 0;
-    mid_status status = kind_ready(thread, kinds);
+    mid_status status = kind_begin(thread, kinds, out);
     if (status != MID_OK)
         return status;
     if (value >= MID_INT_MIN && value <= MID_INT_MAX) {
@@ -32,10 +29,7 @@ mid_status mid_int_get(mid_thread *thread, const mid_kinds *kinds, mid_handle in
 
 mid_status mid_float_new_(mid_thread *thread, const mid_kinds *kinds, double value, mid_handle *out)
 {
-    if (out == NULL)
-        return MID_ENULL;
-    *out = 0;
-    mid_status status = kind_ready(thread, kinds);
+    mid_status status = kind_begin(thread, kinds, out);
     if (status == MID_OK)
         status = mid_new(thread, kinds->real, out);
     if (MID_LIKELY_(status == MID_OK))

@@ -42,6 +42,15 @@ static inline mid_kind kind_of(const mid_kinds *kinds, mid_handle value)
     return value == 0 ? MID_KIND_NOTHING : (mid_kind)(kind_shown(kinds, value) & KIND_MASK);
 }
 
+/* The beginning of what makes a value: there is none yet. */
+static inline mid_status kind_begin(mid_thread *thread, const mid_kinds *kinds, mid_handle *out)
+{
+    if (MID_UNLIKELY_(out == NULL))
+        return MID_ENULL;
+    *out = 0;
+    return kind_ready(thread, kinds);
+}
+
 /* Nothing, an immediate integer, or an object that lives: may it be stored? */
 static inline bool kind_value(const mid_kinds *kinds, mid_handle value)
 {

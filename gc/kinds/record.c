@@ -9,10 +9,7 @@
 
 mid_status mid_cell_new(mid_thread *thread, const mid_kinds *kinds, mid_handle value, mid_handle *out)
 {
-    if (out == NULL)
-        return MID_ENULL;
-    *out = 0;
-    mid_status status = kind_ready(thread, kinds);
+    mid_status status = kind_begin(thread, kinds, out);
     if (status != MID_OK)
         return status;
     if (!kind_value(kinds, value))
@@ -73,10 +70,7 @@ static mid_status name_field(mid_thread *thread, const mid_kinds *kinds, mid_han
 
 mid_status mid_shape_new(mid_thread *thread, const mid_kinds *kinds, const char *name, const char *const *fields, size_t count, mid_handle *out)
 {
-    if (out == NULL)
-        return MID_ENULL;
-    *out = 0;
-    mid_status status = kind_ready(thread, kinds);
+    mid_status status = kind_begin(thread, kinds, out);
     if (status != MID_OK)
         return status;
     if (name == NULL || (fields == NULL && count != 0))

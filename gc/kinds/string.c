@@ -92,10 +92,7 @@ mid_status kind_string_make(mid_thread *thread, const mid_kinds *kinds, mid_kind
 
 mid_status mid_bytes_new(mid_thread *thread, const mid_kinds *kinds, const void *content, size_t bytes, mid_handle *out)
 {
-    if (out == NULL)
-        return MID_ENULL;
-    *out = 0;
-    mid_status status = kind_ready(thread, kinds);
+    mid_status status = kind_begin(thread, kinds, out);
     if (status == MID_OK)
         status = kind_string_make(thread, kinds, MID_KIND_BYTES, bytes, true, out);
     if (status == MID_OK && content != NULL)
@@ -105,11 +102,8 @@ mid_status mid_bytes_new(mid_thread *thread, const mid_kinds *kinds, const void 
 
 mid_status mid_text_new(mid_thread *thread, const mid_kinds *kinds, const char *content, size_t bytes, mid_handle *out)
 {
-    if (out == NULL)
-        return MID_ENULL;
-    *out = 0;
     size_t chars = 0;
-    mid_status status = kind_ready(thread, kinds);
+    mid_status status = kind_begin(thread, kinds, out);
     if (status != MID_OK)
         return status;
     if (content == NULL && bytes != 0)
@@ -252,10 +246,7 @@ mid_status mid_string_intern(mid_thread *thread, const mid_kinds *kinds, mid_han
 
 static mid_status intern(mid_thread *thread, const mid_kinds *kinds, mid_kind kind, const char *content, size_t bytes, mid_handle *out)
 {
-    if (out == NULL)
-        return MID_ENULL;
-    *out = 0;
-    mid_status status = kind_ready(thread, kinds);
+    mid_status status = kind_begin(thread, kinds, out);
     if (status != MID_OK)
         return status;
     if (content == NULL && bytes != 0)

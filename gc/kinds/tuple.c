@@ -12,10 +12,7 @@ static inline mid_status make(mid_thread *thread, const mid_kinds *kinds, size_t
 static inline __attribute__((always_inline)) mid_status tuple(mid_thread *thread, const mid_kinds *kinds, const mid_handle *values,
                                                               size_t count, bool consumed, mid_handle *out)
 {
-    if (out == NULL)
-        return MID_ENULL;
-    *out = 0;
-    mid_status status = kind_ready(thread, kinds);
+    mid_status status = kind_begin(thread, kinds, out);
     if (status != MID_OK)
         return status;
     if (values == NULL && count != 0)

@@ -1,4 +1,4 @@
-/* midden/midden.h: everything in libmidden. The daemon is in midden/daemon.h, which needs libevent's libraries.
+/* midden/midden.h: everything in libmidden but the kinds (midden/kinds.h). The daemon is in midden/daemon.h, which needs libevent's libraries.
  *
  * Start with object.h (objects and handles), then type.h and heap.h; docs/embedding.md is the tutorial. */
 #ifndef MIDDEN_MIDDEN_H

@@ -2,11 +2,11 @@
 
 WATCH    ?= localhost:7007
 WATCHED  := $(B)/demo/watch
+WATCHED_SRC := tests/demo/watch.c tests/demo/program.c
 
-$(WATCHED): tests/demo/watch.c $(LIB) $(DLIB)
+$(WATCHED): $(WATCHED_SRC) $(wildcard tests/demo/*.h include/midden/*.h) $(LIB) $(DLIB)
 	@mkdir -p $(@D)
-	$(call say,LD,$@)$(CC) $(BASE) -D_GNU_SOURCE $(CFLAGS) $(LINK) -MMD -MP -MF $@.d -o $@ $< $(DLIB) $(LIB) $(EVENT_LIBS) -lpthread
--include $(WATCHED).d
+	$(call say,LD,$@)$(CC) $(BASE) -D_GNU_SOURCE $(CFLAGS) $(LINK) -o $@ $(WATCHED_SRC) $(DLIB) $(LIB) $(EVENT_LIBS) -lpthread
 
 programs: $(WATCHED)
 .PHONY: watch

@@ -3,6 +3,7 @@
 
 Programs in pages are compiled, run, and compared with the output that follows them; tables and listings with what the sources
 give; names, paths and links with what is there. Prints `N passed, N failed` at the end."""
+import fnmatch
 import os
 import re
 import subprocess
@@ -222,6 +223,11 @@ def test_map():
     tests = read("tests/README.md")
     for name in sorted(os.listdir("tests")):
         check(f"`{name}" in tests, f"tests/README.md does not mention tests/{name}")
+    for page in [page for page in PAGES if page.endswith("/README.md") and not page.startswith("docs")]:
+        named = {name.rsplit(".", 1)[0] for piece in re.findall(r"`([^`\n]+)`", read(page)) for name in piece.split()}
+        for name in sorted(os.listdir(os.path.dirname(page))):
+            check(not name.endswith((".c", ".h", ".sh", ".py")) or any(fnmatch.fnmatch(name.rsplit(".", 1)[0], known) for known in named),
+                  f"{page} does not mention {name}")
     readme = read("README.md").split("\n")
     check(readme.count("<!-- bench -->") == 1 and readme.count("<!-- /bench -->") == 1, "README.md has no place for the table of make bench")
 

@@ -2,10 +2,10 @@
 # of `make test`. SHOW names the parts: survive press idle cost share.
 
 PRESSED     := $(B)/pressure/subject
-PRESSED_SRC := $(wildcard tests/pressure/*.c)
+PRESSED_SRC := $(wildcard tests/pressure/*.c) tests/demo/program.c
 SHOW        ?= survive press idle cost share
 
-$(PRESSED): $(PRESSED_SRC) $(wildcard tests/pressure/*.h gc/service.h include/midden/*.h) $(LIB) $(DLIB)
+$(PRESSED): $(PRESSED_SRC) $(wildcard tests/pressure/*.h tests/demo/*.h gc/service.h include/midden/*.h) $(LIB) $(DLIB)
 	@mkdir -p $(@D)
 	$(call say,LD,$@)$(CC) $(BASE) -D_GNU_SOURCE $(CFLAGS) $(LINK) -o $@ $(PRESSED_SRC) $(DLIB) $(LIB) $(EVENT_LIBS) -lpthread
 

@@ -26,43 +26,14 @@
 #define REST_EVERY 256u
 #define LOG_MOST 65536 /* of all that a run decides, nothing is forgotten: the first signal may be 20 s before the end */
 
-mid_heap *heap;
-mid_thread *thread;
 mid_daemon *keeper;
-mid_type bytes_type, vec_type, node_type;
-static uint64_t seed = 1;
-
-void must(mid_status status, const char *what)
+static void begin(const char *text)
 {
-    if (status == MID_OK)
-        return;
-    fprintf(stderr, "subject: %s: %s\n", what, mid_status_text(status));
-    exit(1);
-}
-
-uint32_t random_below(uint32_t most)
-{
-    seed = seed * 6364136223846793005u + 1442695040888963407u;
-    return (uint32_t)((seed >> 33) % most);
-}
-
-static void open_heap(const char *text)
-{
-    static const uint32_t slots[] = {offsetof(struct node, next), offsetof(struct node, other)};
-    mid_type_desc bytes = {.struct_size = sizeof bytes, .name = "bytes", .size = sizeof(struct bytes), .item_size = 1,
-                           .length_offset = offsetof(struct bytes, length)};
-    mid_type_desc vec = {.struct_size = sizeof vec, .name = "vec", .size = sizeof(struct vec), .item_size = sizeof(mid_slot),
-                         .length_offset = offsetof(struct vec, length), .items_are_refs = 1};
-    mid_type_desc node = {.struct_size = sizeof node, .name = "node", .size = sizeof(struct node), .ref_offsets = slots, .ref_count = 2};
     mid_options options;
     mid_options_init(&options);
     options.log_entries = LOG_MOST;
     must(mid_options_parse(&options, text, NULL), text);
-    must(mid_heap_open(&heap, &options), "mid_heap_open");
-    must(mid_thread_attach(heap, &thread), "mid_thread_attach");
-    must(mid_type_register(heap, &bytes, &bytes_type), "mid_type_register");
-    must(mid_type_register(heap, &vec, &vec_type), "mid_type_register");
-    must(mid_type_register(heap, &node, &node_type), "mid_type_register");
+    open_heap(&options);
     if (options.daemon)
         must(mid_daemon_start(heap, &keeper), "mid_daemon_start");
 }
@@ -75,22 +46,6 @@ static mid_handle make(uint32_t size)
     memset(b->data, (int)(size & 255), size);
     b->tag = size;
     return made;
-}
-
-/* A closed chain that nothing refers to afterwards. */
-void drop_ring(unsigned length)
-{
-    mid_handle first = 0, last = 0, made;
-    for (unsigned i = 0; i < length; i++) {
-        must(mid_new(thread, node_type, &made), "mid_new");
-        if (first == 0)
-            first = made;
-        else
-            mid_give(thread, last, MID_SLOT(struct node, next), made);
-        last = made;
-    }
-    mid_store(thread, last, MID_SLOT(struct node, next), first);
-    mid_release(thread, first);
 }
 
 void put(mid_handle all, uint32_t at, uint32_t size)
@@ -145,14 +100,6 @@ static void print_log(void)
         mid_decision_text(&log[i], text, sizeof text);
         printf("log %" PRIu64 " %" PRIu64 " %s\n", log[i].at_micros, log[i].action == MID_ACT_TRIM ? log[i].bytes : 0, text);
     }
-}
-
-void rest(long length_micros)
-{
-    const struct timespec length = {.tv_nsec = length_micros * 1000};
-    must(mid_blocked_enter(thread), "mid_blocked_enter");
-    nanosleep(&length, NULL);
-    must(mid_blocked_leave(thread), "mid_blocked_leave");
 }
 
 static void replace(uint64_t mib, bool rests)
@@ -261,7 +208,7 @@ int main(int argc, char **argv)
     for (size_t i = 0; argc > 1 && mib > 0 && mib < 4096 && i < sizeof modes / sizeof *modes; i++) {
         if (strcmp(argv[1], modes[i]) != 0 || (strcmp(modes[i], "share") == 0 && (rate == 0 || rate > 10000 || argc < 6)))
             continue;
-        open_heap(argc > 2 ? argv[2] : "");
+        begin(argc > 2 ? argv[2] : "");
         run(modes[i], mib, rate, argc > 5 ? argv[5] : NULL);
         fflush(stdout);
         if (keeper != NULL)

@@ -2,7 +2,6 @@
  * what a failure prints are in README.md. */
 #include <getopt.h>
 #include <inttypes.h>
-#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -14,18 +13,14 @@
 #include "beside.h"
 #include "daemon.h"
 #include "delay.h"
+#include "main.h"
 #include "ops.h"
 
 struct run run;
 
-static const char *const mode_names[] = {"plain", "gc-every-safepoint", "daemon", "steps"};
-
 uint64_t random64(void)
 {
-    uint64_t z = run.rng += 0x9E3779B97F4A7C15ull;
-    z = (z ^ z >> 30) * 0xBF58476D1CE4E5B9ull;
-    z = (z ^ z >> 27) * 0x94D049BB133111EBull;
-    return z ^ z >> 31;
+    return random_next(&run.rng);
 }
 
 void fail(const char *format, ...)
@@ -41,7 +36,6 @@ void fail(const char *format, ...)
     _exit(1);
 }
 
-/* A crash is a finding like any other: say where in the run it was. */
 static void on_crash(int number)
 {
     char line[160];
@@ -52,28 +46,6 @@ static void on_crash(int number)
     _exit(1);
 }
 
-/* A sanitizer's own handler tells more: it stays. */
-static void catch_crashes(void)
-{
-    static const int signals[] = {SIGSEGV, SIGBUS, SIGABRT, SIGILL, SIGFPE};
-    for (unsigned n = 0; n < sizeof signals / sizeof signals[0]; n++) {
-        struct sigaction now;
-        if (sigaction(signals[n], NULL, &now) == 0 && now.sa_handler == SIG_DFL)
-            signal(signals[n], on_crash);
-    }
-}
-
-static uint64_t number(const char *text)
-{
-    char *end;
-    uint64_t value = strtoull(text, &end, 0);
-    if (end == text || *end != '\0' || *text == '-') {
-        fprintf(stderr, "stress: %s is no number\n", text);
-        exit(2);
-    }
-    return value;
-}
-
 static void usage(int status)
 {
     fprintf(status == 0 ? stdout : stderr,
@@ -81,17 +53,6 @@ static void usage(int status)
             "              [--live N] [--max-objects N] [--heap-limit BYTES] [--trace-from OPERATION]\n"
             "              [--misuses N]\n");
     exit(status);
-}
-
-static void parse_mode(const char *name)
-{
-    for (unsigned n = 0; n < sizeof mode_names / sizeof mode_names[0]; n++) {
-        if (strcmp(name, mode_names[n]) == 0) {
-            run.mode = n;
-            return;
-        }
-    }
-    usage(2);
 }
 
 static void parse(int argc, char **argv)
@@ -108,7 +69,10 @@ static void parse(int argc, char **argv)
         case 's': run.seed = number(optarg); break;
         case 'o': run.ops = number(optarg); break;
         case 'c': run.check_every = number(optarg); break;
-        case 'm': parse_mode(optarg); break;
+        case 'm':
+            if (!mode_of(optarg, &run.mode))
+                usage(2);
+            break;
         case 'l': run.live_target = number(optarg); break;
         case 'x': run.max_objects = number(optarg); break;
         case 'h': run.heap_limit = number(optarg); break;
@@ -289,7 +253,7 @@ int main(int argc, char **argv)
            " --heap-limit %" PRIu64 "\n",
            run.seed, run.ops, run.check_every, mode_names[run.mode], run.live_target, run.max_objects, run.heap_limit);
     fflush(stdout);
-    catch_crashes();
+    catch_crashes(on_crash);
     open_heap();
     for (run.op = 1; run.op <= run.ops; run.op++) {
         random_operation();

@@ -228,9 +228,22 @@ static bool stale_address(void)
 
 /* --- blocks: of raw or of mem ------------------------------------------------------------------------------------------------- */
 
-static mid_status block_make(bool raw, size_t size, void **at)
+struct block {
+    bool raw;
+    size_t size;
+    unsigned char *at;
+};
+
+static bool make_block(struct block *b)
 {
-    return raw ? mid_raw_malloc(run.heap, size, at) : mid_mem_malloc(run.thread, size, at);
+    void *made = NULL;
+    b->raw = one_in(2);
+    b->size = one_in(8) ? pick(60000) : pick(300);
+    mid_status status = b->raw ? mid_raw_malloc(run.heap, b->size, &made) : mid_mem_malloc(run.thread, b->size, &made);
+    b->at = made;
+    if (status != MID_OK && status != MID_ENOMEM && status != MID_ELIMIT)
+        fail("a block of %zu bytes is refused: %s", b->size, mid_status_name(status));
+    return status == MID_OK;
 }
 
 static mid_status block_free(bool raw, void *at)
@@ -238,67 +251,56 @@ static mid_status block_free(bool raw, void *at)
     return raw ? mid_raw_free(run.heap, at) : mid_mem_free(run.thread, at);
 }
 
-static bool make_block(bool *raw, size_t *size, unsigned char **at)
+static void free_block(const struct block *b)
 {
-    void *made = NULL;
-    *raw = one_in(2);
-    *size = one_in(8) ? pick(60000) : pick(300);
-    mid_status status = block_make(*raw, *size, &made);
-    *at = made;
-    if (status != MID_OK && status != MID_ENOMEM && status != MID_ELIMIT)
-        fail("a block of %zu bytes is refused: %s", *size, mid_status_name(status));
-    return status == MID_OK;
+    if (block_free(b->raw, b->at) != MID_OK)
+        fail("a block is not freed");
 }
 
-static void free_block(bool raw, void *at)
+/* Freed where it should not be, and told so. */
+static void free_wrong(bool raw, void *at, const char *what, mid_misuse misuse)
 {
-    if (block_free(raw, at) != MID_OK)
-        fail("a block is not freed");
+    uint64_t before = run.reports;
+    if (block_free(raw, at) != MID_EBLOCK)
+        fail("%s is let pass", what);
+    told(what, misuse, before);
 }
 
 static bool block_fence(void)
 {
-    bool raw, under = one_in(2);
-    size_t size;
-    unsigned char *at;
-    if (!make_block(&raw, &size, &at))
+    struct block b;
+    bool under = one_in(2);
+    if (!make_block(&b))
         return false;
     uint64_t before = run.reports;
-    poke(under ? at - 1 - pick(16) : at + size + pick(16), 1);
+    poke(under ? b.at - 1 - pick(16) : b.at + b.size + pick(16), 1);
     if (one_in(2)) {
         look();
         told("a written fence", under ? MID_MISUSE_UNDERFLOW : MID_MISUSE_OVERFLOW, before);
     }
-    free_block(raw, at);
+    free_block(&b);
     told("a written fence", under ? MID_MISUSE_UNDERFLOW : MID_MISUSE_OVERFLOW, before); /* once, and put right */
     return true;
 }
 
 static bool block_freed_twice(void)
 {
-    bool raw;
-    size_t size;
-    unsigned char *at;
-    if (!make_block(&raw, &size, &at))
+    struct block b;
+    if (!make_block(&b))
         return false;
-    free_block(raw, at);
-    uint64_t before = run.reports;
-    if (block_free(raw, at) != MID_EBLOCK)
-        fail("a block is freed twice");
-    told("a block freed twice", MID_MISUSE_FREED, before);
+    free_block(&b);
+    free_wrong(b.raw, b.at, "a block freed twice", MID_MISUSE_FREED);
     return true;
 }
 
 static bool block_written_after_free(void)
 {
-    bool raw;
-    size_t size;
-    unsigned char *at;
-    if (!make_block(&raw, &size, &at))
+    struct block b;
+    if (!make_block(&b))
         return false;
-    free_block(raw, at);
+    free_block(&b);
     uint64_t before = run.reports;
-    poke(at + (size == 0 ? 0 : pick(size)), 1);
+    poke(b.at + (b.size == 0 ? 0 : pick(b.size)), 1);
     look();
     told("a write to a freed block", MID_MISUSE_WRITE_AFTER_FREE, before);
     return true;
@@ -306,16 +308,11 @@ static bool block_written_after_free(void)
 
 static bool block_of_another_domain(void)
 {
-    bool raw;
-    size_t size;
-    unsigned char *at;
-    if (!make_block(&raw, &size, &at))
+    struct block b;
+    if (!make_block(&b))
         return false;
-    uint64_t before = run.reports;
-    if (block_free(!raw, at) != MID_EBLOCK)
-        fail("a block is freed in another domain");
-    told("a free in the wrong domain", MID_MISUSE_DOMAIN, before);
-    free_block(raw, at);
+    free_wrong(!b.raw, b.at, "a free in the wrong domain", MID_MISUSE_DOMAIN);
+    free_block(&b);
     return true;
 }
 
@@ -323,17 +320,13 @@ static bool no_block(void)
 {
     static uint64_t nowhere[8];
     struct obj *o = random_object();
-    bool raw, inside = one_in(3);
-    size_t size;
-    unsigned char *at;
-    if (!make_block(&raw, &size, &at))
+    bool inside = one_in(3);
+    struct block b;
+    if (!make_block(&b))
         return false;
-    uint64_t before = run.reports;
-    void *wrong = inside ? at + 8 : o != NULL && one_in(2) ? address_of(o) : (void *)&nowhere[pick(8)];
-    if (block_free(raw, wrong) != MID_EBLOCK)
-        fail("what is no block is freed");
-    told("a free of what is no block", MID_MISUSE_ADDRESS, before);
-    free_block(raw, at);
+    void *wrong = inside ? b.at + 8 : o != NULL && one_in(2) ? address_of(o) : (void *)&nowhere[pick(8)];
+    free_wrong(b.raw, wrong, "a free of what is no block", MID_MISUSE_ADDRESS);
+    free_block(&b);
     return true;
 }
 

@@ -1,9 +1,6 @@
 /* tests/unit/fault_os.c: see fault_os.h. */
 #include "fault_os.h"
 
-#include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/mman.h>
 
 static void enter(struct fault_os *fault)
@@ -172,6 +169,11 @@ void fault_os_init(struct fault_os *fault)
 
 void fault_os_done(struct fault_os *fault)
 {
+    assert_int_equal(fault->reserved, 0);
+    assert_int_equal(fault->committed, 0);
+    assert_int_equal(fault->mapped, 0);
+    assert_int_equal(fault->mappings, 0);
+    assert_int_equal(fault->violations, 0);
     for (size_t i = 0; i < FAULT_REGIONS; i++)
         free(fault->regions[i].committed);
     memset(fault, 0, sizeof *fault);

@@ -5,7 +5,7 @@
 #ifndef FAULT_OS_H
 #define FAULT_OS_H
 
-#include "midden/os.h"
+#include "unit.h"
 
 #define FAULT_REGIONS 64
 #define FAULT_GRANULE ((size_t)4096) /* page runs commit and decommit by the page */
@@ -30,7 +30,24 @@ struct fault_os {
 };
 
 void fault_os_init(struct fault_os *fault);
-/* Give the bookkeeping back; the heap must have returned everything. */
+/* Give the bookkeeping back. Insists that the heap returned everything, and kept to the rules. */
 void fault_os_done(struct fault_os *fault);
+
+/* A unit on a system of its own that fails on demand; `text`: its options. */
+static inline void fault_open(struct unit *u, struct fault_os *fault, const char *text)
+{
+    mid_options options;
+    mid_options_init(&options);
+    ok(mid_options_parse(&options, text, NULL));
+    fault_os_init(fault);
+    options.os = &fault->os;
+    unit_open_with(u, &options);
+}
+
+static inline void fault_close(struct unit *u, struct fault_os *fault)
+{
+    unit_close(u);
+    fault_os_done(fault);
+}
 
 #endif

@@ -41,6 +41,18 @@ static inline void peers_break(mid_thread *thread, mid_handle object)
     mid_store(thread, object, RIGHT, 0);
 }
 
+/* Collects, and leaves garbage behind. */
+static inline void peers_collect_inside(mid_thread *thread, mid_handle object)
+{
+    mid_handle made;
+    (void)object;
+    peers.status = mid_collect(thread, NULL);
+    if (mid_new(thread, peers.node, &made) != MID_OK)
+        return;
+    mid_store(thread, made, LEFT, made);
+    mid_release(thread, made);
+}
+
 static inline void peers_called(mid_thread *thread, mid_weak gone, mid_handle owner, void *context)
 {
     (void)owner, (void)context;

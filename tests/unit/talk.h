@@ -71,6 +71,31 @@ static inline bool talk_more(talk *t)
     return got > 0;
 }
 
+/* The other side: a socket that heaps connect to. */
+static inline int talk_listen(const char *path)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    snprintf(address.sun_path, sizeof address.sun_path, "%s", path);
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(bind(fd, (struct sockaddr *)&address, sizeof address), 0);
+    assert_int_equal(listen(fd, 5), 0);
+    return fd;
+}
+
+/* Who comes, and has said a line at least. */
+static inline talk *talk_accept(int listening)
+{
+    struct pollfd wanted = {.fd = listening, .events = POLLIN};
+    assert_int_equal(poll(&wanted, 1, TALK_PATIENCE), 1);
+    talk *t = calloc(1, sizeof *t);
+    assert_non_null(t);
+    t->fd = accept4(listening, NULL, NULL, SOCK_CLOEXEC);
+    assert_true(t->fd >= 0);
+    while (memchr(t->bytes, '\n', t->length) == NULL)
+        assert_true(talk_more(t));
+    return t;
+}
+
 /* The next answer; null: the other end has closed. */
 static inline json_t *talk_next(talk *t)
 {

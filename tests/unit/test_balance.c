@@ -253,27 +253,11 @@ TEST(a_heap_grows_up_to_what_it_was_told)
 
 /* --- another end that is none ------------------------------------------------------------------------------------------------ */
 
-static int listen_at_path(void)
-{
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    snprintf(address.sun_path, sizeof address.sun_path, "%s", path);
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    assert_int_equal(bind(fd, (struct sockaddr *)&address, sizeof address), 0);
-    assert_int_equal(listen(fd, 5), 0);
-    return fd;
-}
-
 /* The heap comes, and says what it needs. */
 static talk *accept_need(int listening)
 {
-    struct pollfd wanted = {.fd = listening, .events = POLLIN};
     mid_need need;
-    assert_int_equal(poll(&wanted, 1, TALK_PATIENCE), 1);
-    talk *t = calloc(1, sizeof *t);
-    t->fd = accept(listening, NULL, NULL);
-    assert_true(t->fd >= 0);
-    while (memchr(t->bytes, '\n', t->length) == NULL)
-        assert_true(talk_more(t));
+    talk *t = talk_accept(listening);
     *strchr(t->bytes, '\n') = 0;
     assert_true(mid_tell_read_need(t->bytes, &need));
     t->length = 0;
@@ -291,7 +275,7 @@ TEST(another_end_that_talks_nonsense)
 {
     struct joined a;
     begin();
-    int listening = listen_at_path();
+    int listening = talk_listen(path);
     join_with(&a, QUIET);
     talk *t = accept_need(listening);
     talk_say(t, "limit 123456789\n");

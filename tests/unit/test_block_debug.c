@@ -1,67 +1,22 @@
 /* Blocks of raw and mem in debug heaps (this file is compiled with MIDDEN_DEBUG): each misuse is told once as what it is, with both
  * sides, and has no other effect; correct use is told of nothing, and figures are those of other heaps. */
-#include "unit.h"
+#include "reports.h"
 
 #include <pthread.h>
-#include <sys/wait.h>
 
 #include "child.h"
 #include "fault_os.h"
 
-static struct {
-    unsigned count;
-    mid_misuse kind;
-    mid_status status;
-    char call[64], detail[320], text[8192];
-    mid_report_block block, other;
-    mid_report_side object;
-    void *made, *freed, *here;
-} got;
-
-static void on_report(const mid_report *report, void *context)
-{
-    (void)context;
-    got.count++;
-    got.kind = report->kind;
-    got.status = report->status;
-    snprintf(got.call, sizeof got.call, "%s", report->call);
-    snprintf(got.detail, sizeof got.detail, "%s", report->detail);
-    snprintf(got.text, sizeof got.text, "%s", report->text);
-    got.block = report->block;
-    got.other = report->other_block;
-    got.object = report->object;
-    got.made = report->block.made_count == 0 ? NULL : report->block.made[0];
-    got.freed = report->block.freed_count == 0 ? NULL : report->block.freed[0];
-    got.here = report->here_count == 0 ? NULL : report->here[0];
-}
-
-static void debug_open(struct unit *u, const char *options)
-{
-    memset(&got, 0, sizeof got);
-    mid_debug_reports(on_report, NULL, 0);
-    unit_open(u, options);
-}
-
 static void told(const char *call, mid_misuse kind, const char *file, int line)
 {
     if (got.count != 1 || got.kind != kind || strcmp(got.call, call) != 0) {
-        print_error("expected one report of %s, kind %d; %u, the last of %s, kind %d: %s\n", call, kind, got.count, got.call, got.kind,
+        print_error("expected one report of %s, kind %d; %zu, the last of %s, kind %d: %s\n", call, kind, got.count, got.call, got.kind,
                     got.detail);
         _fail(file, line);
     }
     memset(&got, 0, sizeof got.count);
 }
 #define TOLD(call, kind) told(call, kind, __FILE__, __LINE__)
-
-static void debug_close(struct unit *u)
-{
-    if (got.count != 0)
-        fail_msg("told of %s: %s", got.call, got.detail);
-    unit_close(u);
-    if (got.count != 0)
-        fail_msg("at close told of %s: %s", got.call, got.detail);
-    mid_debug_reports(NULL, NULL, 0);
-}
 
 /* Behind the back of a sanitizer, which knows what is out of bounds. */
 static __attribute__((noinline, no_sanitize("address"))) void poke(void *at, size_t count)
@@ -452,25 +407,18 @@ static void use_blocks(struct unit *u)
 TEST(each_request_of_memory_is_refused_once)
 {
     struct fault_os fault;
-    mid_debug_reports(on_report, NULL, 0);
-    memset(&got, 0, sizeof got);
+    reports_begin();
     for (int forever = 0; forever < 2; forever++)
         for (size_t from = 1;; from++) {
-            fault_os_init(&fault);
             struct unit u;
-            mid_options options;
-            mid_options_init(&options);
-            options.os = &fault.os;
-            unit_open_with(&u, &options);
+            fault_open(&u, &fault, "");
             fault.fail_at = fault.calls + from;
             fault.for_good = forever;
             use_blocks(&u);
             bool failed = fault.failed != 0;
             fault.fail_at = 0;
             unit_check(&u);
-            unit_close(&u);
-            assert_int_equal(fault.violations, 0);
-            fault_os_done(&fault);
+            fault_close(&u, &fault);
             if (got.count != 0)
                 fail_msg("request %zu: %s", from, got.detail);
             if (!failed)
@@ -522,10 +470,7 @@ TEST(many_threads)
         workers[n] = (struct worker){&u, n + 1, 0};
         assert_int_equal(pthread_create(&threads[n], NULL, work, &workers[n]), 0);
     }
-    ok(mid_blocked_enter(u.thread));
-    for (unsigned n = 0; n < 4; n++)
-        pthread_join(threads[n], NULL);
-    ok(mid_blocked_leave(u.thread));
+    UNIT_JOIN(&u, n, 4, threads[n]);
     for (unsigned n = 0; n < 4; n++)
         assert_false(workers[n].bad);
     debug_close(&u);
@@ -579,9 +524,7 @@ TEST(a_forked_child_knows_its_blocks)
         NEED(mid_heap_close(u.heap) == MID_OK && got.count == 3);
         _exit(0);
     }
-    int status;
-    assert_int_equal(waitpid(child, &status, 0), child);
-    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    child_ends(child);
     ok(give(&u, &domains[1], live));
     ok(give(&u, &domains[0], raw));
     debug_close(&u);

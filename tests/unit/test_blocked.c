@@ -1,10 +1,8 @@
 /* Blocked regions and the service that may work meanwhile (gc/service.h), from a second thread. */
-#include "unit.h"
+#include "bound.h"
 
 #include <pthread.h>
 #include <sched.h>
-
-#include "gc/service.h"
 
 /* What the second thread does, and what came of it; looked at after it was joined. */
 struct work {
@@ -52,27 +50,6 @@ static pthread_t begin(struct work *work)
     pthread_t thread;
     assert_int_equal(pthread_create(&thread, NULL, work_thread, work), 0);
     return thread;
-}
-
-static size_t kicks;
-
-static void kick(void *context)
-{
-    (void)context;
-    __atomic_fetch_add(&kicks, 1, __ATOMIC_RELAXED);
-}
-
-static void open_bound(struct unit *u, const char *options)
-{
-    unit_open(u, options);
-    __atomic_store_n(&kicks, 0, __ATOMIC_RELAXED);
-    ok(mid_service_bind(u->heap, kick, NULL));
-}
-
-static void close_bound(struct unit *u)
-{
-    mid_service_unbind(u->heap);
-    unit_close(u);
 }
 
 enum { MANY = 30000 };

@@ -130,8 +130,7 @@ TEST(cliques_through_arrays)
     mid_store(u.thread, member[3], ITEM(COUNT), mid_from_int(5));
     mid_release(u.thread, member[0]);
     assert_int_equal(collect(&u).freed, COUNT);
-    assert_int_equal(unit_live(&u), 0);
-    unit_close(&u);
+    unit_close_empty(&u);
 }
 
 /* a live list -> ring: keeps it. ring -> tail: goes with it. ring -> shared <- live: stays. */
@@ -157,8 +156,7 @@ TEST(tails_in_and_out)
     assert_int_equal(unit_count(&u, shared), 1);
     mid_release(u.thread, shared);
     mid_release(u.thread, head);
-    assert_int_equal(unit_live(&u), 0);
-    unit_close(&u);
+    unit_close_empty(&u);
 }
 
 TEST(acyclic_holders_count_as_outside)
@@ -180,8 +178,7 @@ TEST(acyclic_holders_count_as_outside)
     mid_release(u.thread, ring);
     collect(&u);
     unit_drain(&u);
-    assert_int_equal(unit_live(&u), 0);
-    unit_close(&u);
+    unit_close_empty(&u);
 }
 
 TEST(a_false_acyclic_claim_leaks_and_breaks_nothing)
@@ -246,8 +243,7 @@ TEST(cycles_through_trace_functions)
     assert_int_equal(unit_live(&u), 3);
     mid_release(u.thread, a);
     assert_int_equal(collect(&u).freed, 3);
-    assert_int_equal(unit_live(&u), 0);
-    unit_close(&u);
+    unit_close_empty(&u);
 }
 
 /* --- payloads ------------------------------------------------------------------------------------------------- */

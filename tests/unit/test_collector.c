@@ -124,8 +124,7 @@ TEST(a_sweep_frees_a_large_set)
     unit_drain(&u);
     assert_int_equal(result.freed, 20001);
     assert_int_equal(figures(&u, MID_COLLECTOR_SWEEP).freed, 20001);
-    assert_int_equal(unit_live(&u), 0);
-    unit_close(&u);
+    unit_close_empty(&u);
 }
 
 static void resurrect(mid_thread *thread, mid_handle object)
@@ -151,8 +150,7 @@ TEST(a_recount_tells_of_who_came_back)
     mid_release(u.thread, a);
     mid_release(u.thread, b);
     ok(mid_collect(u.thread, NULL));
-    assert_int_equal(unit_live(&u), 0);
-    unit_close(&u);
+    unit_close_empty(&u);
 }
 
 /* --- off and on -------------------------------------------------------------------------------------------------------------------- */
@@ -327,13 +325,9 @@ TEST(without_memory_for_the_list_it_stays_garbage)
     for (size_t n = 1; n < 8; n++) {
         struct fault_os fault;
         struct unit u;
-        mid_options options;
         mid_collect_result result;
         size_t count;
-        fault_os_init(&fault);
-        mid_options_init(&options);
-        options.os = &fault.os;
-        unit_open_with(&u, &options);
+        fault_open(&u, &fault, "");
         ok(mid_collect_save(u.thread, 1));
         rings(&u, 2000);
         fault.fail_at = fault.calls + n;
@@ -348,9 +342,7 @@ TEST(without_memory_for_the_list_it_stays_garbage)
         mid_handle one;
         expect(MID_MORE, mid_collect_saved(u.thread, &one, 1, &count));
         mid_release(u.thread, one);
-        unit_close(&u);
-        assert_int_equal(fault.violations, 0);
-        fault_os_done(&fault);
+        fault_close(&u, &fault);
     }
 }
 

@@ -51,12 +51,6 @@ static void good(json_t *answer)
     json_decref(answer);
 }
 
-static void drop_rings(struct unit *u, size_t rings)
-{
-    for (size_t i = 0; i < rings; i++)
-        mid_release(u->thread, unit_ring(u, u->node, 10));
-}
-
 /* --- every request --------------------------------------------------------------------------------------------------------- */
 
 TEST(stats_are_the_heaps)
@@ -100,7 +94,7 @@ TEST(collect_frees_rings)
 {
     struct served s;
     serve_with(&s, QUIET);
-    drop_rings(&s.u, 1000);
+    unit_drop_rings(&s.u, s.u.node, 1000, 10);
     assert_int_equal(unit_live(&s.u), 10000);
     json_t *answer = ask_away(&s, "collect\n");
     assert_int_equal(talk_number(answer, "objects"), 10000);
@@ -118,7 +112,7 @@ TEST(collect_frees_rings_of_a_large_heap)
     mid_handle kept = unit_array(&s.u, s.u.vec, 20000);
     for (unsigned i = 0; i < 20000; i++)
         mid_give(s.u.thread, kept, ITEM(i), unit_new(&s.u, s.u.node));
-    drop_rings(&s.u, unit_scale(10000));
+    unit_drop_rings(&s.u, s.u.node, unit_scale(10000), 10);
     good(ask_away(&s, "collect\n"));
     assert_int_equal(unit_live(&s.u), 20001);
     json_t *answer = ask_away(&s, "log\n"), *entry;
@@ -183,7 +177,7 @@ TEST(set_changes_what_the_daemon_does)
 {
     struct served s;
     serve_with(&s, QUIET);
-    drop_rings(&s.u, 20000); /* 4 MB, which only the idle rule can want */
+    unit_drop_rings(&s.u, s.u.node, 20000, 10); /* 4 MB, which only the idle rule can want */
     assert_int_equal(unit_live(&s.u), 200000);
     json_t *answer = ask_away(&s, "set idle = 1ms, slice=2ms\n");
     assert_int_equal(talk_number(json_object_get(answer, "options"), "idle"), 1000);
@@ -319,13 +313,13 @@ TEST(a_thread_that_does_not_come)
 {
     struct served s;
     serve_with(&s, QUIET);
-    pthread_setname_np(pthread_self(), "stubborn");
-    drop_rings(&s.u, 10);
+    pthread_setname_np(pthread_self(), "does-not-come");
+    unit_drop_rings(&s.u, s.u.node, 10, 10);
     talk_say(s.t, "collect\n");
     json_t *answer = talk_next(s.t);
     assert_false(talk_good(answer));
     assert_string_equal(json_string_value(json_object_get(answer, "error")), "MID_EPOSTPONED");
-    assert_non_null(strstr(json_string_value(json_object_get(answer, "late")), "stubborn"));
+    assert_non_null(strstr(json_string_value(json_object_get(answer, "late")), "does-not-come"));
     json_decref(answer);
     good(ask_away(&s, "collect\n")); /* and the next is not the worse for it */
     assert_int_equal(unit_live(&s.u), 0);
@@ -448,7 +442,7 @@ TEST(a_request_and_then_the_end)
     struct served s;
     serve_with(&s, QUIET);
     talk *t = talk_open(s.path);
-    drop_rings(&s.u, 10);
+    unit_drop_rings(&s.u, s.u.node, 10, 10);
     talk_say(t, "help\ncollect\nstats\nhal");
     shutdown(t->fd, SHUT_WR);
     ok(mid_blocked_enter(s.u.thread));
@@ -467,7 +461,7 @@ TEST(goals_take_turns)
     talk *askers[30];
     static const char *const wishes[] = {"collect\n", "compact\n", "trim\n"};
     serve_with(&s, QUIET);
-    drop_rings(&s.u, 1000);
+    unit_drop_rings(&s.u, s.u.node, 1000, 10);
     for (int i = 0; i < 30; i++) {
         askers[i] = talk_open(s.path);
         talk_say(askers[i], wishes[i % 3]);
@@ -599,8 +593,8 @@ TEST(two_heaps_two_sockets)
     json_t *answer = talk_ask(other.t, "stats\n");
     assert_int_equal(talk_number(json_object_get(answer, "stats"), "allocated_objects"), 0);
     good(answer);
-    drop_rings(&s.u, 5);
-    drop_rings(&other.u, 7);
+    unit_drop_rings(&s.u, s.u.node, 5, 10);
+    unit_drop_rings(&other.u, other.u.node, 7, 10);
     answer = ask_away(&other, "collect\n");
     assert_int_equal(talk_number(answer, "objects"), 70);
     good(answer);
@@ -634,7 +628,7 @@ TEST(on_a_base_of_the_programs)
     char *folder = talk_folder(), *path = talk_path(folder, "control");
     ok(mid_control_listen(daemon, path));
     talk *t = talk_open(path);
-    drop_rings(&u, 100);
+    unit_drop_rings(&u, u.node, 100, 10);
     talk_say(t, "help\ncollect\nstats\n");
     good(run_until_answer(base, t));
     good(run_until_answer(base, t));

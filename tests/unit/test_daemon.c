@@ -58,12 +58,6 @@ static size_t entries_of(const char *folder)
 
 /* --- things to do for a daemon ------------------------------------------------------------------------------------- */
 
-static void drop_rings(struct unit *u, mid_type type, size_t bytes)
-{
-    for (size_t made = 0; made < bytes; made += 100 * 16)
-        mid_release(u->thread, unit_ring(u, type, 100));
-}
-
 /* An array of nodes, whose release leaves most of them on the work list. */
 static void drop_many(struct unit *u, size_t nodes)
 {
@@ -259,7 +253,7 @@ TEST(growth_collects_while_the_mutator_is_blocked)
     struct unit u;
     unit_open(&u, NEVER_IDLE "growth-min=1M,credit=64K");
     mid_daemon *daemon = start(&u);
-    drop_rings(&u, u.node, 4 << 20);
+    unit_drop_bytes(&u, u.node, 4 << 20);
     ok(mid_blocked_enter(u.thread));
     EVENTUALLY(LOGGED(daemon, COLLECT, GROWTH, MID_OK), SLEEP);
     ok(mid_blocked_leave(u.thread));
@@ -274,7 +268,7 @@ TEST(growth_collects_when_nobody_is_attached)
 {
     struct unit u;
     unit_open(&u, NEVER_IDLE "growth-min=1M");
-    drop_rings(&u, u.node, 4 << 20);
+    unit_drop_bytes(&u, u.node, 4 << 20);
     mid_daemon *daemon = start(&u);
     ok(mid_thread_detach(u.thread));
     EVENTUALLY(LOGGED(daemon, COLLECT, GROWTH, MID_OK), SLEEP);
@@ -390,7 +384,7 @@ TEST(stop_that_never_comes_is_one_entry)
     mid_decision skipped;
     unit_open(&u, NEVER_IDLE "growth-min=1M,credit=64K,heartbeat=1ms,stop-wait=100us");
     mid_daemon *daemon = start(&u);
-    drop_rings(&u, u.node, 4 << 20);
+    unit_drop_bytes(&u, u.node, 4 << 20);
     EVENTUALLY(LOGGED(daemon, COLLECT, GROWTH, MID_EPOSTPONED), SLEEP);
     EVENTUALLY(slices(daemon, MID_ACT_COLLECT, MID_WHY_GROWTH, MID_EPOSTPONED) > 3, SLEEP);
     assert_int_equal(logged(daemon, MID_ACT_COLLECT, MID_WHY_GROWTH, MID_EPOSTPONED, &skipped), 1);
@@ -472,7 +466,7 @@ TEST(idle_program_is_collected)
     struct unit u;
     unit_open(&u, "idle=20ms,growth-min=1G");
     mid_daemon *daemon = start(&u);
-    drop_rings(&u, u.node, 3 << 20);
+    unit_drop_bytes(&u, u.node, 3 << 20);
     ok(mid_blocked_enter(u.thread));
     EVENTUALLY(LOGGED(daemon, COLLECT, IDLE, MID_OK), SLEEP);
     ok(mid_blocked_leave(u.thread));
@@ -495,7 +489,7 @@ TEST(shrunk_and_grown_again_is_collected_when_idle)
     ok(mid_daemon_kick(daemon));
     EVENTUALLY(mid_daemon_wakeups(daemon) > woken, SLEEP); /* it has seen that */
     ok(mid_blocked_leave(u.thread));
-    drop_rings(&u, u.node, 4 << 20);
+    unit_drop_bytes(&u, u.node, 4 << 20);
     ok(mid_blocked_enter(u.thread));
     EVENTUALLY(LOGGED(daemon, COLLECT, IDLE, MID_OK), SLEEP);
     ok(mid_blocked_leave(u.thread));
@@ -516,7 +510,7 @@ TEST(settled_heap_lets_it_sleep)
     struct unit u;
     unit_open(&u, "idle=20ms,heartbeat=2ms");
     mid_daemon *daemon = start(&u);
-    drop_rings(&u, u.node, 3 << 20);
+    unit_drop_bytes(&u, u.node, 3 << 20);
     ok(mid_blocked_enter(u.thread));
     EVENTUALLY(!wakes_within(daemon, 300000), SLEEP);
     for (unsigned kick = 0; kick < 3; kick++) {
@@ -562,7 +556,7 @@ TEST(stopping_waits_for_the_slice_it_is_in)
     unit_open(&u, "growth-min=1M");
     mid_listener listener = {.struct_size = sizeof listener, .context = &held, .collect_begin = hold_up, .collect_end = let_go};
     ok(mid_listener_add(u.heap, &listener));
-    drop_rings(&u, u.node, 2 << 20);
+    unit_drop_bytes(&u, u.node, 2 << 20);
     ok(mid_blocked_enter(u.thread));
     __atomic_store_n(&held.daemon, start(&u), __ATOMIC_RELEASE);
     EVENTUALLY(__atomic_load_n(&held.begun, __ATOMIC_ACQUIRE), SLEEP);
@@ -572,8 +566,7 @@ TEST(stopping_waits_for_the_slice_it_is_in)
     expect(MID_EBUSY, held.stopped_inside);
     ok(mid_blocked_leave(u.thread));
     ok(mid_listener_remove(u.heap, &held));
-    assert_int_equal(unit_live(&u), 0);
-    unit_close(&u);
+    unit_close_empty(&u);
 }
 
 TEST(stopping_at_any_moment_leaves_the_heap_whole)
@@ -584,7 +577,7 @@ TEST(stopping_at_any_moment_leaves_the_heap_whole)
     for (unsigned round = 0; round < 40; round++) {
         mid_daemon *daemon = start(&u);
         mid_handle kept = fragment(&u, 1 << 20);
-        drop_rings(&u, u.node, 1 << 18);
+        unit_drop_bytes(&u, u.node, 1 << 18);
         drop_many(&u, 5000);
         ok(round % 3 == 0 ? mid_safepoint(u.thread) : mid_blocked_enter(u.thread));
         pause_micros((long)(unit_random(&seed) % 3000));
@@ -619,8 +612,8 @@ TEST(attached_to_the_mutators_own_loop)
     struct event_base *base = event_base_new();
     assert_non_null(base);
     ok(mid_daemon_attach(u.heap, base, u.thread, &daemon));
-    drop_rings(&u, u.node, 2 << 20);
-    drop_rings(&u, buried, 1 << 16);
+    unit_drop_bytes(&u, u.node, 2 << 20);
+    unit_drop_bytes(&u, buried, 1 << 16);
     finalized = 0;
     /* The mutator is not blocked and calls no safepoint: the callbacks are its safepoints. */
     EVENTUALLY(LOGGED(daemon, COLLECT, GROWTH, MID_OK) && finalized > 0, event_base_loop(base, EVLOOP_ONCE));
@@ -633,7 +626,7 @@ TEST(attached_to_the_mutators_own_loop)
                event_base_loop(base, EVLOOP_ONCE));
     ok(mid_blocked_leave(u.thread));
     mid_release(u.thread, kept);
-    drop_rings(&u, u.node, 3 << 20);
+    unit_drop_bytes(&u, u.node, 3 << 20);
     ok(mid_thread_detach(u.thread));
     uint64_t collections = slices(daemon, MID_ACT_COLLECT, MID_WHY_GROWTH, MID_OK);
     EVENTUALLY(slices(daemon, MID_ACT_COLLECT, MID_WHY_GROWTH, MID_OK) > collections,
@@ -713,7 +706,7 @@ TEST(attached_to_a_loop_in_another_thread)
     unit_open(&u, NEVER_IDLE "growth-min=1M,credit=64K");
     assert_int_equal(pthread_create(&thread, NULL, run_base, base), 0);
     ok(mid_daemon_attach(u.heap, base, NULL, &daemon));
-    drop_rings(&u, u.node, 4 << 20);
+    unit_drop_bytes(&u, u.node, 4 << 20);
     ok(mid_blocked_enter(u.thread));
     EVENTUALLY(LOGGED(daemon, COLLECT, GROWTH, MID_OK), SLEEP);
     ok(mid_blocked_leave(u.thread));

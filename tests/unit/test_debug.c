@@ -1,49 +1,8 @@
 /* The checked calls (this file is compiled with MIDDEN_DEBUG): every misuse gives exactly one report that names the call,
  * and has no other effect; correct programs give none. */
-#include "unit.h"
+#include "reports.h"
 
 #include <pthread.h>
-
-static struct {
-    size_t count;
-    mid_status status;
-    char call[64], detail[256];
-    mid_thread *thread;
-    mid_handle handle;
-} got;
-
-static void on_report(const mid_report *report, void *context)
-{
-    (void)context;
-    got.count++;
-    got.status = report->status;
-    snprintf(got.call, sizeof got.call, "%s", report->call);
-    snprintf(got.detail, sizeof got.detail, "%s", report->detail != NULL ? report->detail : "");
-    got.thread = report->thread;
-    got.handle = report->handle;
-}
-
-static void debug_open(struct unit *u)
-{
-    mid_debug_reports(on_report, NULL, 0);
-    memset(&got, 0, sizeof got);
-    unit_open(u, "");
-}
-
-static void none_reported(void)
-{
-    if (got.count != 0)
-        fail_msg("%zu reports, the last of %s: %s", got.count, got.call, got.detail);
-}
-
-/* Closing must add no report. */
-static void debug_close(struct unit *u)
-{
-    none_reported();
-    unit_close(u);
-    none_reported();
-    mid_debug_reports(NULL, NULL, 0);
-}
 
 static void reported(const char *call, mid_status status, mid_handle handle, const char *file, int line)
 {
@@ -116,7 +75,7 @@ static void value_calls(struct unit *u, mid_handle bad)
 TEST(correct_use_gives_no_report)
 {
     struct unit u;
-    debug_open(&u);
+    debug_open(&u, "");
     mid_thread *t = u.thread;
     mid_handle a = unit_new(&u, u.node), vec = unit_array(&u, u.vec, 10);
     mid_store(t, vec, ITEM(9), a);
@@ -152,7 +111,7 @@ TEST(correct_use_gives_no_report)
 TEST(null_and_integers_are_no_objects)
 {
     struct unit u;
-    debug_open(&u);
+    debug_open(&u, "");
     all_calls(&u, 0, MID_EHANDLE);
     all_calls(&u, mid_from_int(6), MID_EHANDLE);
     assert_null(mid_get(u.thread, mid_from_int(6)));
@@ -163,7 +122,7 @@ TEST(null_and_integers_are_no_objects)
 TEST(handles_out_of_range)
 {
     struct unit u;
-    debug_open(&u);
+    debug_open(&u, "");
     static const mid_handle far[] = {0xFFFFFFFE, 0x80000000, 0x7FFFFFF0, 0x10000000};
     for (size_t i = 0; i < sizeof far / sizeof *far; i++) {
         all_calls(&u, far[i], MID_EHANDLE);
@@ -175,7 +134,7 @@ TEST(handles_out_of_range)
 TEST(stale_handles_are_told)
 {
     struct unit u;
-    debug_open(&u);
+    debug_open(&u, "");
     mid_handle stale = unit_new(&u, u.node);
     mid_release(u.thread, stale);
     all_calls(&u, stale, MID_EHANDLE);
@@ -199,7 +158,7 @@ TEST(stale_handles_are_told)
 TEST(stale_handles_of_collected_cycles)
 {
     struct unit u;
-    debug_open(&u);
+    debug_open(&u, "");
     mid_handle ring = unit_ring(&u, u.node, 4);
     mid_release(u.thread, ring);
     ok(mid_collect(u.thread, NULL));
@@ -211,7 +170,7 @@ TEST(stale_handles_of_collected_cycles)
 TEST(foreign_handles_are_told)
 {
     struct unit a, b;
-    debug_open(&a);
+    debug_open(&a, "");
     unit_open(&b, "");
     for (int i = 0; i < 50; i++) { /* handles at the same place in each table */
         mid_handle foreign = unit_new(&b, b.node), own = unit_new(&a, a.node);
@@ -229,7 +188,7 @@ TEST(foreign_handles_are_told)
 TEST(slots_the_type_does_not_declare)
 {
     struct unit u;
-    debug_open(&u);
+    debug_open(&u, "");
     mid_thread *t = u.thread;
     mid_handle node = unit_new(&u, u.node), vec = unit_array(&u, u.vec, 3), bytes = unit_array(&u, u.bytes, 100);
     const struct {
@@ -264,7 +223,7 @@ TEST(slots_the_type_does_not_declare)
 TEST(a_null_thread)
 {
     struct unit u;
-    debug_open(&u);
+    debug_open(&u, "");
     mid_handle node = unit_new(&u, u.node), none = 1;
     expect(MID_ENULL, mid_new(NULL, u.node, &none));
     REPORTED("mid_new", MID_ENULL, 0);
@@ -287,7 +246,7 @@ TEST(a_null_thread)
 TEST(mid_new_of_no_type)
 {
     struct unit u;
-    debug_open(&u);
+    debug_open(&u, "");
     mid_handle none = 1;
     static const mid_type bad[] = {0, 100, MID_TYPES_MAX, MID_TYPES_MAX + 1, UINT32_MAX};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
@@ -318,7 +277,7 @@ TEST(the_wrong_thread)
 {
     struct unit u;
     pthread_t thread;
-    debug_open(&u);
+    debug_open(&u, "");
     assert_int_equal(pthread_create(&thread, NULL, elsewhere, &u), 0);
     pthread_join(thread, NULL);
     assert_ptr_equal(got.thread, u.thread);
@@ -330,7 +289,7 @@ TEST(the_wrong_thread)
 TEST(inside_a_blocked_region)
 {
     struct unit u;
-    debug_open(&u);
+    debug_open(&u, "");
     mid_handle node = unit_new(&u, u.node), none;
     ok(mid_blocked_enter(u.thread));
     expect(MID_ETHREAD, mid_new(u.thread, u.node, &none));
@@ -346,7 +305,7 @@ TEST(inside_a_blocked_region)
 TEST(a_release_too_many_of_a_held_object_is_told_in_the_end)
 {
     struct unit u;
-    debug_open(&u);
+    debug_open(&u, "");
     mid_handle a = unit_new(&u, u.node), b = unit_new(&u, u.node);
     mid_store(u.thread, a, LEFT, b);
     mid_release(u.thread, b);
@@ -364,7 +323,7 @@ TEST(stale_handles_of_large_objects_are_told)
     struct unit u;
     static const size_t items[] = {20000, 500000}; /* a page run, a mapping */
     for (size_t i = 0; i < 2; i++) {
-        debug_open(&u);
+        debug_open(&u, "");
         mid_handle stale = unit_array(&u, u.vec, items[i]);
         uint64_t bytes = unit_stats(&u).live_slot_bytes;
         mid_release(u.thread, stale);

@@ -1,21 +1,11 @@
 /* A debug heap whose objects are given other handles: what it knows of them goes along. */
 #include "deep.h"
-
-static mid_report last;
-static unsigned reports;
-
-static void on_report(const mid_report *report, void *context)
-{
-    (void)context;
-    last = *report;
-    reports++;
-}
+#include "reports.h"
 
 TEST(what_is_known_goes_by_the_new_handle)
 {
     static struct deep d;
-    reports = 0;
-    mid_debug_reports(on_report, NULL, 0);
+    reports_begin();
     deep_open(&d, "deep=breadth,quarantine=0");
     mid_thread *thread = d.u.thread;
     for (size_t i = 0; i < SLOTS; i++) {
@@ -34,17 +24,17 @@ TEST(what_is_known_goes_by_the_new_handle)
         mid_store(thread, deep_item(&d, i), RIGHT, deep_item(&d, (i + 7) % SLOTS));
     }
     ok(mid_debug_check(d.u.heap));
-    assert_int_equal(reports, 0);
+    assert_int_equal(got.count, 0);
     /* Held by slots, which the heap counts: the caller has nothing to release. */
     mid_release(thread, is);
-    assert_int_equal(reports, 1);
-    assert_int_equal(last.handle, is);
+    assert_int_equal(got.count, 1);
+    assert_int_equal(got.handle, is);
     for (size_t i = 0; i < SLOTS; i++)
         mid_store(thread, deep_item(&d, i), RIGHT, 0);
     mid_release(thread, d.root);
     ok(mid_collect(thread, NULL));
     assert_int_equal(unit_live(&d.u), 0);
-    assert_int_equal(reports, 1);
+    assert_int_equal(got.count, 1);
     unit_close(&d.u);
     mid_debug_reports(NULL, NULL, 0);
 }
@@ -53,8 +43,7 @@ TEST(what_is_known_goes_by_the_new_handle)
 TEST(the_dying_change_places_with_the_living)
 {
     static struct deep d;
-    reports = 0;
-    mid_debug_reports(on_report, NULL, 0);
+    reports_begin();
     deep_open(&d, "deep=breadth,quarantine=0,free-batch=32");
     mid_thread *thread = d.u.thread;
     mid_handle dying;
@@ -76,7 +65,7 @@ TEST(the_dying_change_places_with_the_living)
     mid_release(thread, d.root);
     unit_drain(&d.u);
     assert_int_equal(unit_live(&d.u), 0);
-    assert_int_equal(reports, 0);
+    assert_int_equal(got.count, 0);
     unit_close(&d.u);
     mid_debug_reports(NULL, NULL, 0);
 }

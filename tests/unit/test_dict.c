@@ -23,8 +23,7 @@ static void done(struct unit *u, mid_handle object)
 {
     mid_release(u->thread, object);
     unit_drain(u);
-    assert_int_equal(unit_live(u), 0);
-    unit_close(u);
+    unit_close_empty(u);
 }
 
 TEST(values_are_counted_and_come_back)
@@ -506,11 +505,7 @@ static size_t without(size_t fail_at)
     struct fault_os fault;
     struct unit u;
     struct disturb d;
-    mid_options options;
-    mid_options_init(&options);
-    fault_os_init(&fault);
-    options.os = &fault.os;
-    unit_open_with(&u, &options);
+    fault_open(&u, &fault, "");
     dict_disturb(&d, &u);
     mid_handle dict = 0, copy = 0, kept[2000];
     unsigned count = 0;
@@ -541,9 +536,7 @@ static size_t without(size_t fail_at)
     mid_release(u.thread, copy);
     mid_release(u.thread, dict);
     unit_drain(&u);
-    unit_close(&u);
-    assert_int_equal(fault.violations, 0);
-    fault_os_done(&fault);
+    fault_close(&u, &fault);
     return calls;
 }
 
@@ -610,10 +603,7 @@ TEST(many_threads_read)
         mid_status status = mid_compact(u.thread, MID_COMPACT_PLAIN, 0, NULL);
         assert_true(status == MID_OK || status == MID_EPOSTPONED);
     }
-    ok(mid_blocked_enter(u.thread));
-    for (unsigned i = 0; i < READERS; i++)
-        pthread_join(readers[i].id, NULL);
-    ok(mid_blocked_leave(u.thread));
+    UNIT_JOIN(&u, i, READERS, readers[i].id);
     for (unsigned i = 0; i < READERS; i++)
         assert_int_equal(readers[i].wrong, 0);
     ok(mid_collect(u.thread, NULL));

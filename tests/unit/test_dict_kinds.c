@@ -26,8 +26,7 @@ static void finish(struct unit *u, mid_handle object)
 {
     mid_release(u->thread, object);
     unit_drain(u);
-    assert_int_equal(unit_live(u), 0);
-    unit_close(u);
+    unit_close_empty(u);
 }
 
 /* Texts of 1 to 40 bytes and more, another for each number. */
@@ -293,11 +292,7 @@ static size_t without(size_t fail_at)
     enum { DICTS = 600, MOST = 14 };
     struct fault_os fault;
     struct unit u;
-    mid_options options;
-    mid_options_init(&options);
-    fault_os_init(&fault);
-    options.os = &fault.os;
-    unit_open_with(&u, &options);
+    fault_open(&u, &fault, "");
     ok(mid_kinds_open(u.heap, &kinds));
     ok(mid_kinds_keys(&kinds, &keys));
     mid_handle dicts[DICTS] = {0}, texts_of[MOST];
@@ -325,9 +320,7 @@ static size_t without(size_t fail_at)
     for (unsigned i = 0; i < MOST; i++)
         mid_release(u.thread, texts_of[i]);
     unit_drain(&u);
-    unit_close(&u);
-    assert_int_equal(fault.violations, 0);
-    fault_os_done(&fault);
+    fault_close(&u, &fault);
     return calls;
 }
 
@@ -390,10 +383,7 @@ TEST(many_threads_read_small_ones)
         readers[i] = (struct reader){.u = &u, .dicts = dicts, .asked = asked};
         assert_int_equal(pthread_create(&readers[i].id, NULL, read_all, &readers[i]), 0);
     }
-    ok(mid_blocked_enter(u.thread));
-    for (unsigned i = 0; i < READERS; i++)
-        pthread_join(readers[i].id, NULL);
-    ok(mid_blocked_leave(u.thread));
+    UNIT_JOIN(&u, i, READERS, readers[i].id);
     for (unsigned i = 0; i < READERS; i++)
         assert_int_equal(readers[i].wrong, 0);
     for (unsigned i = 0; i < DICTS; i++) {

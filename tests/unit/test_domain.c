@@ -642,7 +642,7 @@ TEST(at_the_limit)
     unit_close(&u);
 }
 
-static bool heap_scenario(struct unit *u, mid_type node)
+static bool heap_scenario(struct unit *u)
 {
     void *block[40] = {NULL};
     mid_handle h = 0;
@@ -662,7 +662,6 @@ static bool heap_scenario(struct unit *u, mid_type node)
     for (int i = 0; i < 40; i++)
         ok(mid_mem_free(u->thread, block[i]));
     ok(mid_object_free(u->thread, h));
-    (void)node;
     return done;
 }
 
@@ -671,29 +670,18 @@ TEST(the_nth_request_for_memory_is_refused)
     size_t n = 0, calls;
     do {
         struct fault_os fault;
-        mid_options options;
-        mid_heap *heap;
-        struct unit u = {0};
-        fault_os_init(&fault);
-        mid_options_init(&options);
-        options.os = &fault.os;
-        options.reserve = 0;
-        ok(mid_heap_open(&heap, &options));
-        ok(mid_thread_attach(heap, &u.thread));
-        u.heap = heap;
+        struct unit u;
+        fault_open(&u, &fault, "reserve=0");
         fault.calls = 0;
         fault.fail_at = ++n;
-        bool done = heap_scenario(&u, 0);
+        bool done = heap_scenario(&u);
         calls = fault.calls;
         assert_true(done || calls >= n);
         fault.fail_at = 0;
-        empty(heap, MID_DOMAIN_MEM);
-        whole(heap);
-        assert_true(heap_scenario(&u, 0));
-        whole(heap);
-        ok(mid_heap_close(heap));
-        assert_int_equal(fault.violations, 0);
-        fault_os_done(&fault);
+        empty(u.heap, MID_DOMAIN_MEM);
+        whole(u.heap);
+        assert_true(heap_scenario(&u));
+        fault_close(&u, &fault);
     } while (calls >= n);
     assert_true(n > 20);
 }
@@ -725,12 +713,8 @@ TEST(the_map_shows_them)
 TEST(a_large_block_shrinks_where_there_is_no_other_place)
 {
     struct fault_os fault;
-    fault_os_init(&fault);
-    mid_options options;
-    mid_options_init(&options);
-    options.os = &fault.os;
     struct unit u;
-    unit_open_with(&u, &options);
+    fault_open(&u, &fault, "");
     void *block = NULL;
     ok(mid_mem_malloc(u.thread, 60000, &block));
     memset(block, 'x', 60000);
@@ -755,8 +739,7 @@ TEST(a_large_block_shrinks_where_there_is_no_other_place)
     ok(mid_mem_realloc(u.thread, &block, 0));
     unit_check(&u);
     ok(mid_mem_free(u.thread, block));
-    unit_close(&u);
-    fault_os_done(&fault);
+    fault_close(&u, &fault);
 }
 
 int main(void)

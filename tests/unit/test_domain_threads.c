@@ -121,10 +121,7 @@ TEST(made_here_and_freed_there)
             fail_msg("%s %s", mid_status_name(status), mid_heap_check_text(u.heap));
         ok(mid_stats_domain(u.heap, MID_DOMAIN_MEM, &d, sizeof d));
     }
-    ok(mid_blocked_enter(u.thread));
-    for (unsigned i = 0; i < WORKERS; i++)
-        pthread_join(w[i].thread, NULL);
-    ok(mid_blocked_leave(u.thread));
+    UNIT_JOIN(&u, i, WORKERS, w[i].thread);
     assert_int_equal(s.wrong, 0);
     clear(&u, &s);
     ok(mid_trim(u.thread, 0, NULL));
@@ -179,10 +176,7 @@ TEST(wrappers_come_and_go_while_others_allocate)
     ok(mid_mem_malloc(u.thread, 10, &block));
     assert_true(__atomic_load_n(&n.calls, __ATOMIC_RELAXED) >= 1);
     ok(mid_mem_free(u.thread, block));
-    ok(mid_blocked_enter(u.thread));
-    for (unsigned i = 0; i < 2; i++)
-        pthread_join(w[i].thread, NULL);
-    ok(mid_blocked_leave(u.thread));
+    UNIT_JOIN(&u, i, 2, w[i].thread);
     assert_int_equal(s.wrong, 0);
     clear(&u, &s);
     unit_close(&u);
@@ -214,10 +208,7 @@ TEST(charges_by_many_add_up)
         w[i] = (struct worker){.s = &s};
         assert_int_equal(pthread_create(&w[i].thread, NULL, charge, &w[i]), 0);
     }
-    ok(mid_blocked_enter(u.thread));
-    for (unsigned i = 0; i < WORKERS; i++)
-        pthread_join(w[i].thread, NULL);
-    ok(mid_blocked_leave(u.thread));
+    UNIT_JOIN(&u, i, WORKERS, w[i].thread);
     assert_int_equal(s.wrong, 0);
     assert_int_equal(unit_stats(&u).foreign_bytes, WORKERS * s.rounds);
     ok(mid_uncharge(u.heap, WORKERS * s.rounds));

@@ -133,8 +133,7 @@ TEST(suicidal_finalizers)
         ok(mid_collect(u.thread, NULL));
         unit_drain(&u);
         assert_int_equal(seen.calls, SHAPES[s].size);
-        assert_int_equal(unit_live(&u), 0);
-        unit_close(&u);
+        unit_close_empty(&u);
     }
 }
 
@@ -254,8 +253,7 @@ TEST(resurrection_is_transitive_and_spares_what_is_not_reached)
     assert_int_equal(unit_stats(&u).resurrected_objects, 1);
     mid_release(u.thread, seen.saved[0]);
     ok(mid_collect(u.thread, NULL));
-    assert_int_equal(unit_live(&u), 0);
-    unit_close(&u);
+    unit_close_empty(&u);
 }
 
 /* --- what a finalizer may do -------------------------------------------------------------------------------- */
@@ -291,8 +289,7 @@ TEST(a_finalizer_may_use_the_heap_but_not_collect_compact_or_leave)
         assert_int_equal(seen.calls, 3);
         assert_int_equal(seen.weak_cleared, 3);
         assert_int_equal(seen.busy, 12);
-        assert_int_equal(unit_live(&u), 0);
-        unit_close(&u);
+        unit_close_empty(&u);
     }
 }
 
@@ -393,8 +390,7 @@ TEST(a_long_chain_of_finalizers_is_drained_without_recursion)
         ok(mid_safepoint(u.thread));
     }
     assert_int_equal(seen.calls, count);
-    assert_int_equal(unit_live(&u), 0);
-    unit_close(&u);
+    unit_close_empty(&u);
 }
 
 TEST(closing_runs_the_finalizers_of_garbage)
@@ -434,8 +430,7 @@ TEST(a_finalizer_whose_release_needs_finalizers)
     }
     unit_drain(&u);
     assert_int_equal(seen.calls, count);
-    assert_int_equal(unit_live(&u), 0);
-    unit_close(&u);
+    unit_close_empty(&u);
 }
 
 static void makes_another(mid_thread *thread, mid_handle object)

@@ -20,17 +20,6 @@ static void guard(void)
     alarm(RUNNING_ON_VALGRIND ? 200 : 60);
 }
 
-static void expect_good_end(pid_t child)
-{
-    int status = 0;
-    assert_true(child > 0);
-    assert_int_equal(waitpid(child, &status, 0), child);
-    if (WIFSIGNALED(status))
-        print_error("the child was ended by signal %d\n", WTERMSIG(status));
-    assert_true(WIFEXITED(status));
-    assert_int_equal(WEXITSTATUS(status), 0);
-}
-
 static void fork_and(void (*work)(struct unit *u), struct unit *u)
 {
     pid_t child = fork();
@@ -39,7 +28,7 @@ static void fork_and(void (*work)(struct unit *u), struct unit *u)
         work(u);
         _exit(0);
     }
-    expect_good_end(child);
+    child_ends(child);
 }
 
 /* --- what a child does with its heap ------------------------------------------------------------------------------- */
@@ -149,8 +138,7 @@ TEST(a_single_thread_forks)
         ok(mid_collect(u.thread, NULL));
         for (int round = 0; round < 3; round++)
             fork_and(i == 0 ? use_and_close : use_heap, &u);
-        assert_int_equal(unit_live(&u), 0);
-        unit_close(&u);
+        unit_close_empty(&u);
     }
 }
 
@@ -585,8 +573,7 @@ TEST(a_daemon_starts_again_in_the_child)
     }
     ok(mid_daemon_stop(daemon_of));
     ok(mid_collect(u.thread, NULL));
-    assert_int_equal(unit_live(&u), 0);
-    unit_close(&u);
+    unit_close_empty(&u);
 }
 
 static bool heard_a_signal(void)

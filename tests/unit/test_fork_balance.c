@@ -3,32 +3,14 @@
 #include "child.h"
 #include "talk.h"
 
-#include <sys/wait.h>
-
 #include "midden/balance.h"
 
 static talk *parent, *childs; /* not on the stack: what a child no longer needs would pass for leaked */
 static char *path;
 
-static int listen_at_path(void)
-{
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    snprintf(address.sun_path, sizeof address.sun_path, "%s", path);
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    assert_int_equal(bind(fd, (struct sockaddr *)&address, sizeof address), 0);
-    assert_int_equal(listen(fd, 5), 0);
-    return fd;
-}
-
 static talk *accept_need(int listening)
 {
-    struct pollfd wanted = {.fd = listening, .events = POLLIN};
-    assert_int_equal(poll(&wanted, 1, TALK_PATIENCE), 1);
-    talk *t = calloc(1, sizeof *t);
-    t->fd = accept4(listening, NULL, NULL, SOCK_CLOEXEC);
-    assert_true(t->fd >= 0);
-    while (memchr(t->bytes, '\n', t->length) == NULL)
-        assert_true(talk_more(t));
+    talk *t = talk_accept(listening);
     assert_memory_equal(t->bytes, "need ", 5);
     t->length = 0;
     return t;
@@ -78,13 +60,6 @@ static pid_t fork_with(struct unit *u, mid_daemon *daemon, int ends[2], void chi
     return pid;
 }
 
-static void ends_well(pid_t pid)
-{
-    int status = 0;
-    assert_int_equal(waitpid(pid, &status, 0), pid);
-    assert_int_equal(status, 0);
-}
-
 static void wait_for(mid_daemon *daemon, uint64_t limit)
 {
     for (int i = 0; mid_balance_limit(daemon) != limit; i++) {
@@ -102,7 +77,7 @@ TEST(a_child_joins_for_itself)
     ok(mid_daemon_start(u.heap, &daemon));
     char *folder = talk_folder();
     path = talk_path(folder, "balance");
-    int listening = listen_at_path();
+    int listening = talk_listen(path);
     ok(mid_balance_join(daemon, path));
     parent = accept_need(listening);
     talk_say(parent, "limit 11111111\n");
@@ -116,16 +91,16 @@ TEST(a_child_joins_for_itself)
     while (talk_more(parent)) { /* its end: though the child lives */
     }
     close(ends[1]);
-    ends_well(child);
+    child_ends(child);
     while (talk_more(childs)) {
     }
     talk_close(parent);
     talk_close(childs);
     ok(mid_balance_join(daemon, path));
     parent = accept_need(listening);
-    ends_well(fork_with(&u, daemon, ends, child_leaves));
+    child_ends(fork_with(&u, daemon, ends, child_leaves));
     close(ends[1]);
-    ends_well(fork_with(&u, daemon, ends, child_stops));
+    child_ends(fork_with(&u, daemon, ends, child_stops));
     close(ends[1]);
     talk_say(parent, "limit 44444444\n");
     wait_for(daemon, 44444444);

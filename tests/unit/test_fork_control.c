@@ -4,7 +4,6 @@
 #include "talk.h"
 
 #include <signal.h>
-#include <sys/wait.h>
 
 static void good(json_t *answer)
 {
@@ -82,9 +81,7 @@ TEST(the_child_serves_nothing)
             children[i % 3](&u, daemon, path, own);
             _exit(0);
         }
-        int status = 0;
-        assert_int_equal(waitpid(child, &status, 0), child);
-        assert_int_equal(status, 0);
+        child_ends(child);
         if (RUNNING_ON_VALGRIND)
             talk_say(t, "stats\nhelp\n");
         good(talk_next(t));
@@ -126,9 +123,7 @@ TEST(a_child_that_lives_keeps_nothing_open)
     assert_null(talk_next(t));
     assert_int_equal(talk_connect(path), -1);
     close(ends[1]);
-    int status = 0;
-    assert_int_equal(waitpid(child, &status, 0), child);
-    assert_int_equal(status, 0);
+    child_ends(child);
     talk_close(t);
     ok(mid_daemon_stop(daemon));
     assert_int_equal(rmdir(folder), 0);
@@ -170,9 +165,7 @@ TEST(only_the_same_user_is_answered)
         child_of_another_user(&u, daemon, path, own);
         _exit(0);
     }
-    int status = 0;
-    assert_int_equal(waitpid(child, &status, 0), child);
-    assert_int_equal(status, 0);
+    child_ends(child);
     t = talk_open(path);
     good(talk_ask(t, "help\n"));
     talk_close(t);

@@ -1,15 +1,12 @@
 /* tests/unit/test_fork_dict.c: dictionaries in a forked child: what the parent made is found, changes stay the child's. A child must not use
  * cmocka (test_fork.c says why). */
-#include "unit.h"
-
-#include <sys/wait.h>
+#include "child.h"
 
 #include "midden/dict.h"
 #include "midden/freeze.h"
 #include "midden/kinds.h"
 
 #define INT(n) mid_from_int((int32_t)(n))
-#define NEED(condition) ((condition) ? (void)0 : (dprintf(STDERR_FILENO, "child, line %d: %s\n", __LINE__, #condition), _exit(1)))
 
 enum { DICTS = 30 };
 
@@ -67,7 +64,6 @@ static void fork_with(bool frozen)
 {
     struct unit u;
     mid_handle dicts[DICTS];
-    int status = 0;
     unit_open(&u, "");
     ok(mid_kinds_open(u.heap, &kinds));
     ok(mid_kinds_keys(&kinds, &keys));
@@ -81,9 +77,7 @@ static void fork_with(bool frozen)
     pid_t child = fork();
     if (child == 0)
         in_the_child(&u, dicts);
-    assert_true(child > 0);
-    assert_int_equal(waitpid(child, &status, 0), child);
-    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    child_ends(child);
     if (frozen)
         ok(mid_unfreeze(u.thread));
     for (unsigned i = 0; i < DICTS; i++) {
@@ -91,8 +85,7 @@ static void fork_with(bool frozen)
         mid_release(u.thread, dicts[i]);
     }
     unit_drain(&u);
-    assert_int_equal(unit_live(&u), 0);
-    unit_close(&u);
+    unit_close_empty(&u);
 }
 
 TEST(a_child_goes_on_with_them) { fork_with(false); }

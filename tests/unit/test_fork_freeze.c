@@ -9,7 +9,6 @@
 #include <inttypes.h>
 #include <signal.h>
 #include <sys/mman.h>
-#include <sys/wait.h>
 
 #include "midden/daemon.h"
 
@@ -90,10 +89,7 @@ static double child_reads(struct unit *u, mid_handle root, uint64_t sum)
         NEED(mid_heap_close(u->heap) == MID_OK);
         _exit(0);
     }
-    int status = 0;
-    assert_true(child > 0);
-    assert_int_equal(waitpid(child, &status, 0), child);
-    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    child_ends(child);
     double percent = *told;
     munmap(told, sizeof *told);
     return percent;
@@ -159,14 +155,12 @@ TEST(with_daemons_in_both)
         NEED(mid_heap_close(u.heap) == MID_OK); /* it thaws */
         _exit(0);
     }
-    int status = 0;
     assert_true(child > 0);
     for (int i = 0; i < 100; i++) {
         assert_int_equal(read_all(u.thread, mid_peek(u.thread, root, LEFT)) != 0, 1);
         ok(mid_safepoint(u.thread));
     }
-    assert_int_equal(waitpid(child, &status, 0), child);
-    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    child_ends(child);
     mid_daemon_stop(daemon);
     unit_check(&u);
     ok(mid_unfreeze(u.thread));
@@ -215,10 +209,7 @@ TEST(others_count_while_it_forks)
             NEED(mid_heap_check(busy.u.heap) == MID_OK);
             _exit(0);
         }
-        int status = 0;
-        assert_true(child > 0);
-        assert_int_equal(waitpid(child, &status, 0), child);
-        assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+        child_ends(child);
     }
     __atomic_store_n(&busy.stop, 1, __ATOMIC_SEQ_CST);
     ok(mid_blocked_enter(busy.u.thread));

@@ -505,11 +505,7 @@ TEST(without_memory_nothing_is_lost)
     for (size_t n = 1; n < 12; n++) {
         struct fault_os fault;
         struct unit u;
-        mid_options options;
-        fault_os_init(&fault);
-        mid_options_init(&options);
-        options.os = &fault.os;
-        unit_open_with(&u, &options);
+        fault_open(&u, &fault, "");
         mid_handle root = tree(&u, 8), left = mid_peek(u.thread, root, LEFT);
         fault.fail_at = fault.calls + n;
         mid_status status = mid_freeze(u.thread);
@@ -536,9 +532,7 @@ TEST(without_memory_nothing_is_lost)
         assert_int_equal(count_of(&u, left), 3);
         for (int i = 0; i < 3; i++)
             mid_release(u.thread, left);
-        unit_close(&u);
-        assert_int_equal(fault.violations, 0);
-        fault_os_done(&fault);
+        fault_close(&u, &fault);
     }
 }
 

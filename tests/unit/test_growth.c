@@ -1,38 +1,14 @@
 /* When a running mutator collects by itself, and whom it tells: gc/service.h without a daemon behind it. */
-#include "unit.h"
+#include "bound.h"
 
 #include <stdlib.h>
 
-#include "gc/service.h"
-
 #define MB(n) ((uint64_t)(n) << 20)
-
-static unsigned kicks;
-
-static void count(void *context)
-{
-    (void)context;
-    kicks++;
-}
 
 static void growth_open(struct unit *u, const char *options, uint64_t least, uint64_t percent)
 {
-    unit_open(u, options);
-    kicks = 0;
-    ok(mid_service_bind(u->heap, count, NULL));
+    open_bound(u, options);
     mid_service_set_growth(u->heap, least, percent);
-}
-
-static void growth_close(struct unit *u)
-{
-    mid_service_unbind(u->heap);
-    unit_close(u);
-}
-
-static void drop_rings(struct unit *u, uint64_t bytes)
-{
-    for (uint64_t made = 0; made < bytes; made += 100 * 16)
-        mid_release(u->thread, unit_ring(u, u->node, 100));
 }
 
 static mid_handle hold(struct unit *u, uint64_t bytes)
@@ -47,10 +23,10 @@ TEST(grown_by_the_least_it_collects_once)
 {
     struct unit u;
     growth_open(&u, "credit=64K", MB(1), 75);
-    drop_rings(&u, MB(1) / 2);
+    unit_drop_bytes(&u, u.node, MB(1) / 2);
     ok(mid_safepoint(u.thread));
     assert_int_equal(unit_stats(&u).collections, 0);
-    drop_rings(&u, MB(1));
+    unit_drop_bytes(&u, u.node, MB(1));
     unsigned before = kicks;
     ok(mid_safepoint(u.thread));
     ok(mid_safepoint(u.thread));
@@ -66,10 +42,10 @@ TEST(grown_by_the_least_it_collects_once)
     assert_int_equal(shown.live_at_collection, own.live_after);
     assert_int_equal(mid_service_collected(u.heap).times, 0);
     mid_service_set_growth(u.heap, UINT64_MAX, 75);
-    drop_rings(&u, MB(4));
+    unit_drop_bytes(&u, u.node, MB(4));
     ok(mid_safepoint(u.thread));
     assert_int_equal(unit_stats(&u).collections, 1); /* never */
-    growth_close(&u);
+    close_bound(&u);
 }
 
 /* Blocks outside pools may be arrays that take long to look at: until a sweep has seen that they are not, the service decides. */
@@ -78,7 +54,7 @@ TEST(large_blocks_are_left_to_the_service_until_they_are_known)
     struct unit u;
     growth_open(&u, "credit=64K", MB(1), 75);
     mid_handle large = unit_array(&u, u.bytes, MB(4));
-    drop_rings(&u, MB(6));
+    unit_drop_bytes(&u, u.node, MB(6));
     ok(mid_safepoint(u.thread));
     assert_int_equal(unit_stats(&u).collections, 0);
     mid_status status = mid_service_sweep(u.heap, 1000000, true);
@@ -91,11 +67,11 @@ TEST(large_blocks_are_left_to_the_service_until_they_are_known)
     }
     ok(status);
     uint64_t before = unit_stats(&u).collections;
-    drop_rings(&u, MB(6));
+    unit_drop_bytes(&u, u.node, MB(6));
     ok(mid_safepoint(u.thread));
     assert_int_equal(unit_stats(&u).collections, before + 1);
     mid_release(u.thread, large);
-    growth_close(&u);
+    close_bound(&u);
 }
 
 TEST(growth_counts_from_whoevers_collection)
@@ -104,30 +80,30 @@ TEST(growth_counts_from_whoevers_collection)
     growth_open(&u, "credit=64K", MB(9), 75);
     mid_handle kept = hold(&u, MB(4));
     ok(mid_collect(u.thread, NULL));
-    drop_rings(&u, MB(6));
+    unit_drop_bytes(&u, u.node, MB(6));
     ok(mid_safepoint(u.thread));
     assert_int_equal(unit_stats(&u).collections, 1);
-    drop_rings(&u, MB(4));
+    unit_drop_bytes(&u, u.node, MB(4));
     ok(mid_safepoint(u.thread));
     assert_int_equal(unit_stats(&u).collections, 2);
     mid_collect_result result;
-    drop_rings(&u, MB(6));
+    unit_drop_bytes(&u, u.node, MB(6));
     ok(mid_service_stop(u.heap, u.thread, 0, NULL));
     ok(mid_service_collect(u.heap, &result));
     mid_service_resume(u.heap);
-    drop_rings(&u, MB(6));
+    unit_drop_bytes(&u, u.node, MB(6));
     ok(mid_safepoint(u.thread));
     assert_int_equal(unit_stats(&u).collections, 3);
     mid_release(u.thread, kept);
     unit_drain(&u);
-    growth_close(&u);
+    close_bound(&u);
 }
 
 TEST(one_that_blocks_before_it_could_collect_kicks)
 {
     struct unit u;
     growth_open(&u, "credit=1G", MB(1), 75);
-    drop_rings(&u, MB(2));
+    unit_drop_bytes(&u, u.node, MB(2));
     mid_release(u.thread, hold(&u, MB(1))); /* something waits */
     assert_int_equal(kicks, 0);
     ok(mid_blocked_enter(u.thread));
@@ -135,7 +111,7 @@ TEST(one_that_blocks_before_it_could_collect_kicks)
     ok(mid_blocked_leave(u.thread));
     assert_int_equal(unit_stats(&u).collections, 0);
     unit_drain(&u);
-    growth_close(&u);
+    close_bound(&u);
 }
 
 int main(void)

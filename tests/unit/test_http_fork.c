@@ -1,9 +1,9 @@
 /* fork() while a heap is served by HTTP: the child has the parent's sockets too. Whether it stops its daemon, or starts it anew, the
  * parent's guests are left alone. Left out under ThreadSanitizer, as test_fork.c. */
+#include "child.h"
 #include "client.h"
 
 #include <sys/socket.h>
-#include <sys/wait.h>
 
 /* A child must not use cmocka's assertions, or it would go on as a second test program. */
 static void served_child(struct served *s, const char *path)
@@ -28,7 +28,6 @@ static void fork_keeps_the_parents(void (*in_child)(struct served *, const char 
 {
     char folder[80], path[100], first;
     struct served s;
-    int status;
     make_folder(folder, sizeof folder);
     snprintf(path, sizeof path, "%s/socket", folder);
     serve(&s, "");
@@ -43,9 +42,7 @@ static void fork_keeps_the_parents(void (*in_child)(struct served *, const char 
         in_child(&s, path);
     else if (child == 0)
         idle_child(&s);
-    assert_int_equal(waitpid(child, &status, 0), child);
-    assert_true(WIFEXITED(status));
-    assert_int_equal(WEXITSTATUS(status), 0);
+    child_ends(child);
     assert_int_equal(access(path, F_OK), 0);
     assert_true(say(guest, GET("/metrics")));
     char *answer = hear(guest);

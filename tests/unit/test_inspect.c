@@ -61,8 +61,7 @@ static void scene_close(struct scene *s)
 {
     mid_release(s->u.thread, s->a);
     ok(mid_collect(s->u.thread, NULL));
-    assert_int_equal(unit_live(&s->u), 0);
-    unit_close(&s->u);
+    unit_close_empty(&s->u);
 }
 
 TEST(every_object_is_seen_with_its_figures)
@@ -505,11 +504,7 @@ TEST(refused_memory)
 {
     struct fault_os fault;
     struct unit u;
-    mid_options options;
-    fault_os_init(&fault);
-    mid_options_init(&options);
-    options.os = &fault.os;
-    unit_open_with(&u, &options);
+    fault_open(&u, &fault, "");
     mid_handle head = 0;
     for (int i = 0; i < 3000; i++) {
         mid_handle made = unit_new(&u, u.node);
@@ -548,9 +543,7 @@ TEST(refused_memory)
     close(fd);
     mid_release(u.thread, head);
     ok(mid_collect(u.thread, NULL));
-    unit_close(&u);
-    assert_int_equal(fault.violations, 0);
-    fault_os_done(&fault);
+    fault_close(&u, &fault);
 }
 
 TEST(the_limit_holds)

@@ -1,5 +1,5 @@
 /* Hard limits: the heap's own (heap-limit, max-objects) and the process's address space. */
-#include "unit.h"
+#include "child.h"
 
 #include <sys/mman.h>
 #include <sys/resource.h>
@@ -265,9 +265,7 @@ TEST(no_address_space_at_all_is_told)
         mid_heap *heap = NULL;
         _exit(setrlimit(RLIMIT_AS, &none) != 0 || mid_heap_open(&heap, NULL) != MID_ENOMEM || heap != NULL);
     }
-    int status = 0;
-    assert_int_equal(waitpid(child, &status, 0), child);
-    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    child_ends(child);
 }
 
 /* --- locked memory ---------------------------------------------------------------------------------------------------- */

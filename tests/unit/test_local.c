@@ -55,8 +55,7 @@ static void scene_open(struct scene *s)
 static void scene_close(struct scene *s)
 {
     unit_drain(&s->u);
-    assert_int_equal(unit_live(&s->u), 0);
-    unit_close(&s->u);
+    unit_close_empty(&s->u);
 }
 
 /* --- locals */
@@ -113,8 +112,7 @@ again:
     }
 out:
     assert_int_equal(rounds, 5);
-    assert_int_equal(unit_live(&u), 0);
-    unit_close(&u);
+    unit_close_empty(&u);
 }
 
 static mid_handle made(struct unit *u, int well)
@@ -140,8 +138,7 @@ TEST(what_is_kept_is_the_takers)
     assert_int_equal(unit_count(&u, mid_peek(u.thread, a, LEFT)), 1);
     mid_release(u.thread, mid_local_take(&a));
     assert_int_equal(a, 0);
-    assert_int_equal(unit_live(&u), 0);
-    unit_close(&u);
+    unit_close_empty(&u);
 }
 
 TEST(a_local_that_is_reset_releases_what_it_had)
@@ -159,8 +156,7 @@ TEST(a_local_that_is_reset_releases_what_it_had)
         MID_RESET(a, 0);
         MID_RESET(a, unit_new(&u, u.node));
     }
-    assert_int_equal(unit_live(&u), 0);
-    unit_close(&u);
+    unit_close_empty(&u);
 }
 
 /* A local holds its object: a deep compaction keeps its handle, and what only slots hold is given another. */
@@ -445,35 +441,26 @@ TEST(names_of_fields_are_copied_and_cut)
 TEST(no_memory_for_fields_leaves_no_type)
 {
     struct fault_os fault;
-    mid_options options;
     size_t refusals = 0;
     for (size_t nth = 1;; nth++) {
-        mid_heap *heap;
-        mid_thread *thread;
+        struct unit u;
         mid_type type = 0;
         mid_field out;
-        fault_os_init(&fault);
-        mid_options_init(&options);
-        options.os = &fault.os;
-        ok(mid_heap_open(&heap, &options));
-        ok(mid_thread_attach(heap, &thread));
+        fault_open(&u, &fault, "");
         fault.fail_at = fault.calls + nth;
-        mid_status status = note_register(heap, &type);
+        mid_status status = note_register(u.heap, &type);
         const int refused_it = fault.failed != 0;
         fault.fail_at = 0;
         if (status != MID_OK) {
             expect(MID_ENOMEM, status);
             refusals++;
-            ok(mid_heap_check(heap));
-            ok(note_register(heap, &type));
+            unit_check(&u);
+            ok(note_register(u.heap, &type));
         }
-        assert_int_equal(type, 1);
-        ok(mid_type_field(heap, type, 9, &out));
+        assert_int_equal(type, u.bytes + 1); /* the next one */
+        ok(mid_type_field(u.heap, type, 9, &out));
         assert_string_equal(out.name, "sums");
-        ok(mid_heap_check(heap));
-        ok(mid_heap_close(heap));
-        assert_int_equal(fault.violations, 0);
-        fault_os_done(&fault);
+        fault_close(&u, &fault);
         if (!refused_it)
             break;
     }

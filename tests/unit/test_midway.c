@@ -53,15 +53,10 @@ static void filled_by_another(struct unit *u, void **block)
 TEST(a_first_call_is_refused_and_served_when_something_was_freed)
 {
     struct fault_os fault;
-    mid_options options;
     struct unit u;
     void *block, *other;
     size_t size = 0;
-    fault_os_init(&fault);
-    mid_options_init(&options);
-    ok(mid_options_parse(&options, "free-batch=32", NULL));
-    options.os = &fault.os;
-    unit_open_with(&u, &options);
+    fault_open(&u, &fault, "free-batch=32");
     filled_by_another(&u, &block);
     leave_work(&u, 5000);
     fault.fail_at = fault.calls + 1;
@@ -73,33 +68,25 @@ TEST(a_first_call_is_refused_and_served_when_something_was_freed)
         assert_int_equal(((char *)block)[i], 'x');
     ok(mid_mem_free(u.thread, block));
     unit_check(&u);
-    unit_close(&u);
-    fault_os_done(&fault);
+    fault_close(&u, &fault);
 
-    fault_os_init(&fault);
-    options.os = &fault.os;
-    unit_open_with(&u, &options);
+    fault_open(&u, &fault, "free-batch=32");
     leave_work(&u, 5000);
     fault.fail_at = fault.calls + 1;
     ok(mid_mem_malloc(u.thread, 100, &other));
     assert_int_equal(fault.failed, 1);
     ok(mid_mem_free(u.thread, other));
-    unit_close(&u);
-    fault_os_done(&fault);
+    fault_close(&u, &fault);
 }
 
 TEST(to_shrink_takes_no_first_call)
 {
     struct fault_os fault;
-    mid_options options;
     struct unit u;
     void *block;
     size_t size = 0;
     mid_domain_stats s;
-    fault_os_init(&fault);
-    mid_options_init(&options);
-    options.os = &fault.os;
-    unit_open_with(&u, &options);
+    fault_open(&u, &fault, "");
     filled_by_another(&u, &block);
     fault.fail_at = fault.calls + 1;
     fault.for_good = 1;
@@ -116,8 +103,7 @@ TEST(to_shrink_takes_no_first_call)
     unit_check(&u);
     ok(mid_mem_free(u.thread, block));
     unit_check(&u);
-    unit_close(&u);
-    fault_os_done(&fault);
+    fault_close(&u, &fault);
 }
 
 /* --- finalizers without memory ---------------------------------------------------------------------------------------------- */
@@ -220,15 +206,11 @@ TEST(a_collection_says_that_it_left_garbage)
 {
     for (int save = 0; save <= 1; save++) {
         struct fault_os fault;
-        mid_options options;
         struct unit u;
         mid_collect_result result;
         size_t count = 0;
         mid_handle kept[8];
-        fault_os_init(&fault);
-        mid_options_init(&options);
-        options.os = &fault.os;
-        unit_open_with(&u, &options);
+        fault_open(&u, &fault, "");
         mid_type final = unit_node_type(u.heap, (mid_type_desc){.name = "final", .finalize = note});
         drop_ring(&u, u.node);
         ok(mid_collect(u.thread, NULL)); /* it has its marks from now on */
@@ -254,8 +236,7 @@ TEST(a_collection_says_that_it_left_garbage)
         ok(mid_collect(u.thread, NULL));
         assert_int_equal(finalized, 2);
         assert_int_equal(unit_stats(&u).live_objects, 0);
-        unit_close(&u);
-        fault_os_done(&fault);
+        fault_close(&u, &fault);
     }
 }
 

@@ -193,12 +193,6 @@ TEST(a_step_is_a_pause_and_so_is_help)
     unit_close(&u);
 }
 
-static void drop_rings(struct unit *u)
-{
-    for (size_t i = 0; i < unit_scale(20000); i++)
-        mid_release(u->thread, unit_ring(u, u->node, 10));
-}
-
 /* The daemon on the loop of a mutator: what it does there is a pause, though it stops nobody. */
 TEST(looking_for_cycles_on_the_own_thread_is_a_pause)
 {
@@ -206,11 +200,11 @@ TEST(looking_for_cycles_on_the_own_thread_is_a_pause)
     uint64_t walked, proposed;
     unit_open(&u, "");
     mid_service_log(u.heap, true, 0);
-    drop_rings(&u);
+    unit_drop_rings(&u, u.node, unit_scale(20000), 10);
     ok(mid_service_propose(u.heap, 1000000000, &walked, &proposed));
     assert_true(walked != 0 && proposed != 0);
     assert_int_equal(pauses_of(u.heap, MID_PAUSE_SERVICE).count, 1);
-    drop_rings(&u);
+    unit_drop_rings(&u, u.node, unit_scale(20000), 10);
     ok(mid_blocked_enter(u.thread));
     ok(mid_service_propose(u.heap, 1000000000, &walked, &proposed));
     ok(mid_blocked_leave(u.thread));

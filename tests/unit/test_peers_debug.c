@@ -307,14 +307,10 @@ TEST(cpython_test_capi_set_nomemory)
     mid_debug_reports(nothing, &reports, 0);
     for (unsigned nth = 1; nth <= 24; nth++) {
         struct fault_os fault;
-        mid_options options;
         struct unit u;
         mid_handle made[40];
         size_t count = 0;
-        mid_options_init(&options);
-        fault_os_init(&fault);
-        options.os = &fault.os;
-        unit_open_with(&u, &options);
+        fault_open(&u, &fault, "");
         fault.fail_at = fault.calls + nth;
         fault.for_good = 1;
         for (size_t i = 0; i < 40; i++) {
@@ -333,8 +329,7 @@ TEST(cpython_test_capi_set_nomemory)
         for (size_t i = 0; i < 40; i++)
             mid_release(u.thread, unit_array(&u, u.bytes, i * 5000));
         unit_drain(&u);
-        unit_close(&u);
-        fault_os_done(&fault);
+        fault_close(&u, &fault);
     }
     assert_true(refused != 0);
     assert_int_equal(reports, 0);

@@ -413,10 +413,7 @@ TEST(cpython_test_gc_trashcan_threads)
         trash[i] = (struct trash){u.heap, u.node, unit_scale(60), 0};
         assert_int_equal(pthread_create(&threads[i], NULL, make_trash, &trash[i]), 0);
     }
-    ok(mid_blocked_enter(u.thread));
-    for (int i = 0; i < THREADS; i++)
-        pthread_join(threads[i], NULL);
-    ok(mid_blocked_leave(u.thread));
+    UNIT_JOIN(&u, i, THREADS, threads[i]);
     for (int i = 0; i < THREADS; i++)
         assert_int_equal(trash[i].wrong, 0);
     peers_end(&u);

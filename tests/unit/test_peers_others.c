@@ -154,8 +154,7 @@ TEST(nim_tyrc_satb)
     cycles_open(&u, "");
     mid_handle a = unit_new(&u, u.node), b = unit_new(&u, u.node), moved = peers_self(&u, u.node);
     mid_give(u.thread, a, LEFT, moved);
-    for (int i = 0; i < 100; i++)
-        mid_release(u.thread, unit_ring(&u, u.node, 3));
+    unit_drop_rings(&u, u.node, 100, 3);
     cycles_begin(&u);
     for (int i = 0; cycles_step(&u) != MID_SWEEP_NONE; i++) {
         assert_true(i < 1000000);
@@ -257,10 +256,7 @@ TEST(nim_tyrc_threads)
         ringers[i] = (struct ringer){u.heap, u.node, shared, unit_scale(4000), 0};
         assert_int_equal(pthread_create(&threads[i], NULL, ring_them, &ringers[i]), 0);
     }
-    ok(mid_blocked_enter(u.thread));
-    for (int i = 0; i < THREADS; i++)
-        pthread_join(threads[i], NULL);
-    ok(mid_blocked_leave(u.thread));
+    UNIT_JOIN(&u, i, THREADS, threads[i]);
     for (int i = 0; i < THREADS; i++)
         assert_int_equal(ringers[i].wrong, 0);
     mid_release(u.thread, shared);
@@ -268,17 +264,6 @@ TEST(nim_tyrc_threads)
 }
 
 /* --- dumpster ------------------------------------------------------------------------------------------------------------- */
-
-static void collect_inside(mid_thread *thread, mid_handle object)
-{
-    mid_handle made;
-    (void)object;
-    peers.status = mid_collect(thread, NULL);
-    if (mid_new(thread, peers.node, &made) != MID_OK)
-        return;
-    mid_store(thread, made, LEFT, made);
-    mid_release(thread, made);
-}
 
 /* Finalizers that refer to anything they should not: themselves, what dies with them, what was there before. */
 static mid_handle outside;
@@ -338,7 +323,7 @@ TEST(dumpster_leak_by_creation_in_drop)
 {
     struct unit u;
     mid_type type = peers_open(&u, "", peers_note);
-    peers.then = collect_inside; /* makes a cycle */
+    peers.then = peers_collect_inside; /* makes a cycle */
     mid_release(u.thread, unit_new(&u, type));
     mid_release(u.thread, peers_self(&u, type));
     peers_collect(&u);

@@ -77,8 +77,7 @@ static void overflow(size_t rounds)
     memset(&peers, 0, sizeof peers);
     cycles_open(&u, "");
     for (size_t round = 0; round < rounds; round++) {
-        for (int i = 0; i < 12000; i++)
-            mid_release(u.thread, unit_ring(&u, u.node, 2));
+        unit_drop_rings(&u, u.node, 12000, 2);
         assert_true(cycles_find(&u) > 0);
     }
     ok(mid_collect(u.thread, NULL));
@@ -108,17 +107,6 @@ static void in_hand(void)
     ok(mid_collect(u.thread, NULL));
     assert_int_equal(unit_live(&u), 0);
     cycles_close(&u);
-}
-
-static void collect_inside(mid_thread *thread, mid_handle object)
-{
-    mid_handle made;
-    (void)object;
-    peers.status = mid_collect(thread, NULL);
-    if (mid_new(thread, peers.node, &made) != MID_OK)
-        return;
-    mid_store(thread, made, LEFT, made);
-    mid_release(thread, made);
 }
 
 static void make_another(mid_thread *thread, mid_handle object)
@@ -304,7 +292,7 @@ TEST(php_gc_016)
 {
     struct unit u;
     mid_type type = peers_open(&u, "", peers_note);
-    peers.then = collect_inside;
+    peers.then = peers_collect_inside;
     mid_release(u.thread, peers_self(&u, type));
     peers_collect(&u);
     assert_int_equal(peers.status, MID_EBUSY); /* what it made is for the next one */
@@ -368,7 +356,8 @@ TEST(php_gc_023)
     goes(&u, all, 1);
 }
 
-TEST(php_gc_024)
+/* A trace function names what there is, beside no slot. */
+static void traced_alone(void)
 {
     struct unit u;
     static const uint32_t none[1] = {0};
@@ -377,6 +366,11 @@ TEST(php_gc_024)
     mid_handle one = unit_new(&u, traced);
     mid_store(u.thread, one, LEFT, one);
     goes(&u, one, 1);
+}
+
+TEST(php_gc_024)
+{
+    traced_alone();
 }
 
 TEST(php_gc_025)
@@ -391,13 +385,7 @@ TEST(php_gc_026)
 
 TEST(php_gc_027)
 {
-    struct unit u;
-    static const uint32_t none[1] = {0};
-    peers_open(&u, "", NULL);
-    mid_type traced = unit_type(u.heap, (mid_type_desc){.name = "traced", .size = sizeof(struct node), .ref_offsets = none, .trace = trace_both});
-    mid_handle one = unit_new(&u, traced);
-    mid_store(u.thread, one, LEFT, one);
-    goes(&u, one, 1);
+    traced_alone();
 }
 
 TEST(php_gc_028)
@@ -514,12 +502,13 @@ TEST(php_gc_037)
     peers_end(&u);
 }
 
-TEST(php_gc_038)
+/* The only reference is overwritten, in each way there is. */
+static void overwritten(void)
 {
     struct unit u;
     peers_open(&u, "", NULL);
     mid_handle holder = unit_new(&u, u.node);
-    for (int i = 0; i < 12; i++) { /* the only reference is overwritten, in each way there is */
+    for (int i = 0; i < 12; i++) {
         mid_give(u.thread, holder, LEFT, peers_self(&u, u.node));
         if (i % 3 == 0)
             mid_give(u.thread, holder, LEFT, mid_from_int(i));
@@ -532,22 +521,14 @@ TEST(php_gc_038)
     goes(&u, holder, 0);
 }
 
+TEST(php_gc_038)
+{
+    overwritten();
+}
+
 TEST(php_gc_039)
 {
-    struct unit u;
-    peers_open(&u, "", NULL);
-    mid_handle holder = unit_new(&u, u.node);
-    for (int i = 0; i < 12; i++) { /* the only reference is overwritten, in each way there is */
-        mid_give(u.thread, holder, LEFT, peers_self(&u, u.node));
-        if (i % 3 == 0)
-            mid_give(u.thread, holder, LEFT, mid_from_int(i));
-        else if (i % 3 == 1)
-            mid_store(u.thread, holder, LEFT, 0);
-        else
-            mid_release(u.thread, mid_swap(u.thread, holder, LEFT, 0));
-        assert_int_equal(peers_collect(&u), 1);
-    }
-    goes(&u, holder, 0);
+    overwritten();
 }
 
 TEST(php_gc_040)
@@ -563,34 +544,30 @@ TEST(php_gc_040)
     goes(&u, a, 3);
 }
 
-TEST(php_gc_041)
+/* What is saved is resurrected with all it has: garbage of `objects`, in a ring or one list that holds itself. */
+static void resurrected(unsigned objects)
 {
     struct unit u;
     mid_type type = peers_open(&u, "", peers_save);
-    mid_handle object = peers_self(&u, type), nested = list_in_itself(&u, 1, 0);
+    mid_handle object = peers_self(&u, type), nested = objects == 1 ? list_in_itself(&u, 1, 0) : unit_ring(&u, u.node, objects);
     mid_give(u.thread, object, RIGHT, nested);
     mid_release(u.thread, object);
     peers_collect(&u);
     assert_int_equal(peers.saved_count, 1);
-    assert_int_equal(mid_peek(u.thread, object, RIGHT), nested); /* resurrected with all it has */
-    assert_int_equal(unit_live(&u), 2);
+    assert_int_equal(mid_peek(u.thread, object, RIGHT), nested);
+    assert_int_equal(unit_live(&u), 1 + objects);
     peers_drop_saved(&u);
     peers_end(&u);
 }
 
+TEST(php_gc_041)
+{
+    resurrected(1);
+}
+
 TEST(php_gc_042)
 {
-    struct unit u;
-    mid_type type = peers_open(&u, "", peers_save);
-    mid_handle object = peers_self(&u, type), nested = unit_ring(&u, u.node, 3);
-    mid_give(u.thread, object, RIGHT, nested);
-    mid_release(u.thread, object);
-    peers_collect(&u);
-    assert_int_equal(peers.saved_count, 1);
-    assert_int_equal(mid_peek(u.thread, object, RIGHT), nested); /* resurrected with all it has */
-    assert_int_equal(unit_live(&u), 4);
-    peers_drop_saved(&u);
-    peers_end(&u);
+    resurrected(3);
 }
 
 TEST(php_gc_043)
@@ -664,7 +641,7 @@ TEST(php_gc_048)
     struct unit u;
     mid_weak plain, finalized;
     mid_type type = peers_open(&u, "", peers_note);
-    peers.then = collect_inside;
+    peers.then = peers_collect_inside;
     mid_handle a = unit_ring(&u, u.node, 2), b = unit_ring(&u, type, 2);
     ok(mid_weak_new(u.thread, a, &plain));
     ok(mid_weak_new(u.thread, b, &finalized));

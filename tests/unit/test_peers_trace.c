@@ -1,9 +1,8 @@
 /* The cases of CPython's test_tracemalloc: what is told of who allocated what. `docs/peers-cases.md` has those that cannot apply. */
 #include <pthread.h>
 #include <sys/mman.h>
-#include <sys/wait.h>
 
-#include "unit.h"
+#include "child.h"
 
 /* Places that allocate: the second frame of a traceback is what they return to. */
 static void *sites[2];
@@ -204,7 +203,6 @@ TEST(cpython_test_tracemalloc_is_tracing)
 TEST(cpython_test_tracemalloc_fork)
 {
     struct unit u;
-    int status = -1;
     unit_open(&u, "");
     start(&u, 5);
     mid_handle before = here(&u, u.node);
@@ -218,8 +216,7 @@ TEST(cpython_test_tracemalloc_fork)
         wrong |= mid_trace_where(u.thread, made, &r) != MID_OK || r.frames[1] != sites[1];
         _exit(wrong);
     }
-    assert_int_equal(waitpid(child, &status, 0), child);
-    assert_int_equal(status, 0);
+    child_ends(child);
     assert_int_equal(figures(&u).records, 1); /* the child's are its own */
     mid_release(u.thread, before);
     end(&u);

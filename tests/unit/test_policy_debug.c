@@ -1,31 +1,9 @@
 /* Types that keep objects, interned text, strings and lists on a debug heap (this file is compiled with MIDDEN_DEBUG), also one that moves
  * everything at each safepoint. A report fails the test. */
-#include "unit.h"
+#include "reports.h"
 
 #include "midden/kinds.h"
 #include "midden/policy.h"
-
-static unsigned reports;
-
-static void on_report(const mid_report *report, void *context)
-{
-    (void)context;
-    print_error("report: %d\n", (int)report->kind);
-    reports++;
-}
-
-static void debug_open(struct unit *u, const char *options)
-{
-    reports = 0;
-    mid_debug_reports(on_report, NULL, 0);
-    unit_open(u, options);
-}
-
-static void debug_close(struct unit *u)
-{
-    unit_close(u);
-    assert_int_equal(reports, 0);
-}
 
 static mid_policy_stats shown(struct unit *u, mid_type type)
 {

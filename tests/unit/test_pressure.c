@@ -490,7 +490,7 @@ struct sim {
     mid_gauge gauge;
     mid_snapshot s;
     uint64_t garbage, now, seed, used, collects, compacts;
-    bool stubborn; /* nothing can be gained */
+    bool gainless; /* passes move nothing */
 };
 
 static uint64_t below(struct sim *sim, uint64_t limit)
@@ -511,7 +511,7 @@ static void commit(struct sim *sim)
         take(&sim->s.empty_bytes, sim->s.live_slot_bytes + KB(64) - sim->s.pool_bytes);
         sim->s.pool_bytes = sim->s.live_slot_bytes + KB(64);
     }
-    sim->s.gain_bytes = sim->stubborn ? KB(640) : (sim->s.pool_bytes - sim->s.live_slot_bytes) / KB(64) * KB(64);
+    sim->s.gain_bytes = sim->gainless ? KB(640) : (sim->s.pool_bytes - sim->s.live_slot_bytes) / KB(64) * KB(64);
     sim->s.committed_bytes = sim->s.pool_bytes + sim->s.empty_bytes;
 }
 
@@ -537,7 +537,7 @@ static void sim_act(struct sim *sim, const mid_work_plan *plan, mid_outcome *out
         sim->collects++;
         break;
     case MID_ACT_COMPACT:
-        out->done = sim->stubborn ? 0 : take(&s->gain_bytes, KB(2) * out->took / KB(64) * KB(64));
+        out->done = sim->gainless ? 0 : take(&s->gain_bytes, KB(2) * out->took / KB(64) * KB(64));
         out->pools_emptied = out->done / KB(64);
         s->pool_bytes -= out->done;
         s->empty_bytes += out->done;
@@ -611,9 +611,9 @@ TEST(never_more_than_the_raised_share)
 TEST(constant_load_under_pressure_does_not_oscillate)
 {
     for (unsigned level = TRIM; level <= EVERYTHING; level++)
-        for (unsigned stubborn = 0; stubborn < 2; stubborn++) {
+        for (unsigned gainless = 0; gainless < 2; gainless++) {
             struct sim sim = sim_open("idle=3600s", level);
-            sim.stubborn = stubborn;
+            sim.gainless = gainless;
             sim.s.live_slot_bytes = sim.s.live_at_collection = MB(100);
             sim.s.pool_bytes = MB(104);
             sim.s.empty_bytes = MB(10);
@@ -632,7 +632,7 @@ TEST(constant_load_under_pressure_does_not_oscillate)
                     settled = sim.used;
             }
             assert_in_range(sim.collects, 0, 1);
-            assert_in_range(sim.compacts, 0, stubborn ? 64 : 200);
+            assert_in_range(sim.compacts, 0, gainless ? 64 : 200);
             assert_true(sim.used - settled <= (sim.now - T) / 50); /* 2 % at most */
         }
 }
@@ -708,7 +708,7 @@ TEST(idle_heap_stops_waking_under_any_level)
     for (uint64_t seed = 1; seed <= 200; seed++) {
         struct sim sim = sim_open("soft-limit=10M", seed);
         mid_reading r = any_reading(&sim);
-        sim.stubborn = below(&sim, 2);
+        sim.gainless = below(&sim, 2);
         sim.s.mutator = (mid_mutator_state)below(&sim, 3);
         sim.s.live_slot_bytes = below(&sim, MB(100));
         sim.garbage = below(&sim, sim.s.live_slot_bytes + 1);

@@ -164,12 +164,10 @@ TEST(garbage_that_finalizers_make)
     unit_open(&u, TINY);
     litter = unit_node_type(u.heap, (mid_type_desc){.name = "litter", .finalize = litters});
     finalized = 0;
-    for (int i = 0; i < COUNT; i++)
-        mid_release(u.thread, unit_ring(&u, litter, 1));
+    unit_drop_rings(&u, litter, COUNT, 1);
     ok(mid_reclaim(u.thread));
     assert_int_equal(finalized, 2 * COUNT);
-    assert_int_equal(unit_live(&u), 0);
-    unit_close(&u);
+    unit_close_empty(&u);
 }
 
 static mid_handle saved;
@@ -195,8 +193,7 @@ TEST(one_that_is_resurrected_keeps_its_ring)
     within_limit(&u);
     mid_release(u.thread, saved);
     ok(mid_reclaim(u.thread));
-    assert_int_equal(unit_live(&u), 0);
-    unit_close(&u);
+    unit_close_empty(&u);
 }
 
 /* --- nothing to be had --------------------------------------------------------------------------------------------- */
@@ -447,14 +444,9 @@ static size_t refused_at(size_t n, int for_good)
 {
     struct unit u;
     struct fault_os fault;
-    mid_options options;
     enum { HELD = 3000, EVERY = 20 };
     static mid_handle held[HELD];
-    mid_options_init(&options);
-    ok(mid_options_parse(&options, "heap-limit=6M,max-objects=1M", NULL));
-    fault_os_init(&fault);
-    options.os = &fault.os;
-    unit_open_with(&u, &options);
+    fault_open(&u, &fault, "heap-limit=6M,max-objects=1M");
     mid_type final = unit_node_type(u.heap, (mid_type_desc){.name = "final", .finalize = count_final});
     for (int i = 0; i < HELD; i++)
         held[i] = unit_array(&u, u.bytes, 200);
@@ -477,12 +469,7 @@ static size_t refused_at(size_t n, int for_good)
     assert_int_equal(unit_live(&u), HELD / EVERY);
     for (int i = 0; i < HELD; i += EVERY)
         mid_release(u.thread, held[i]);
-    unit_close(&u);
-    assert_int_equal(fault.reserved, 0);
-    assert_int_equal(fault.committed, 0);
-    assert_int_equal(fault.mapped, 0);
-    assert_int_equal(fault.violations, 0);
-    fault_os_done(&fault);
+    fault_close(&u, &fault);
     return failed;
 }
 

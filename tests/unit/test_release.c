@@ -286,8 +286,7 @@ TEST(allocations_of_large_objects_drain_it_too)
         assert_in_range(freed, 1, 2048);
     }
     assert_true(made > 40);
-    assert_int_equal(unit_live(&u), 0);
-    unit_close(&u);
+    unit_close_empty(&u);
 }
 
 /* Nor does one that finds no memory free more than it needs. */
@@ -312,8 +311,7 @@ TEST(at_the_limit_an_allocation_drains_what_it_takes)
     ok(mid_new_array(u.thread, u.bytes, 4000000, &made)); /* most of the heap, and so most of the list */
     mid_release(u.thread, made);
     unit_drain(&u);
-    assert_int_equal(unit_live(&u), 0);
-    unit_close(&u);
+    unit_close_empty(&u);
 }
 
 TEST(closing_finishes_the_work_list)
@@ -340,8 +338,7 @@ TEST(a_wide_array_dies_in_pieces)
     assert_true(unit_stats(&u).live_objects > COUNT / 2); /* most are still named by the dying array */
     unit_check(&u);
     unit_drain(&u);
-    assert_int_equal(unit_live(&u), 0);
-    unit_close(&u);
+    unit_close_empty(&u);
 }
 
 /* No call gives back much more than `free-batch` pages, and one object at the most. */
@@ -482,8 +479,7 @@ TEST(traced_slots_are_released_too)
     unit_check(&u);
     mid_release(u.thread, head);
     unit_drain(&u);
-    assert_int_equal(unit_live(&u), 0);
-    unit_close(&u);
+    unit_close_empty(&u);
 }
 
 int main(void)

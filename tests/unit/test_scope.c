@@ -14,8 +14,7 @@ TEST(a_scope_releases_what_it_keeps)
     assert_int_equal(unit_live(&u), 10000);
     unit_check(&u);
     assert_int_equal(mid_scope_close(u.thread, &scope, 0), 0);
-    assert_int_equal(unit_live(&u), 0);
-    unit_close(&u);
+    unit_close_empty(&u);
 }
 
 TEST(the_result_survives_counted)
@@ -53,8 +52,7 @@ TEST(scopes_nest)
         mid_scope_close(u.thread, &scopes[i], 0);
         left -= (uint64_t)i + 1;
     }
-    assert_int_equal(unit_live(&u), 0);
-    unit_close(&u);
+    unit_close_empty(&u);
 }
 
 TEST(closing_an_outer_scope_closes_the_inner_ones)
@@ -75,8 +73,7 @@ TEST(closing_an_outer_scope_closes_the_inner_ones)
     mid_release(u.thread, last);
     assert_int_equal(mid_keep(u.thread, unit_new(&u, u.node)), 0); /* none is open: released */
     assert_int_equal(mid_thread_status(u.thread), MID_EINVAL);
-    assert_int_equal(unit_live(&u), 0);
-    unit_close(&u);
+    unit_close_empty(&u);
 }
 
 TEST(keeping_null_and_integers)
@@ -145,8 +142,7 @@ TEST(kept_objects_survive_collection_and_move)
     assert_int_equal(unit_live(&u), 10000);
     mid_scope_close(u.thread, &scope, 0);
     ok(mid_collect(u.thread, NULL));
-    assert_int_equal(unit_live(&u), 0);
-    unit_close(&u);
+    unit_close_empty(&u);
 }
 
 int main(void)

@@ -1,34 +1,11 @@
 /* What may go on at once: the service's slices, looks at a heap to which no thread is attached, a mutator that wants to run
  * on, and callbacks that call back. A deadlock here is a program that never ends: run.sh counts it as a failure. */
-#include "unit.h"
+#include "bound.h"
 
 #include <ctype.h>
 #include <pthread.h>
 #include <sched.h>
 #include <sys/syscall.h>
-
-#include "gc/service.h"
-
-static size_t kicks;
-
-static void kick(void *context)
-{
-    (void)context;
-    __atomic_fetch_add(&kicks, 1, __ATOMIC_RELAXED);
-}
-
-static void open_bound(struct unit *u, const char *options)
-{
-    unit_open(u, options);
-    __atomic_store_n(&kicks, 0, __ATOMIC_RELAXED);
-    ok(mid_service_bind(u->heap, kick, NULL));
-}
-
-static void close_bound(struct unit *u)
-{
-    mid_service_unbind(u->heap);
-    unit_close(u);
-}
 
 /* --- a heap that nobody is attached to ------------------------------------------------------------------------------- */
 

@@ -117,12 +117,7 @@ TEST(pinned_or_without_memory_all_goes_at_once)
     for (int pinned = 0; pinned < 2; pinned++) {
         struct fault_os fault;
         struct unit u;
-        mid_options options;
-        mid_options_init(&options);
-        fault_os_init(&fault);
-        options.os = &fault.os;
-        options.reserve = 0;
-        unit_open_with(&u, &options);
+        fault_open(&u, &fault, "reserve=0");
         mid_handle dict = many(&u), filler = unit_array(&u, u.vec, 0), more;
         if (pinned)
             ok(mid_pin(u.thread, dict, NULL));
@@ -143,9 +138,7 @@ TEST(pinned_or_without_memory_all_goes_at_once)
         mid_release(u.thread, dict);
         unit_drain(&u);
         assert_int_equal(unit_live(&u), 0);
-        unit_close(&u);
-        assert_int_equal(fault.violations, 0);
-        fault_os_done(&fault);
+        fault_close(&u, &fault);
     }
 }
 
@@ -272,8 +265,7 @@ TEST(lists_and_sets_too)
     mid_release(u.thread, set);
     mid_release(u.thread, list);
     unit_drain(&u);
-    assert_int_equal(unit_live(&u), 0);
-    unit_close(&u);
+    unit_close_empty(&u);
 }
 
 int main(void)

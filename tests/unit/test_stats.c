@@ -113,12 +113,7 @@ TEST(bytes_are_those_the_system_gave)
 {
     struct unit u;
     struct fault_os fault;
-    mid_options options;
-    fault_os_init(&fault);
-    mid_options_init(&options);
-    options.os = &fault.os;
-    options.max_objects = 1u << 20;
-    unit_open_with(&u, &options);
+    fault_open(&u, &fault, "max-objects=1M");
     static const size_t sizes[] = {10, 200, 3000, 30000, 40000, 900000, 2000000, 50000000};
     mid_handle objects[64];
     for (size_t i = 0; i < 64; i++) {
@@ -136,10 +131,7 @@ TEST(bytes_are_those_the_system_gave)
     unit_compacted(&u, 0);
     ok(mid_trim(u.thread, 0, NULL));
     assert_int_equal(unit_stats(&u).committed_bytes, fault.committed + fault.mapped);
-    unit_close(&u);
-    assert_int_equal(fault.reserved + fault.mapped + fault.committed, 0);
-    assert_int_equal(fault.violations, 0);
-    fault_os_done(&fault);
+    fault_close(&u, &fault);
 }
 
 TEST(live_figures_are_exact_at_every_step)

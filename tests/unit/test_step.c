@@ -34,15 +34,13 @@ TEST(it_collects_what_suspects_lead_to)
         struct unit u;
         step_open(&u, "");
         mid_handle kept = unit_ring(&u, u.node, 10);
-        for (int n = 0; n < 1000; n++)
-            mid_release(u.thread, unit_ring(&u, u.node, 20));
+        unit_drop_rings(&u, u.node, 1000, 20);
         step_all(&u, budgets[i]);
         assert_int_equal(unit_live(&u), 10);
         assert_int_equal(unit_stats(&u).collections, 0); /* no sweep of the heap, small as it is */
         mid_release(u.thread, kept);
         step_all(&u, budgets[i]);
-        assert_int_equal(unit_live(&u), 0);
-        unit_close(&u);
+        unit_close_empty(&u);
     }
 }
 
@@ -78,8 +76,7 @@ TEST(it_frees_what_waits)
         mid_release(u.thread, list);
         assert_int_not_equal(unit_stats(&u).waiting_objects, 0);
         step_all(&u, budgets[i]);
-        assert_int_equal(unit_live(&u), 0);
-        unit_close(&u);
+        unit_close_empty(&u);
     }
 }
 
@@ -101,8 +98,7 @@ TEST(what_garbage_held_is_freed_before_it_says_ok)
     mid_release(u.thread, ring);
     step_all(&u, AMPLE);
     assert_int_equal(unit_stats(&u).waiting_objects, 0);
-    assert_int_equal(unit_live(&u), 0);
-    unit_close(&u);
+    unit_close_empty(&u);
 }
 
 static struct {
@@ -129,8 +125,7 @@ TEST(finalizers_have_run_when_it_says_ok)
         step_all(&u, AMPLE);
         assert_int_equal(seen.calls, size);
         assert_int_equal(seen.wrong, 0);
-        assert_int_equal(unit_live(&u), 0);
-        unit_close(&u);
+        unit_close_empty(&u);
     }
 }
 
@@ -168,8 +163,7 @@ TEST(without_a_budget_it_only_looks)
     assert_int_equal(unit_live(&u), 5);
     step_all(&u, AMPLE);
     ok(mid_step(u.thread, 0));
-    assert_int_equal(unit_live(&u), 0);
-    unit_close(&u);
+    unit_close_empty(&u);
 }
 
 /* A sweep that is due is something to do as well, though it has not begun. */
@@ -257,8 +251,7 @@ TEST(beside_one_that_proposes_it_is_busy)
     expect(MID_EBUSY, mid_step(u.thread, AMPLE));
     pthread_mutex_unlock(&u.heap->proposing);
     step_all(&u, AMPLE);
-    assert_int_equal(unit_live(&u), 0);
-    unit_close(&u);
+    unit_close_empty(&u);
 }
 
 /* Whoever is quicker: in the end all is found, and neither takes the other's work for an error. */

@@ -152,8 +152,7 @@ TEST(what_was_not_logged_is_collected)
     struct unit u;
     cycles_open(&u, "");
     mid_service_log(u.heap, false, 0);
-    for (int i = 0; i < 1000; i++)
-        mid_release(u.thread, unit_ring(&u, u.node, 3));
+    unit_drop_rings(&u, u.node, 1000, 3);
     cycles_prove(&u, AMPLE);
     assert_int_equal(logged(&u), 0);
     assert_int_equal(cycles_shown(&u).unresolved, 0);

@@ -1,39 +1,7 @@
 /* The checked calls (this file is compiled with MIDDEN_DEBUG) where threads are concerned: another's mid_thread, handles that
  * another thread freed or that another heap named, and a program without misuse, which gets no report. */
 #include "peer.h"
-
-static struct {
-    size_t count;
-    mid_status status;
-    char call[64];
-    mid_thread *thread;
-    mid_handle handle;
-} got; /* written by one thread at a time: main waits for the others' calls */
-
-static void on_report(const mid_report *report, void *context)
-{
-    (void)context;
-    got.count++;
-    got.status = report->status;
-    snprintf(got.call, sizeof got.call, "%s", report->call);
-    got.thread = report->thread;
-    got.handle = report->handle;
-}
-
-static void debug_open(struct unit *u)
-{
-    mid_debug_reports(on_report, NULL, 0);
-    memset(&got, 0, sizeof got);
-    unit_open(u, "");
-}
-
-static void debug_close(struct unit *u)
-{
-    assert_int_equal(got.count, 0);
-    unit_close(u);
-    assert_int_equal(got.count, 0);
-    mid_debug_reports(NULL, NULL, 0);
-}
+#include "reports.h"
 
 /* In a peer: exactly one report since the last, of this call and status; the handle may be left out. */
 static size_t not_reported(const char *call, mid_status status, mid_handle handle)
@@ -84,7 +52,7 @@ static void misuse(struct peer *peer)
 TEST(anothers_mid_thread_is_told)
 {
     struct unit u;
-    debug_open(&u);
+    debug_open(&u, "");
     struct peer *peer = peer_new(&u);
     mid_handle node = unit_new(&u, u.node), below = unit_new(&u, u.node);
     mid_give(u.thread, node, LEFT, below);
@@ -115,7 +83,7 @@ TEST(anothers_mid_thread_is_told)
 TEST(what_another_thread_freed_is_told)
 {
     struct unit u;
-    debug_open(&u);
+    debug_open(&u, "");
     struct peer *peer = peer_new(&u);
     peer->data = peer->thread;
     peer->number = MID_EHANDLE;
@@ -135,7 +103,7 @@ TEST(what_another_thread_freed_is_told)
 TEST(what_another_heap_named_is_told)
 {
     struct unit u, other;
-    debug_open(&u);
+    debug_open(&u, "");
     unit_open(&other, "");
     struct peer *peer = peer_new(&u);
     peer->data = peer->thread;
@@ -153,7 +121,7 @@ TEST(what_another_heap_named_is_told)
 TEST(a_release_too_many_by_another_is_told)
 {
     struct unit u;
-    debug_open(&u);
+    debug_open(&u, "");
     struct peer *peer = peer_new(&u);
     mid_handle node = unit_new(&u, u.node);
     mid_retain(u.thread, node);
@@ -199,7 +167,7 @@ static void use_well(struct peer *peer)
 TEST(threads_that_do_nothing_wrong)
 {
     struct unit u;
-    debug_open(&u);
+    debug_open(&u, "");
     mid_handle vec = unit_array(&u, u.vec, 8);
     struct peer *peers[3];
     for (int i = 0; i < 3; i++) {

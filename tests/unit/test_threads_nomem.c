@@ -4,26 +4,6 @@
 
 #include "fault_os.h"
 
-static void fault_open(struct unit *u, struct fault_os *fault, const char *text)
-{
-    mid_options options;
-    mid_options_init(&options);
-    ok(mid_options_parse(&options, text, NULL));
-    fault_os_init(fault);
-    options.os = &fault->os;
-    unit_open_with(u, &options);
-}
-
-static void fault_close(struct unit *u, struct fault_os *fault)
-{
-    unit_close(u);
-    assert_int_equal(fault->reserved, 0);
-    assert_int_equal(fault->committed, 0);
-    assert_int_equal(fault->mapped, 0);
-    assert_int_equal(fault->violations, 0);
-    fault_os_done(fault);
-}
-
 static void refuse(struct fault_os *fault, int on)
 {
     fault->fail_at = on ? fault->calls + 1 : 0;

@@ -1,8 +1,8 @@
 /* test_trace.c: who allocated what is there: records, what becomes of them, bad input, no memory, many threads. */
 #include <pthread.h>
-#include <sys/wait.h>
 
 #include "deep.h"
+#include "child.h"
 #include "fault_os.h"
 
 /* Two places to allocate from; what they return to is what is expected first in a traceback. */
@@ -322,11 +322,7 @@ TEST(without_memory_objects_are_made_all_the_same)
     for (unsigned nth = 1; nth < 30; nth++) {
         struct fault_os fault;
         struct unit u;
-        mid_options options;
-        mid_options_init(&options);
-        fault_os_init(&fault);
-        options.os = &fault.os;
-        unit_open_with(&u, &options);
+        fault_open(&u, &fault, "");
         fault.fail_at = fault.calls + nth;
         fault.for_good = nth % 2;
         mid_status status = mid_trace_start(u.heap, &(mid_trace_options){sizeof(mid_trace_options), 5, nth % 3 == 0 ? 256 : 0});
@@ -350,8 +346,7 @@ TEST(without_memory_objects_are_made_all_the_same)
             mid_release(u.thread, made[--n]);
         unit_drain(&u);
         assert_int_equal(figures(&u).records, 0);
-        unit_close(&u);
-        fault_os_done(&fault);
+        fault_close(&u, &fault);
     }
 }
 
@@ -409,10 +404,7 @@ TEST(switched_while_threads_allocate)
         ok(status);
     }
     start(&u, 4, 1000);
-    ok(mid_blocked_enter(u.thread));
-    for (int i = 0; i < 3; i++)
-        pthread_join(threads[i], NULL);
-    ok(mid_blocked_leave(u.thread));
+    UNIT_JOIN(&u, i, 3, threads[i]);
     assert_int_equal(wrong, 0);
     unit_drain(&u);
     ok(mid_collect(u.thread, NULL));
@@ -435,9 +427,7 @@ TEST(a_forked_child_goes_on)
                   mid_trace_where(u.thread, more, &r) != MID_OK || mid_heap_check(u.heap) != MID_OK || mid_trace_stop(u.heap) != MID_OK;
         _exit(bad);
     }
-    int status = 0;
-    assert_int_equal(waitpid(child, &status, 0), child);
-    assert_int_equal(status, 0);
+    child_ends(child);
     mid_release(u.thread, made);
     unit_close(&u);
 }

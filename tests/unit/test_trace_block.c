@@ -154,11 +154,7 @@ TEST(no_memory)
     for (size_t at = 1; at < 12; at++) {
         struct unit u;
         void *block[200];
-        mid_options options;
-        fault_os_init(&fault);
-        mid_options_init(&options);
-        options.os = &fault.os;
-        unit_open_with(&u, &options);
+        fault_open(&u, &fault, "");
         start(&u, 0);
         fault.fail_at = fault.calls + at;
         for (int i = 0; i < 200; i++) {
@@ -173,8 +169,7 @@ TEST(no_memory)
         for (int i = 0; i < 200; i++)
             ok(mid_mem_free(u.thread, block[i]));
         assert_int_equal(figures(&u).records, 0);
-        unit_close(&u);
-        fault_os_done(&fault);
+        fault_close(&u, &fault);
     }
 }
 
@@ -223,10 +218,7 @@ TEST(threads_come_to_an_end)
             mid_status status = mid_collect(u.thread, NULL);
             assert_true(status == MID_OK || status == MID_EPOSTPONED);
         }
-        ok(mid_blocked_enter(u.thread));
-        for (int i = 0; i < 2; i++)
-            pthread_join(thread[i], NULL);
-        ok(mid_blocked_leave(u.thread));
+        UNIT_JOIN(&u, i, 2, thread[i]);
         pthread_barrier_destroy(&together);
         assert_int_equal(failures, 0);
         assert_int_equal(figures(&u).records, 0);

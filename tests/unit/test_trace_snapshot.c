@@ -53,17 +53,22 @@ static void more(struct scene *c, mid_handle (*make)(struct unit *), unsigned n)
         c->made[c->count++] = make(&c->u);
 }
 
-static void open_scene(struct scene *c, const mid_options *options)
+static void fill_scene(struct scene *c)
 {
     static char block[10];
-    memset(c, 0, sizeof *c);
-    unit_open_with(&c->u, options);
     ok(mid_trace_start(c->u.heap, NULL));
     more(c, first, MADE);
     more(c, second, MADE / 2);
     more(c, third, 3);
     ok(mid_trace_track(c->u.heap, MID_TRACE_RAW, block, 77));
     c->s = take(&c->u);
+}
+
+static void open_scene(struct scene *c)
+{
+    memset(c, 0, sizeof *c);
+    unit_open(&c->u, "");
+    fill_scene(c);
 }
 
 static void close_scene(struct scene *c)
@@ -101,7 +106,7 @@ static struct rows group(const mid_trace_snapshot *now, const mid_trace_snapshot
 TEST(groups)
 {
     struct scene c;
-    open_scene(&c, NULL);
+    open_scene(&c);
     const uint64_t third_bytes = 3 * (sizeof(struct bytes) + 1000);
     struct rows r = group(c.s, NULL, MID_TRACE_BY_TYPE);
     assert_int_equal(r.count, 3);
@@ -144,7 +149,7 @@ TEST(groups)
 TEST(differences)
 {
     struct scene c;
-    open_scene(&c, NULL);
+    open_scene(&c);
     for (int i = 0; i < 40; i++)
         mid_release(c.u.thread, c.made[i]);
     memmove(c.made, c.made + 40, sizeof c.made - 40 * sizeof c.made[0]);
@@ -189,7 +194,7 @@ static uint64_t bytes_with(const mid_trace_snapshot *s, const mid_trace_filter *
 TEST(filters)
 {
     struct scene c;
-    open_scene(&c, NULL);
+    open_scene(&c);
     const uint64_t nodes = (MADE + MADE / 2) * sizeof(struct node), bytes = 3 * (sizeof(struct bytes) + 1000), all = nodes + bytes + 77;
     assert_int_equal(bytes_with(c.s, NULL, 0), all);
     assert_int_equal(bytes_with(c.s, &FILTER(.type = "node"), 1), nodes);
@@ -228,7 +233,7 @@ static char *text_of(int fd)
 TEST(texts)
 {
     struct scene c;
-    open_scene(&c, NULL);
+    open_scene(&c);
     int fd = memfd_create("text", 0);
     ok(mid_trace_write_text(c.s, NULL, MID_TRACE_BY_STACK, 2, fd));
     char *text = text_of(fd), *at = text;
@@ -294,12 +299,9 @@ TEST(without_memory)
 {
     for (unsigned nth = 1; nth < 60; nth++) {
         struct fault_os fault;
-        struct scene c;
-        mid_options options;
-        mid_options_init(&options);
-        fault_os_init(&fault);
-        options.os = &fault.os;
-        open_scene(&c, &options);
+        struct scene c = {0};
+        fault_open(&c.u, &fault, "");
+        fill_scene(&c);
         fault.fail_at = fault.calls + nth;
         mid_trace_snapshot *again = NULL, *out = NULL;
         mid_status status = mid_trace_take(c.u.heap, &again);

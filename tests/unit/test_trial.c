@@ -342,13 +342,8 @@ TEST(without_memory_for_the_dropped_it_is_given_up)
 {
     struct unit *u = &(struct unit){0};
     struct fault_os fault;
-    mid_options options;
     mid_weak weak;
-    fault_os_init(&fault);
-    mid_options_init(&options);
-    options.os = &fault.os;
-    options.max_objects = 1u << 20;
-    unit_open_with(u, &options);
+    fault_open(u, &fault, "max-objects=1M");
     ok(mid_service_bind(u->heap, cycles_kick, NULL));
     mid_service_log(u->heap, true, 0);
     mid_handle ring = unit_ring(u, u->node, LARGE);
@@ -371,9 +366,7 @@ TEST(without_memory_for_the_dropped_it_is_given_up)
     ok(mid_collect(u->thread, NULL));
     assert_int_equal(unit_live(u), 0);
     ok(mid_weak_drop(u->thread, weak));
-    unit_close(u);
-    assert_int_equal(fault.mapped, 0);
-    fault_os_done(&fault);
+    fault_close(u, &fault);
 }
 
 int main(void)

@@ -31,12 +31,6 @@ static mid_type final_open(struct unit *u, const char *options, size_t every)
     return unit_node_type(u->heap, (mid_type_desc){.name = "final", .finalize = finalize});
 }
 
-static void drop_rings(struct unit *u, mid_type type)
-{
-    for (int i = 0; i < RINGS; i++)
-        mid_release(u->thread, unit_ring(u, type, SIZE));
-}
-
 /* Finalizers run at safepoints, some at a time; then the set is taken over, and tried. */
 static void let_them_run(struct unit *u)
 {
@@ -53,7 +47,7 @@ TEST(they_are_tried_again_when_their_finalizers_have_run)
     for (int mode = 0; mode < 2; mode++) {
         struct unit u;
         mid_type type = final_open(&u, modes[mode], 0);
-        drop_rings(&u, type);
+        unit_drop_rings(&u, type, RINGS, SIZE);
         cycles_begin(&u);
         cycles_to(&u, MID_SWEEP_CONDEMN);
         assert_int_equal(unit_live(&u), OBJECTS);
@@ -77,7 +71,7 @@ TEST(what_they_save_lives_and_the_rest_is_freed)
     for (int mode = 0; mode < 2; mode++) {
         struct unit u;
         mid_type type = final_open(&u, modes[mode], 250);
-        drop_rings(&u, type);
+        unit_drop_rings(&u, type, RINGS, SIZE);
         cycles_begin(&u);
         cycles_finish(&u);
         let_them_run(&u);
@@ -106,7 +100,7 @@ TEST(weak_references_to_them_are_cleared_first)
     mid_handle ring = unit_ring(&u, type, SIZE);
     ok(mid_weak_new(u.thread, ring, &weak));
     mid_release(u.thread, ring);
-    drop_rings(&u, type);
+    unit_drop_rings(&u, type, RINGS, SIZE);
     cycles_begin(&u);
     cycles_to(&u, MID_SWEEP_HOLD);
     assert_int_equal(mid_weak_get(u.thread, weak), 0);
@@ -141,7 +135,7 @@ TEST(a_set_waits_for_the_finalizers_of_another)
     ok(mid_service_bind(u.heap, kick, NULL));
     mid_service_log(u.heap, true, 0);
     condemn_small(&u, type);
-    drop_rings(&u, type);
+    unit_drop_rings(&u, type, RINGS, SIZE);
     cycles_begin(&u);
     cycles_to(&u, MID_SWEEP_CONDEMN);
     while (cycles_shown(&u).sweeping == MID_SWEEPS_STOPPED)
@@ -168,7 +162,7 @@ TEST(a_set_without_finalizers_leaves_those_of_another_alone)
     struct unit u;
     mid_type type = final_open(&u, "", 0);
     condemn_small(&u, type);
-    drop_rings(&u, u.node);
+    unit_drop_rings(&u, u.node, RINGS, SIZE);
     cycles_begin(&u);
     cycles_finish(&u);
     assert_int_equal(seen.calls, 0);
@@ -210,7 +204,7 @@ TEST(whatever_ends_it_loses_nothing)
             for (int way = 0; way < 4; way++) {
                 struct unit u;
                 mid_type type = final_open(&u, "", 0);
-                drop_rings(&u, type);
+                unit_drop_rings(&u, type, RINGS, SIZE);
                 mid_handle mixed = unit_ring(&u, u.node, 300); /* some without */
                 mid_give(u.thread, mixed, RIGHT, unit_ring(&u, type, 3));
                 mid_release(u.thread, mixed);

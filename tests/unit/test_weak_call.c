@@ -264,14 +264,10 @@ TEST(every_refusal_leaves_maps_whole)
     for (size_t refused = 1; refused != 0; n++) {
         struct unit u;
         struct fault_os fault;
-        mid_options options;
         mid_weak note_of;
         mid_handle map, values, e;
         uint64_t weak = 0;
-        fault_os_init(&fault);
-        mid_options_init(&options);
-        options.os = &fault.os;
-        unit_open_with(&u, &options);
+        fault_open(&u, &fault, "");
         fault.fail_at = fault.calls + n;
         INSIST(mid_weak_map_new(u.thread, MID_WEAK_KEYS, &map));
         INSIST(mid_weak_map_new(u.thread, MID_WEAK_VALUES, &values));
@@ -296,9 +292,7 @@ TEST(every_refusal_leaves_maps_whole)
         assert_int_equal(called.calls, n * PAIRS);
         mid_release(u.thread, map);
         mid_release(u.thread, values);
-        unit_close(&u);
-        assert_int_equal(fault.violations, 0);
-        fault_os_done(&fault);
+        fault_close(&u, &fault);
     }
     assert_true(n > 10);
 }

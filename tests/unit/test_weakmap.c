@@ -32,8 +32,7 @@ TEST(an_ephemeron_holds_its_value_while_the_key_lives)
     expect(MID_EHANDLE, mid_ephemeron_set(u.thread, e, mid_from_int(1)));
     unit_check(&u);
     mid_release(u.thread, e);
-    assert_int_equal(unit_live(&u), 0);
-    unit_close(&u);
+    unit_close_empty(&u);
 }
 
 TEST(a_value_that_refers_to_its_key_is_collected)
@@ -175,8 +174,7 @@ TEST(weak_keys_many_set_again_taken_out_and_dead)
     assert_int_equal(count(&u, map) + count(&u, other), 0);
     mid_release(u.thread, map);
     mid_release(u.thread, other);
-    assert_int_equal(unit_live(&u), 0);
-    unit_close(&u);
+    unit_close_empty(&u);
 }
 
 TEST(weak_values_go_and_take_their_keys)
@@ -323,10 +321,7 @@ TEST(threads_share_maps)
         w[i] = (struct worker){&u, map, values, shared, i + 1, 0, unit_scale(20000)};
         assert_int_equal(pthread_create(&threads[i], NULL, hammer, &w[i]), 0);
     }
-    ok(mid_blocked_enter(u.thread));
-    for (unsigned i = 0; i < THREADS; i++)
-        pthread_join(threads[i], NULL);
-    ok(mid_blocked_leave(u.thread));
+    UNIT_JOIN(&u, i, THREADS, threads[i]);
     for (unsigned i = 0; i < THREADS; i++)
         assert_int_equal(w[i].errors, 0);
     unit_check(&u);
@@ -409,8 +404,7 @@ TEST(random_graphs_against_a_search_by_hand)
             if (map_held[i])
                 mid_release(u.thread, maps[i]);
         ok(mid_collect(u.thread, NULL));
-        assert_int_equal(unit_live(&u), 0);
-        unit_close(&u);
+        unit_close_empty(&u);
     }
 }
 

@@ -277,12 +277,8 @@ TEST(a_value_dies_with_its_pair_when_garbage_with_finalizers_cannot_be_set_aside
     bool all = false;
     for (size_t n = 1; !all; n++) {
         struct fault_os fault;
-        fault_os_init(&fault);
-        mid_options options;
-        mid_options_init(&options);
-        options.os = &fault.os;
         struct unit u;
-        unit_open_with(&u, &options);
+        fault_open(&u, &fault, "");
         mid_type mortal = unit_node_type(u.heap, (mid_type_desc){.name = "mortal", .finalize = on_finalize});
         mid_handle map = map_new(&u, MID_WEAK_KEYS);
         for (int i = 0; i < KEYS; i++) {
@@ -305,8 +301,7 @@ TEST(a_value_dies_with_its_pair_when_garbage_with_finalizers_cannot_be_set_aside
         assert_int_equal(finalized, KEYS);
         assert_int_equal(unit_live(&u), 1);
         mid_release(u.thread, map);
-        unit_close(&u);
-        fault_os_done(&fault);
+        fault_close(&u, &fault);
     }
 }
 
@@ -324,12 +319,8 @@ TEST(what_lost_its_pairs_and_rose_dies_with_its_last_count)
 {
     for (int room = 0; room <= 1; room++) {
         struct fault_os fault;
-        fault_os_init(&fault);
-        mid_options options;
-        mid_options_init(&options);
-        options.os = &fault.os;
         struct unit u;
-        unit_open_with(&u, &options);
+        fault_open(&u, &fault, "");
         mid_type phoenix = unit_node_type(u.heap, (mid_type_desc){.name = "phoenix", .finalize = rise});
         mid_handle map = map_new(&u, MID_WEAK_KEYS), value = unit_new(&u, phoenix);
         mid_store(u.thread, value, LEFT, value);
@@ -355,8 +346,7 @@ TEST(what_lost_its_pairs_and_rose_dies_with_its_last_count)
         mid_release(u.thread, risen);
         assert_int_equal(unit_live(&u), 1);
         mid_release(u.thread, map);
-        unit_close(&u);
-        fault_os_done(&fault);
+        fault_close(&u, &fault);
     }
 }
 

@@ -5,6 +5,7 @@
 #ifndef UNIT_H
 #define UNIT_H
 
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -186,6 +187,13 @@ static inline void unit_close(struct unit *u)
     memset(u, 0, sizeof *u);
 }
 
+/* ... in which nothing is left, no garbage either. */
+static inline void unit_close_empty(struct unit *u)
+{
+    assert_int_equal(unit_live(u), 0);
+    unit_close(u);
+}
+
 static inline void unit_destroy(struct unit *u)
 {
     unit_check(u);
@@ -227,12 +235,34 @@ static inline mid_handle unit_ring(struct unit *u, mid_type type, size_t count)
     return first;
 }
 
+/* Garbage: `rings` of them. */
+static inline void unit_drop_rings(struct unit *u, mid_type type, size_t rings, size_t count)
+{
+    while (rings-- != 0)
+        mid_release(u->thread, unit_ring(u, type, count));
+}
+
+/* ... of so many bytes, in rings of 100 nodes. */
+static inline void unit_drop_bytes(struct unit *u, mid_type type, uint64_t bytes)
+{
+    unit_drop_rings(u, type, (bytes + 1599) / 1600, 100);
+}
+
 static inline uint32_t unit_count(struct unit *u, mid_handle object)
 {
     uint32_t count = 0;
     ok(mid_count_of(u->thread, object, &count));
     return count;
 }
+
+/* Other threads of the test end, `count` of them, the nth `thread_n`; the test's own lets the world stop meanwhile. */
+#define UNIT_JOIN(u, n, count, thread_n)                       \
+    do {                                                       \
+        ok(mid_blocked_enter((u)->thread));                    \
+        for (size_t n = 0; n < (size_t)(count); n++)           \
+            assert_int_equal(pthread_join(thread_n, NULL), 0); \
+        ok(mid_blocked_leave((u)->thread));                    \
+    } while (0)
 
 /* splitmix64: the same numbers on every run. */
 static inline uint64_t unit_random(uint64_t *seed)

@@ -1,7 +1,6 @@
 /* tests/stress/threads/main.c: the program: options, the threads and their successors, what a failure prints. */
 #include <getopt.h>
 #include <inttypes.h>
-#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -10,20 +9,16 @@
 
 #include "threads.h"
 #include "tests/stress/delay.h"
+#include "tests/stress/main.h"
 
 enum { HANG_SECONDS = 120 };
 
 struct many many = {.lock = PTHREAD_MUTEX_INITIALIZER, .ended = PTHREAD_COND_INITIALIZER};
 _Thread_local struct worker *self;
 
-static const char *const mode_names[] = {"plain", "gc-every-safepoint", "daemon", "steps"};
-
 uint64_t random64(void)
 {
-    uint64_t z = self->rng += 0x9E3779B97F4A7C15ull;
-    z = (z ^ z >> 30) * 0xBF58476D1CE4E5B9ull;
-    z = (z ^ z >> 27) * 0x94D049BB133111EBull;
-    return z ^ z >> 31;
+    return random_next(&self->rng);
 }
 
 struct mutator *mutator_of(mid_thread *thread)
@@ -71,29 +66,7 @@ static void on_crash(int number)
     _exit(1);
 }
 
-/* A sanitizer's own handler tells more: it stays. */
-static void catch_crashes(void)
-{
-    static const int signals[] = {SIGSEGV, SIGBUS, SIGABRT, SIGILL, SIGFPE};
-    for (unsigned n = 0; n < sizeof signals / sizeof signals[0]; n++) {
-        struct sigaction now;
-        if (sigaction(signals[n], NULL, &now) == 0 && now.sa_handler == SIG_DFL)
-            signal(signals[n], on_crash);
-    }
-}
-
 /* --- options ----------------------------------------------------------------------------------------------------- */
-
-static uint64_t number(const char *text)
-{
-    char *end;
-    uint64_t value = strtoull(text, &end, 0);
-    if (end == text || *end != '\0' || *text == '-') {
-        fprintf(stderr, "stress-threads: %s is no number\n", text);
-        exit(2);
-    }
-    return value;
-}
 
 static void usage(int status)
 {
@@ -101,17 +74,6 @@ static void usage(int status)
             "usage: stress-threads [--seed N] [--threads N] [--ops N] [--seconds N] [--mode plain|gc-every-safepoint|daemon|steps]\n"
             "                      [--heap-limit BYTES]\n");
     exit(status);
-}
-
-static void parse_mode(const char *name)
-{
-    for (unsigned n = 0; n < sizeof mode_names / sizeof mode_names[0]; n++) {
-        if (strcmp(name, mode_names[n]) == 0) {
-            many.mode = n;
-            return;
-        }
-    }
-    usage(2);
 }
 
 static void parse(int argc, char **argv)
@@ -127,7 +89,10 @@ static void parse(int argc, char **argv)
         case 't': many.threads = (unsigned)number(optarg); break;
         case 'o': many.ops = number(optarg); break;
         case 'd': many.seconds = number(optarg); break;
-        case 'm': parse_mode(optarg); break;
+        case 'm':
+            if (!mode_of(optarg, &many.mode))
+                usage(2);
+            break;
         case 'h': many.heap_limit = number(optarg); break;
         default: usage(optopt != 0 ? 2 : 0);
         }
@@ -260,7 +225,7 @@ int main(int argc, char **argv)
            " --mode %s --heap-limit %" PRIu64 "\n",
            many.seed, many.threads, many.ops, many.seconds, mode_names[many.mode], many.heap_limit);
     fflush(stdout);
-    catch_crashes();
+    catch_crashes(on_crash);
     for (unsigned n = 0; n < WORLDS; n++)
         world_open(&many.worlds[n]);
     if (many.mode == MODE_DAEMON && many.worlds[0].daemon == NULL) {
