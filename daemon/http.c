@@ -225,9 +225,9 @@ void mid_http_close(mid_http *http)
     free(http);
 }
 
-void mid_http_look(mid_http *http, const mid_snapshot *now, uint64_t clock)
+void mid_http_look(mid_http *http, const mid_snapshot *now, mid_pressure_level level, uint64_t clock)
 {
-    mid_history_add(&http->history, now, clock);
+    mid_history_add(&http->history, now, level, clock);
 }
 
 /* --- the public calls ------------------------------------------------------------------------------------------------ */

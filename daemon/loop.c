@@ -169,11 +169,11 @@ static uint64_t look(mid_daemon *d)
     note_own_collections(d);
     mid_snapshot now;
     mid_service_snapshot(d->heap, &now);
-    if (d->http != NULL)
-        mid_http_look(d->http, &now, mid_daemon_clock());
     take_limit(d);
     mid_strain strain = mid_sources_look(&d->sources, &now, mid_daemon_clock());
     mid_decide_strain(&d->pacer, &strain);
+    if (d->http != NULL)
+        mid_http_look(d->http, &now, strain.level, mid_daemon_clock());
     mid_work_plan plan = decide(d, &now);
     uint64_t asked = mid_goal_plan(&d->goal, &now, d->options, mid_proposes(&d->pacer), mid_daemon_clock(), &plan);
     if (goal_over(d))
@@ -316,7 +316,8 @@ mid_inside mid_daemon_inside(mid_daemon *d)
                         .http = &d->http,
                         .member = &d->member,
                         .told = &d->told,
-                        .log = &d->log};
+                        .log = &d->log,
+                        .strain = &d->pacer.strain};
 }
 
 /* --- questions ----------------------------------------------------------------------------------------------------- */

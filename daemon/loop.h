@@ -27,6 +27,7 @@ typedef struct mid_inside {
     struct mid_member **member;   /* null: it shares no budget */
     uint64_t *told;               /* atomic: what mid_balance_limit says */
     struct mid_log *log;
+    const struct mid_strain *strain; /* as at the last look */
 } mid_inside;
 mid_inside mid_daemon_inside(mid_daemon *daemon);
 

@@ -9,6 +9,7 @@
 
 #include "midden/http.h"
 #include "midden/midden.h"
+#include "midden/pressure.h"
 
 #define OBJECTS 120000u
 #define STEPS 60u
@@ -133,7 +134,9 @@ int main(int argc, char **argv)
     time_t end = time(NULL) + seconds;
     while (seconds == 0 || time(NULL) < end) {
         fill(all);
+        must(mid_pressure(heap, MID_PRESSURE_TRIM), "mid_pressure"); /* it says that it is at its largest */
         rest(400);
+        must(mid_pressure(heap, MID_PRESSURE_CALM), "mid_pressure");
         thin_out(all, STEPS);
         rest(1500);
     }
