@@ -31,4 +31,9 @@ typedef struct mid_inside {
 } mid_inside;
 mid_inside mid_daemon_inside(mid_daemon *daemon);
 
+/* Free an event of the daemon's. Not event_free: if the program has freed its base under the daemon, `base` is another that takes the
+ * event in first, or null, and then what libevent has of it is lost. Null: nothing. */
+struct event;
+void mid_event_free(struct event_base *base, struct event *event);
+
 #endif

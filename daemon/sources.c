@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "daemon/act.h"
+#include "daemon/loop.h"
 
 #define REST_MICROS 50000
 #define ROOM_PART 8u /* of what was left below a limit */
@@ -63,7 +64,7 @@ long mid_file_read(const char *path, char *into, size_t room)
 void mid_ear_close(mid_ear *ear)
 {
     if (ear->event != NULL)
-        event_free(ear->event);
+        mid_event_free(ear->sources->base, ear->event);
     if (ear->fd >= 0)
         close(ear->fd);
     ear->event = NULL;
@@ -192,7 +193,7 @@ void mid_sources_close(mid_sources *s)
         mid_signals_close(s->signal_slot);
     s->signal_slot = -1;
     if (s->rest != NULL)
-        event_free(s->rest);
+        mid_event_free(s->base, s->rest);
     s->rest = NULL;
     for (unsigned i = 0; i < MID_EARS; i++)
         mid_ear_close(&s->ears[i]);
