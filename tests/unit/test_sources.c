@@ -538,6 +538,87 @@ TEST(cgroup_that_is_not_there)
     place_close(&e.place);
 }
 
+/* What there was and is not any more is said once, and presses no longer; it may come back. */
+TEST(cgroup_that_goes)
+{
+    struct ears e;
+    char folder[160], other[160];
+    for (int v1 = 0; v1 < 2; v1++) {
+        place_open(&e.place);
+        strcpy(folder, place_path(&e.place, "group"));
+        strcpy(other, place_path(&e.place, "renamed"));
+        mkdir(folder, 0755);
+        place_file(&e.place, v1 ? "group/memory.limit_in_bytes" : "group/memory.max", "1000000\n");
+        place_file(&e.place, v1 ? "group/memory.usage_in_bytes" : "group/memory.current", "960000\n");
+        ears_open(&e, "", (mid_daemon_paths){.cgroup = folder});
+        level_is(&e, MID_PRESSURE_EVERYTHING, MID_WHY_CGROUP);
+        assert_int_equal(rename(folder, other), 0);
+        for (int i = 0; i < 3; i++)
+            level_is(&e, MID_PRESSURE_CALM, MID_WHY_NOTHING);
+        assert_int_equal(said(&e.log, "usage and limit cannot be read (No such file or directory)"), 1);
+        assert_int_equal(rename(other, folder), 0);
+        level_is(&e, MID_PRESSURE_EVERYTHING, MID_WHY_CGROUP);
+        ears_close(&e);
+        /* A limit without usage is no less of a loss. */
+        assert_int_equal(unlink(place_path(&e.place, v1 ? "group/memory.usage_in_bytes" : "group/memory.current")), 0);
+        if (v1 == 0) {
+            ears_open(&e, "", (mid_daemon_paths){.cgroup = folder});
+            level_is(&e, MID_PRESSURE_CALM, MID_WHY_NOTHING);
+            assert_int_equal(said(&e.log, "usage and limit cannot be read"), 1);
+            ears_close(&e);
+        }
+        place_close(&e.place);
+    }
+}
+
+/* A process may be put into another cgroup while it runs, and its own may be renamed: where it is, /proc says. Only who may make
+ * cgroups of v1 can see it here. */
+TEST(cgroup_of_its_own_that_is_another_one)
+{
+    static const char *const names[] = {"/sys/fs/cgroup/memory/midden-one", "/sys/fs/cgroup/memory/midden-two"};
+    struct ears e;
+    char text[200], was[400] = "", pid[20];
+    FILE *own = fopen("/proc/self/cgroup", "re");
+    for (char line[300]; own != NULL && fgets(line, sizeof line, own) != NULL;)
+        if (strstr(line, ":memory:") != NULL)
+            snprintf(was, sizeof was, "/sys/fs/cgroup/memory%.*s/cgroup.procs", (int)strcspn(strstr(line, ":memory:") + 8, "\n"), strstr(line, ":memory:") + 8);
+    if (own != NULL)
+        fclose(own);
+    if (access(was, W_OK) != 0 || mkdir(names[0], 0755) != 0)
+        skip();
+    assert_int_equal(mkdir(names[1], 0755), 0);
+    snprintf(pid, sizeof pid, "%d", getpid());
+    place_open(&e.place);
+    for (int i = 0; i < 3; i++) {
+        const char *to = i < 2 ? names[i] : was;
+        int limit = i == 2 ? -1 : (snprintf(text, sizeof text, "%s/memory.limit_in_bytes", to), open(text, O_WRONLY | O_CLOEXEC));
+        const char *most = i == 0 ? "536870912" : "1073741824";
+        if (limit >= 0)
+            assert_int_equal(write(limit, most, strlen(most)), strlen(most));
+        close(limit);
+        i == 2 ? snprintf(text, sizeof text, "%s", was) : snprintf(text, sizeof text, "%s/cgroup.procs", to);
+        int procs = open(text, O_WRONLY | O_CLOEXEC);
+        assert_int_equal(write(procs, pid, strlen(pid)), strlen(pid));
+        close(procs);
+        if (i == 0) {
+            ears_open(&e, "", (mid_daemon_paths){0});
+            mid_sources_close(&e.s);
+            e.s.paths.cgroup = NULL; /* found */
+            mid_sources_open(&e.s, e.base, count_wake, &e.woken);
+        }
+        look(&e);
+        if (i < 2) {
+            assert_true(e.s.heard.usage_known);
+            assert_int_equal(e.s.heard.limit, strtoull(most, NULL, 10));
+        }
+    }
+    assert_int_equal(said(&e.log, "cgroup, moved to /sys/fs/cgroup/memory/midden-two"), 1);
+    ears_close(&e);
+    place_close(&e.place);
+    assert_int_equal(rmdir(names[0]), 0);
+    assert_int_equal(rmdir(names[1]), 0);
+}
+
 TEST(found_by_itself_on_this_machine)
 {
     struct unit u;
@@ -762,6 +843,8 @@ int main(void)
         cmocka_unit_test(events_of_the_cgroup_come_by_themselves),
         cmocka_unit_test(cgroups_of_v1_have_usage_and_limit),
         cmocka_unit_test(cgroup_that_is_not_there),
+        cmocka_unit_test(cgroup_that_goes),
+        cmocka_unit_test(cgroup_of_its_own_that_is_another_one),
         cmocka_unit_test(found_by_itself_on_this_machine),
         cmocka_unit_test(user_signals_if_they_are_asked_for),
         cmocka_unit_test(signals_reach_all_that_listen),
