@@ -165,6 +165,19 @@ static void open_signals(mid_sources *s)
     }
 }
 
+/* Options that are in each other's way: which of them counts. */
+static void say_contradictions(mid_sources *s)
+{
+    const mid_options *o = s->options;
+    uint64_t hard = o->heap_limit - o->heap_limit / 16;
+    if (hard != 0 && o->soft_limit > hard)
+        mid_say(s, MID_LIMIT, "soft-limit is above 15/16 of heap-limit, which is reached first");
+    if (o->hard_share != 0 && o->soft_share > o->hard_share)
+        mid_say(s, MID_LIMIT, "soft-share is above hard-share, which is reached first");
+    if (!o->pressure && (o->soft_share != 0 || o->hard_share != 0))
+        mid_say(s, MID_LIMIT, "soft-share and hard-share are of no effect with pressure=off");
+}
+
 void mid_sources_open(mid_sources *s, struct event_base *base, void (*wake)(void *), void *context)
 {
     s->base = base;
@@ -174,6 +187,7 @@ void mid_sources_open(mid_sources *s, struct event_base *base, void (*wake)(void
     s->heard = (mid_reading){0};
     s->any = s->read_ever = false;
     s->told = 0;
+    say_contradictions(s);
     if (!s->options->pressure && !s->options->user_signals)
         return;
     s->rest = evtimer_new(base, on_rest, s);
