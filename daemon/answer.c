@@ -77,22 +77,48 @@ static void make_nonce(char into[2 * NONCE_BYTES + 1])
 
 static const struct path {
     const char *path, *type;
-    mid_view_fn *view;
+    mid_view_fn *view; /* or else */
+    const mid_story *story;
 } paths[] = {
-    {"/", "text/html; charset=utf-8", mid_view_page},
-    {"/metrics", "text/plain; version=0.0.4; charset=utf-8", mid_view_metrics},
-    {"/heap.json", "application/json", mid_view_heap},
-    {"/log.json", "application/json", mid_view_log},
-    {"/trace.json", "application/json", mid_view_trace},
+    {"/", "text/html; charset=utf-8", mid_view_page, NULL},
+    {"/metrics", "text/plain; version=0.0.4; charset=utf-8", mid_view_metrics, NULL},
+    {"/heap.json", "application/json", NULL, &mid_story_heap},
+    {"/log.json", "application/json", NULL, &mid_story_log},
+    {"/trace.json", "application/json", NULL, &mid_story_trace},
 };
+
+/* The whole, or its first piece. */
+static mid_told tell(const mid_view *view, const struct path *path, struct evbuffer *body, mid_pieces **rest)
+{
+    mid_told told;
+    *rest = NULL;
+    if (path->story == NULL)
+        return path->view(view, body) ? MID_TOLD_ALL : MID_TOLD_FAILED;
+    *rest = mid_pieces_begin(view, path->story, body, &told);
+    return told;
+}
+
+/* How long what comes in pieces is, nobody knows before the end. */
+static void answer_head(struct evhttp_request *request, struct evbuffer *body, mid_pieces *rest)
+{
+    char length[24];
+    if (rest == NULL) {
+        evutil_snprintf(length, sizeof length, "%zu", evbuffer_get_length(body));
+        evhttp_add_header(evhttp_request_get_output_headers(request), "Content-Length", length);
+    } else {
+        mid_pieces_drop(rest);
+    }
+    evhttp_send_reply(request, 200, "OK", NULL);
+}
 
 static void show(mid_view view, struct evhttp_request *request, const struct path *path)
 {
-    char nonce[2 * NONCE_BYTES + 1], policy[300], length[24];
+    char nonce[2 * NONCE_BYTES + 1], policy[300];
+    mid_pieces *rest = NULL;
     make_nonce(nonce);
     view.nonce = nonce;
     struct evbuffer *body = evbuffer_new();
-    if (body == NULL || !path->view(&view, body)) {
+    if (body == NULL || tell(&view, path, body, &rest) == MID_TOLD_FAILED) {
         if (body != NULL)
             evbuffer_free(body);
         refuse(request, 503, "No memory");
@@ -101,12 +127,12 @@ static void show(mid_view view, struct evhttp_request *request, const struct pat
     evutil_snprintf(policy, sizeof policy,
                     NOTHING_ELSE "; connect-src 'self'; img-src data:; script-src 'nonce-%s'; style-src 'nonce-%s'", nonce, nonce);
     add_headers(request, path->type, path->view == mid_view_page ? policy : NOTHING_ELSE);
-    if (evhttp_request_get_command(request) == EVHTTP_REQ_HEAD) {
-        evutil_snprintf(length, sizeof length, "%zu", evbuffer_get_length(body));
-        evhttp_add_header(evhttp_request_get_output_headers(request), "Content-Length", length);
-        evbuffer_drain(body, evbuffer_get_length(body));
-    }
-    evhttp_send_reply(request, 200, "OK", body);
+    if (evhttp_request_get_command(request) == EVHTTP_REQ_HEAD)
+        answer_head(request, body, rest);
+    else if (rest != NULL)
+        mid_pieces_send(rest, request, body);
+    else
+        evhttp_send_reply(request, 200, "OK", body);
     evbuffer_free(body);
 }
 

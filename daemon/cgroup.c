@@ -29,6 +29,11 @@ static bool path_in(char *into, size_t room, const char *folder, const char *nam
     return (size_t)snprintf(into, room, "%s/%s", folder, name) < room;
 }
 
+static const char *limit_file(bool v1)
+{
+    return v1 ? "memory.limit_in_bytes" : "memory.max";
+}
+
 static bool has(const char *folder, const char *name)
 {
     char path[PATH_MAX + 64];
@@ -65,6 +70,17 @@ static bool find(mid_sources *s, char *text)
     }
     struct stat is; /* in a namespace of another process the path may lead nowhere */
     return stat(s->cgroup.path, &is) == 0 && S_ISDIR(is.st_mode);
+}
+
+/* FNV-1a of what the kernel says; 0: it says nothing. */
+static uint64_t where_now(void)
+{
+    char text[TEXT_MOST / 4];
+    long length = mid_file_read("/proc/self/cgroup", text, sizeof text);
+    uint64_t sum = length > 0 ? UINT64_C(0xcbf29ce484222325) : 0;
+    for (long i = 0; i < length; i++)
+        sum = (sum ^ (unsigned char)text[i]) * UINT64_C(0x100000001b3);
+    return sum;
 }
 
 /* --- memory.events -------------------------------------------------------------------------------------------- */
@@ -125,7 +141,7 @@ void mid_cgroup_open(mid_sources *s)
 {
     char text[TEXT_MOST];
     const char *given = s->paths.cgroup;
-    s->cgroup = (mid_cgroup){.v1 = false};
+    s->cgroup = (mid_cgroup){.where = given == NULL ? where_now() : 0};
     if (given != NULL && given[0] == 0)
         return;
     bool found = true;
@@ -140,6 +156,7 @@ void mid_cgroup_open(mid_sources *s)
         return;
     }
     s->cgroup.v1 = has(s->cgroup.path, "memory.usage_in_bytes");
+    s->cgroup.bounded = has(s->cgroup.path, limit_file(s->cgroup.v1));
     if (!s->cgroup.v1)
         open_events(s);
 }
@@ -152,15 +169,16 @@ static int read_one(bool v1, const char *folder, uint64_t *usage, uint64_t *limi
     char path[PATH_MAX + 64], text[TEXT_MOST];
     uint64_t high = MID_UNLIMITED, cache = 0;
     *limit = MID_UNLIMITED;
-    int got = read_number(folder, v1 ? "memory.limit_in_bytes" : "memory.max", limit);
+    int got = read_number(folder, limit_file(v1), limit);
     if (got < 0 || (!v1 && read_number(folder, "memory.high", &high) < 0))
         return -1;
     *limit = high < *limit ? high : *limit;
     if (*limit == MID_UNLIMITED)
         return 0;
     got = read_number(folder, v1 ? "memory.usage_in_bytes" : "memory.current", usage);
+    errno = got == 0 ? ENOENT : errno;
     if (got <= 0)
-        return got;
+        return -1;
     /* The cache is asked for only where it could matter: below half, the level is calm and the room ample in any case; and the
      * kernel adds that file up over all processors. */
     if (*usage > *limit / 2 && path_in(path, sizeof path, folder, "memory.stat")) {
@@ -187,17 +205,36 @@ static bool less(uint64_t a, uint64_t b, uint64_t c, uint64_t d)
     return (unsigned __int128)a * d < (unsigned __int128)c * b;
 }
 
+/* A process can be put into another cgroup while it runs, and its own be renamed. */
+static void follow(mid_sources *s)
+{
+    uint64_t now = s->cgroup.where == 0 ? 0 : where_now();
+    if (now == 0 || now == s->cgroup.where)
+        return;
+    mid_ear_close(&s->ears[MID_EAR_EVENTS]);
+    s->told &= ~(uint32_t)(MID_TOLD_USAGE | MID_TOLD_EVENTS);
+    mid_cgroup_open(s);
+    if (s->cgroup.path[0] != 0)
+        mid_say(s, MID_CGROUP, "moved to %s", s->cgroup.path);
+    mid_stalls_follow(s);
+}
+
 /* Of all above the process, the one nearest to its limit; it has the tightest room, too. */
 void mid_cgroup_read(mid_sources *s, mid_reading *into)
 {
     char folder[PATH_MAX];
     uint64_t usage, limit;
     into->usage_known = false;
+    follow(s);
     if (s->cgroup.path[0] == 0)
         return;
     memcpy(folder, s->cgroup.path, sizeof folder);
     for (unsigned n = 0; n < LEVELS_MOST && (n == 0 || up(folder)); n++) {
         int got = read_one(s->cgroup.v1, folder, &usage, &limit);
+        if (got == 0 && n == 0 && s->cgroup.bounded && !has(folder, limit_file(s->cgroup.v1))) {
+            errno = ENOENT; /* it had one: the cgroup has gone, or its controller */
+            got = -1;
+        }
         if (got < 0)
             mid_say_once(s, MID_TOLD_USAGE, MID_CGROUP, "usage and limit cannot be read (%s): %s", strerror(errno), folder);
         if (got <= 0 || (into->usage_known && !less(into->usage, into->limit, usage, limit)))

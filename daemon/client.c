@@ -7,16 +7,20 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "daemon/loop.h"
+
 static const char no_memory[] = "{\"ok\": false, \"error\": \"MID_ENOMEM\", \"text\": \"no memory for the answer\"}\n";
 static const char too_long[] = "{\"ok\": false, \"error\": \"MID_ESIZE\", \"text\": \"the answer is too long; ask for less\"}\n";
 
-mid_client *mid_client_new(struct event_base *base, int fd, event_callback_fn on_read, event_callback_fn on_write, void *context)
+mid_client *mid_client_new(mid_daemon *daemon, int fd, event_callback_fn on_read, event_callback_fn on_write, void *context)
 {
+    struct event_base *base = mid_daemon_inside(daemon).base;
     mid_client *client = calloc(1, sizeof *client);
     if (client == NULL) {
         close(fd);
         return NULL;
     }
+    client->daemon = daemon;
     client->fd = fd;
     client->out = evbuffer_new();
     client->readable = event_new(base, fd, EV_READ | EV_PERSIST, on_read, context);
@@ -29,10 +33,9 @@ mid_client *mid_client_new(struct event_base *base, int fd, event_callback_fn on
 
 void mid_client_free(mid_client *client)
 {
-    if (client->readable != NULL)
-        event_free(client->readable);
-    if (client->writable != NULL)
-        event_free(client->writable);
+    struct event_base *base = mid_daemon_inside(client->daemon).base;
+    mid_event_free(base, client->readable);
+    mid_event_free(base, client->writable);
     if (client->out != NULL)
         evbuffer_free(client->out);
     close(client->fd);

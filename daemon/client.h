@@ -10,11 +10,13 @@
 #include <jansson.h>
 
 #include "daemon/request.h"
+#include "midden/daemon.h"
 
 #define MID_ANSWER_MOST (256u << 10) /* of one; a longer one is refused */
 #define MID_UNSENT_MOST (64u << 10)  /* while more than this is unsent, nothing is read */
 
 typedef struct mid_client {
+    mid_daemon *daemon;
     int fd;
     struct event *readable, *writable;
     struct evbuffer *out;
@@ -26,7 +28,7 @@ typedef struct mid_client {
 } mid_client;
 
 /* Takes the descriptor over, in any case. Null: no memory. */
-mid_client *mid_client_new(struct event_base *base, int fd, event_callback_fn on_read, event_callback_fn on_write, void *context);
+mid_client *mid_client_new(mid_daemon *daemon, int fd, event_callback_fn on_read, event_callback_fn on_write, void *context);
 void mid_client_free(mid_client *client);
 
 /* Read once, at most what the inbox has room for. False: it is to be ended. */

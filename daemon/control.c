@@ -265,7 +265,7 @@ static void take_in(mid_control *c, int fd)
         close(fd);
         return;
     }
-    mid_client *client = mid_client_new(mid_daemon_inside(c->daemon).base, fd, on_read, on_write, c);
+    mid_client *client = mid_client_new(c->daemon, fd, on_read, on_write, c);
     if (client == NULL)
         return;
     client->heard = ++c->time;
@@ -325,10 +325,8 @@ void mid_control_discard(mid_control *c)
     for (unsigned i = 0; i < PLACES; i++)
         if (c->clients[i] != NULL)
             drop(c, i);
-    if (c->accepting != NULL)
-        event_free(c->accepting);
-    if (c->again != NULL)
-        event_free(c->again);
+    mid_event_free(mid_daemon_inside(c->daemon).base, c->accepting);
+    mid_event_free(mid_daemon_inside(c->daemon).base, c->again);
     mid_endpoint_close(&c->at, !c->lost);
     free(c);
 }

@@ -1,4 +1,4 @@
-/* daemon/history.h: footprint over time, as the daemon saw it at its looks. Nobody is woken for it.
+/* daemon/history.h: footprint and pressure over time, as the daemon saw it at its looks. Nobody is woken for it.
  *
  * A fixed number of samples covers whatever time has passed: when they are used up, every second one goes, and those to come
  * are taken half as often. */
@@ -6,12 +6,14 @@
 #define MIDDEN_DAEMON_HISTORY_H
 
 #include "gc/service.h"
+#include "midden/pressure.h"
 
 #define MID_HISTORY 512u
 
 typedef struct mid_sample {
     uint64_t at; /* microseconds of the monotonic clock */
     uint64_t committed, pools, empty, live;
+    mid_pressure_level level; /* the highest since the sample before */
 } mid_sample;
 
 typedef struct mid_history {
@@ -20,6 +22,9 @@ typedef struct mid_history {
     mid_sample samples[MID_HISTORY];
 } mid_history;
 
-void mid_history_add(mid_history *history, const mid_snapshot *now, uint64_t clock);
+void mid_history_add(mid_history *history, const mid_snapshot *now, mid_pressure_level level, uint64_t clock);
+
+/* The first that was taken after `at`; null: there is none. */
+const mid_sample *mid_history_after(const mid_history *history, uint64_t at);
 
 #endif

@@ -12,6 +12,7 @@
 #include <event2/http.h>
 #include <event2/listener.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -42,6 +43,7 @@ struct mid_http {
     pid_t pid; /* whose it is: not a child's */
     seat seats[SEATS];
     mid_history history;
+    mid_http *left; /* the one abandoned before this one */
 };
 
 /* --- seats --------------------------------------------------------------------------------------------------------- */
@@ -225,9 +227,24 @@ void mid_http_close(mid_http *http)
     free(http);
 }
 
-void mid_http_look(mid_http *http, const mid_snapshot *now, uint64_t clock)
+void mid_http_abandon(mid_http *http)
 {
-    mid_history_add(&http->history, now, clock);
+    static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+    static mid_http *abandoned; /* reachable, so that it does not pass for a leak */
+    take_out(http);
+    for (unsigned i = 0; i < SEATS; i++)
+        if (http->seats[i].bev != NULL && bufferevent_getfd(http->seats[i].bev) >= 0)
+            close(bufferevent_getfd(http->seats[i].bev));
+    mid_endpoint_close(&http->bound.at, http->pid == getpid());
+    pthread_mutex_lock(&lock);
+    http->left = abandoned;
+    abandoned = http;
+    pthread_mutex_unlock(&lock);
+}
+
+void mid_http_look(mid_http *http, const mid_snapshot *now, mid_pressure_level level, uint64_t clock)
+{
+    mid_history_add(&http->history, now, level, clock);
 }
 
 /* --- the public calls ------------------------------------------------------------------------------------------------ */

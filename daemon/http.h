@@ -13,8 +13,10 @@
 typedef struct mid_http mid_http;
 
 void mid_http_close(mid_http *http);
-/* The daemon has taken a snapshot. */
-void mid_http_look(mid_http *http, const mid_snapshot *now, uint64_t clock);
+/* The base has been freed. Its socket and connections are closed; evhttp's part stays, since it cannot be freed without the base. */
+void mid_http_abandon(mid_http *http);
+/* The daemon has taken a snapshot, and knows how short memory is. */
+void mid_http_look(mid_http *http, const mid_snapshot *now, mid_pressure_level level, uint64_t clock);
 
 /* --- bind.c: addresses; any thread */
 
@@ -42,12 +44,28 @@ void mid_http_answer(const mid_view *view, struct evhttp_request *request);
 /* Append it to `out`. False: no memory; what was appended is of no use. */
 typedef bool mid_view_fn(const mid_view *view, struct evbuffer *out);
 mid_view_fn mid_view_metrics; /* metrics.c */
-mid_view_fn mid_view_heap;    /* heapview.c */
-mid_view_fn mid_view_log;     /* logview.c */
-mid_view_fn mid_view_trace;   /* logview.c */
 mid_view_fn mid_view_page;    /* pageview.c */
 
-/* logview.c: append `root` and take it away; null, or what could not be made whole: false. */
-bool mid_view_write(json_t *root, bool good, struct evbuffer *out);
+/* What may be long is told in steps, each of which takes some ten microseconds: the next one is appended to `out`. `state` is the
+ * story's own, all zero at first; `end` frees what it holds, whenever that is. */
+typedef enum mid_told { MID_TOLD_MORE, MID_TOLD_ALL, MID_TOLD_FAILED } mid_told;
+typedef struct mid_story {
+    size_t size; /* of the state */
+    mid_told (*step)(const mid_view *view, void *state, struct evbuffer *out);
+    void (*end)(void *state); /* null: it holds nothing */
+} mid_story;
+extern const mid_story mid_story_heap;  /* heapview.c */
+extern const mid_story mid_story_log;   /* logview.c */
+extern const mid_story mid_story_trace; /* logview.c */
+
+/* --- pieces.c: a story as the body of an answer */
+
+typedef struct mid_pieces mid_pieces;
+
+/* The first piece of it, into `out`; null unless *told is MID_TOLD_MORE. */
+mid_pieces *mid_pieces_begin(const mid_view *view, const mid_story *story, struct evbuffer *out, mid_told *told);
+/* Send what `out` has, and the others each when the one before has gone. Takes `pieces` over. */
+void mid_pieces_send(mid_pieces *pieces, struct evhttp_request *request, struct evbuffer *out);
+void mid_pieces_drop(mid_pieces *pieces);
 
 #endif

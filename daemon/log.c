@@ -108,6 +108,28 @@ size_t mid_log_read(mid_log *log, mid_decision *into, size_t room)
     return count;
 }
 
+uint64_t mid_log_end(mid_log *log)
+{
+    pthread_mutex_lock(&log->lock);
+    uint64_t end = log->written;
+    pthread_mutex_unlock(&log->lock);
+    return end;
+}
+
+bool mid_log_next(mid_log *log, uint64_t *at, mid_decision *into)
+{
+    pthread_mutex_lock(&log->lock);
+    uint64_t oldest = log->written > log->room ? log->written - log->room : 0;
+    uint64_t number = *at > oldest ? *at : oldest;
+    bool there = number < log->written;
+    if (there) {
+        *into = log->ring[number % log->room];
+        *at = number + 1;
+    }
+    pthread_mutex_unlock(&log->lock);
+    return there;
+}
+
 /* --- text ------------------------------------------------------------------------------------------------------ */
 
 /* Appends like snprintf: counts what it wanted to write, writes what fits. */

@@ -6,6 +6,7 @@
 #define MIDDEN_DAEMON_LOG_H
 
 #include <pthread.h>
+#include <stdbool.h>
 
 #include "midden/daemon.h"
 
@@ -25,6 +26,10 @@ void mid_log_add(mid_log *log, const mid_decision *decision);
 __attribute__((format(printf, 4, 5))) void mid_log_note(mid_log *log, mid_trigger trigger, uint64_t at_micros,
                                                         const char *format, ...);
 size_t mid_log_read(mid_log *log, mid_decision *into, size_t room);
+/* Entries are numbered from 0, and this is the next one's number. */
+uint64_t mid_log_end(mid_log *log);
+/* That of number *at, or the oldest there is if that has gone; *at becomes the number behind it. False: there is none yet. */
+bool mid_log_next(mid_log *log, uint64_t *at, mid_decision *into);
 
 /* One word; "?" for what is none. */
 const char *mid_action_name(mid_action action);

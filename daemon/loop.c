@@ -16,6 +16,7 @@
  *
  * ONE SLICE A TURN. A turn is one callback. It does at most one slice, so that an attached base stays responsive. */
 #include <errno.h>
+#include <event2/event_struct.h>
 #include <unistd.h>
 
 #include "daemon/act.h"
@@ -169,11 +170,11 @@ static uint64_t look(mid_daemon *d)
     note_own_collections(d);
     mid_snapshot now;
     mid_service_snapshot(d->heap, &now);
-    if (d->http != NULL)
-        mid_http_look(d->http, &now, mid_daemon_clock());
     take_limit(d);
     mid_strain strain = mid_sources_look(&d->sources, &now, mid_daemon_clock());
     mid_decide_strain(&d->pacer, &strain);
+    if (d->http != NULL)
+        mid_http_look(d->http, &now, strain.level, mid_daemon_clock());
     mid_work_plan plan = decide(d, &now);
     uint64_t asked = mid_goal_plan(&d->goal, &now, d->options, mid_proposes(&d->pacer), mid_daemon_clock(), &plan);
     if (goal_over(d))
@@ -292,10 +293,27 @@ static void wake_for_errand(void *context)
     mid_loop_wake(context);
 }
 
+/* event_base_free takes out the events of others, too; this one is never taken out by the daemon before it is freed. */
+bool mid_loop_base_gone(const mid_daemon *d)
+{
+    return !d->own_thread && d->kicked != NULL && (d->kicked->ev_evcallback.evcb_flags & EVLIST_INSERTED) == 0;
+}
+
+void mid_event_free(struct event_base *base, struct event *event)
+{
+    if (event == NULL || base == NULL || (event_get_base(event) != base && event_base_set(base, event) != 0))
+        return;
+    event_free(event);
+}
+
 mid_status mid_daemon_on_loop(mid_daemon *d, mid_errand_fn *run, void *context)
 {
     if (__atomic_load_n(&d->in_turn, __ATOMIC_RELAXED) == gettid())
         return MID_EBUSY;
+    if (mid_loop_base_gone(d)) {
+        mid_log_note(&d->log, MID_WHY_PROGRAM, mid_daemon_clock(), "its event_base was freed, it does nothing any more");
+        return MID_ESYSTEM;
+    }
     if (!d->own_thread)
         return run(context);
     if (__atomic_load_n(&d->stranded, __ATOMIC_ACQUIRE))
@@ -316,7 +334,8 @@ mid_inside mid_daemon_inside(mid_daemon *d)
                         .http = &d->http,
                         .member = &d->member,
                         .told = &d->told,
-                        .log = &d->log};
+                        .log = &d->log,
+                        .strain = &d->pacer.strain};
 }
 
 /* --- questions ----------------------------------------------------------------------------------------------------- */

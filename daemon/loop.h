@@ -27,7 +27,13 @@ typedef struct mid_inside {
     struct mid_member **member;   /* null: it shares no budget */
     uint64_t *told;               /* atomic: what mid_balance_limit says */
     struct mid_log *log;
+    const struct mid_strain *strain; /* as at the last look */
 } mid_inside;
 mid_inside mid_daemon_inside(mid_daemon *daemon);
+
+/* Free an event of the daemon's. Not event_free: if the program has freed its base under the daemon, `base` is another that takes the
+ * event in first, or null, and then what libevent has of it is lost. Null: nothing. */
+struct event;
+void mid_event_free(struct event_base *base, struct event *event);
 
 #endif

@@ -59,10 +59,8 @@ static void note(mid_member *m, const char *what)
 static void hang_up(mid_member *m)
 {
     int fd = m->fd;
-    if (m->readable != NULL)
-        event_free(m->readable);
-    if (m->writable != NULL)
-        event_free(m->writable);
+    mid_event_free(mid_daemon_inside(m->daemon).base, m->readable);
+    mid_event_free(mid_daemon_inside(m->daemon).base, m->writable);
     m->readable = m->writable = NULL;
     __atomic_store_n(&m->fd, -1, __ATOMIC_RELAXED);
     if (fd >= 0)
@@ -231,8 +229,7 @@ void mid_member_close(mid_member *m)
     if (m == NULL)
         return;
     hang_up(m);
-    if (m->timer != NULL)
-        event_free(m->timer);
+    mid_event_free(mid_daemon_inside(m->daemon).base, m->timer);
     m->timer = NULL;
 }
 

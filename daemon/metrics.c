@@ -3,6 +3,7 @@
 
 #include "daemon/metrics.h"
 #include "daemon/http.h"
+#include "daemon/pressure.h"
 #include "midden/version.h"
 
 #define NAMED(name, type, help) "# HELP " name " " help "\n# TYPE " name " " type "\n"
@@ -95,6 +96,7 @@ bool mid_view_metrics(const mid_view *view, struct evbuffer *out)
 {
     uint64_t stops[MID_STOP_BUCKETS];
     mid_stats stats;
+    const mid_strain *strain = mid_daemon_inside(view->daemon).strain;
     mid_stats_get(view->heap, &stats, sizeof stats);
     mid_stats_stops(view->heap, stops);
     bool good = evbuffer_add_printf(out, NAMED("midden_build_info", "gauge", "The version.") "midden_build_info{version=\"%s\"} 1\n",
@@ -108,6 +110,13 @@ bool mid_view_metrics(const mid_view *view, struct evbuffer *out)
                                 NAMED("midden_daemon_cpu_seconds_total", "counter", "Processor time of the daemon.")
                                 "midden_daemon_cpu_seconds_total %.6f\n"
                                 NAMED("midden_daemon_wakeups_total", "counter", "Times the daemon woke up.")
-                                "midden_daemon_wakeups_total %" PRIu64 "\n",
-                                (double)mid_daemon_cpu_micros(view->daemon) / 1e6, mid_daemon_wakeups(view->daemon)) > 0) && good;
+                                "midden_daemon_wakeups_total %" PRIu64 "\n"
+                                NAMED("midden_pressure_level", "gauge", "How short memory is: 0 calm, 1 trim, 2 compact, 3 everything.")
+                                "midden_pressure_level %d\n"
+                                NAMED("midden_soft_limit_bytes", "gauge", "Above it the heap is pressed; 0 without.")
+                                "midden_soft_limit_bytes %" PRIu64 "\n"
+                                NAMED("midden_hard_limit_bytes", "gauge", "Above it, more so; 0 without.")
+                                "midden_hard_limit_bytes %" PRIu64 "\n",
+                                (double)mid_daemon_cpu_micros(view->daemon) / 1e6, mid_daemon_wakeups(view->daemon), (int)strain->level, strain->soft,
+                                strain->hard) > 0) && good;
 }

@@ -1,16 +1,15 @@
 /* daemon/process.c: regions of the process's address space by kind, from /proc/self/maps; what of it is the heap's, the heap
  * knows (process.h). */
-#include <errno.h>
-#include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "daemon/json.h"
 #include "daemon/process.h"
 
 #define REGIONS_MOST 1000u
+#define LINES_MOST 16u /* in a step */
 
 bool mid_ranges_add(mid_ranges *ranges, uintptr_t at, uintptr_t size, const char *kind)
 {
@@ -37,48 +36,46 @@ static int by_address(const void *a, const void *b)
     return (one > other) - (one < other);
 }
 
-/* The region that grows at the end of the list. */
-typedef struct row {
-    json_t *list;
-    const char *kind;
-    uintptr_t from, to, bytes;
-    bool good;
-} row;
-
-static void finish(row *r)
+static bool finish(mid_regions *r, struct evbuffer *out)
 {
-    if (r->kind != NULL && json_array_size(r->list) < REGIONS_MOST)
-        r->good &= mid_json_append(r->list, json_pack("[sooI]", r->kind, mid_json_address(r->from), mid_json_address(r->to), (json_int_t)r->bytes));
+    const char *kind = r->kind;
     r->kind = NULL;
+    if (kind == NULL || r->count == REGIONS_MOST)
+        return true;
+    return evbuffer_add_printf(out, "%s[\"%s\",\"%" PRIxPTR "\",\"%" PRIxPTR "\",%" PRIuPTR "]", r->count++ == 0 ? "" : ",", kind, r->from,
+                               r->to, r->bytes) > 0;
 }
 
-static void add(row *r, const char *kind, uintptr_t from, uintptr_t to)
+static bool add(mid_regions *r, const char *kind, uintptr_t from, uintptr_t to, struct evbuffer *out)
 {
     if (r->kind != NULL && strcmp(r->kind, kind) == 0) {
         r->to = to;
         r->bytes += to - from;
-        return;
+        return true;
     }
-    finish(r);
+    bool good = finish(r, out);
     r->kind = kind;
     r->from = from;
     r->to = to;
     r->bytes = to - from;
+    return good;
 }
 
 /* What is the heap's is cut out of a mapping: the kernel joins adjacent ones. */
-static void cut(row *r, const mid_ranges *ours, size_t *next, const char *kind, uintptr_t from, uintptr_t to)
+static bool cut(mid_regions *r, const mid_ranges *ours, const char *kind, uintptr_t from, uintptr_t to, struct evbuffer *out)
 {
-    while (from < to) {
-        while (*next < ours->count && ours->all[*next].to <= from)
-            ++*next;
-        const mid_range *mine = *next < ours->count ? &ours->all[*next] : NULL;
+    bool good = true;
+    while (from < to && good) {
+        while (r->next < ours->count && ours->all[r->next].to <= from)
+            r->next++;
+        const mid_range *mine = r->next < ours->count ? &ours->all[r->next] : NULL;
         bool in = mine != NULL && mine->from <= from;
         uintptr_t until = mine == NULL ? to : in ? mine->to : mine->from;
         until = until < to ? until : to;
-        add(r, in ? mine->kind : kind, from, until);
+        good = add(r, in ? mine->kind : kind, from, until, out);
         from = until;
     }
+    return good;
 }
 
 static const char *kind_of(const char *access, const char *name)
@@ -94,7 +91,7 @@ static const char *kind_of(const char *access, const char *name)
     return name[0] == '/' ? "data" : "anonymous";
 }
 
-static uint64_t resident(void)
+uint64_t mid_process_resident(void)
 {
     unsigned long size, pages = 0;
     FILE *file = fopen("/proc/self/statm", "re");
@@ -106,38 +103,37 @@ static uint64_t resident(void)
     return (uint64_t)pages * (uint64_t)sysconf(_SC_PAGESIZE);
 }
 
-/* A name may be as long as a path; only its beginning says anything here. */
-static void read_maps(FILE *file, const mid_ranges *ours, row *r)
+bool mid_regions_open(mid_regions *r, mid_ranges *ours)
 {
-    char line[512];
-    size_t next = 0;
-    bool fresh = true;
-    while (fgets(line, sizeof line, file) != NULL) {
-        unsigned long from, to;
-        char access[8] = "", name[16] = "";
-        bool begins = fresh;
-        fresh = strchr(line, '\n') != NULL;
-        if (begins && sscanf(line, "%lx-%lx %7s %*s %*s %*s %15s", &from, &to, access, name) >= 3)
-            cut(r, ours, &next, kind_of(access, name), from, to);
-    }
-    finish(r);
-}
-
-json_t *mid_process_json(mid_ranges *ours)
-{
-    FILE *file = fopen("/proc/self/maps", "re");
-    if (file == NULL)
-        return errno == ENOMEM ? NULL : json_null();
+    *r = (mid_regions){.file = fopen("/proc/self/maps", "re")};
     if (ours->count != 0)
         qsort(ours->all, ours->count, sizeof *ours->all, by_address);
-    json_t *all = json_object();
-    row r = {.list = json_array(), .good = true};
-    read_maps(file, ours, &r);
-    fclose(file);
-    r.good &= mid_json_put_number(all, "resident", resident());
-    r.good &= mid_json_put(all, "regions", r.list);
-    if (r.good)
-        return all;
-    json_decref(all);
-    return NULL;
+    return r->file != NULL;
+}
+
+/* A name may be as long as a path; only its beginning says anything here. */
+bool mid_regions_next(mid_regions *r, const mid_ranges *ours, struct evbuffer *out, bool *more)
+{
+    char line[512];
+    bool good = true;
+    *more = true;
+    for (unsigned i = 0; i < LINES_MOST && good && *more; i++) {
+        *more = fgets(line, sizeof line, r->file) != NULL;
+        if (!*more)
+            break;
+        unsigned long from, to;
+        char access[8] = "", name[16] = "";
+        bool begins = !r->inside;
+        r->inside = strchr(line, '\n') == NULL;
+        if (begins && sscanf(line, "%lx-%lx %7s %*s %*s %*s %15s", &from, &to, access, name) >= 3)
+            good = cut(r, ours, kind_of(access, name), from, to, out);
+    }
+    return *more ? good : good && finish(r, out);
+}
+
+void mid_regions_close(mid_regions *r)
+{
+    if (r->file != NULL)
+        fclose(r->file);
+    r->file = NULL;
 }

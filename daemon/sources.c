@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "daemon/act.h"
+#include "daemon/loop.h"
 
 #define REST_MICROS 50000
 #define ROOM_PART 8u /* of what was left below a limit */
@@ -63,7 +64,7 @@ long mid_file_read(const char *path, char *into, size_t room)
 void mid_ear_close(mid_ear *ear)
 {
     if (ear->event != NULL)
-        event_free(ear->event);
+        mid_event_free(ear->sources->base, ear->event);
     if (ear->fd >= 0)
         close(ear->fd);
     ear->event = NULL;
@@ -164,6 +165,19 @@ static void open_signals(mid_sources *s)
     }
 }
 
+/* Options that are in each other's way: which of them counts. */
+static void say_contradictions(mid_sources *s)
+{
+    const mid_options *o = s->options;
+    uint64_t hard = o->heap_limit - o->heap_limit / 16;
+    if (hard != 0 && o->soft_limit > hard)
+        mid_say(s, MID_LIMIT, "soft-limit is above 15/16 of heap-limit, which is reached first");
+    if (o->hard_share != 0 && o->soft_share > o->hard_share)
+        mid_say(s, MID_LIMIT, "soft-share is above hard-share, which is reached first");
+    if (!o->pressure && (o->soft_share != 0 || o->hard_share != 0))
+        mid_say(s, MID_LIMIT, "soft-share and hard-share are of no effect with pressure=off");
+}
+
 void mid_sources_open(mid_sources *s, struct event_base *base, void (*wake)(void *), void *context)
 {
     s->base = base;
@@ -173,6 +187,7 @@ void mid_sources_open(mid_sources *s, struct event_base *base, void (*wake)(void
     s->heard = (mid_reading){0};
     s->any = s->read_ever = false;
     s->told = 0;
+    say_contradictions(s);
     if (!s->options->pressure && !s->options->user_signals)
         return;
     s->rest = evtimer_new(base, on_rest, s);
@@ -192,7 +207,7 @@ void mid_sources_close(mid_sources *s)
         mid_signals_close(s->signal_slot);
     s->signal_slot = -1;
     if (s->rest != NULL)
-        event_free(s->rest);
+        mid_event_free(s->base, s->rest);
     s->rest = NULL;
     for (unsigned i = 0; i < MID_EARS; i++)
         mid_ear_close(&s->ears[i]);

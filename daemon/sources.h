@@ -44,6 +44,8 @@ typedef struct mid_stalls {
 typedef struct mid_cgroup {
     char path[PATH_MAX]; /* empty: none */
     bool v1, events_seen;
+    bool bounded;   /* it had a file of its limit */
+    uint64_t where; /* what /proc/self/cgroup said, as a number; 0: it was not asked */
     uint64_t events[MID_EVENT_KINDS];
 } mid_cgroup;
 
@@ -100,6 +102,7 @@ long mid_file_read(const char *path, char *into, size_t room);
 
 void mid_stalls_open(mid_sources *sources);
 void mid_stalls_listen(mid_sources *sources);
+void mid_stalls_follow(mid_sources *sources); /* the cgroup is another one */
 void mid_stalls_close(mid_sources *sources);
 void mid_stalls_read(mid_sources *sources, mid_reading *into);
 /* Polls for priority, as for PSI; takes `fd`. */

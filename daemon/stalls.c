@@ -161,6 +161,18 @@ void mid_stalls_listen(mid_sources *s)
     }
 }
 
+void mid_stalls_follow(mid_sources *s)
+{
+    if (s->paths.stalls != NULL)
+        return;
+    for (unsigned i = 0; i < MID_TRIGGERS; i++)
+        shut(&s->stalls.triggers[i]);
+    shut(&s->stalls.totals);
+    mid_stalls_open(s);
+    if (s->ears[MID_EAR_PRIORITY].fd < 0)
+        mid_stalls_listen(s);
+}
+
 void mid_stalls_close(mid_sources *s)
 {
     for (unsigned i = 0; i < MID_TRIGGERS; i++)

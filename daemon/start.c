@@ -43,17 +43,20 @@ static mid_status run_thread(mid_daemon *d)
 /* Undo whatever of open_events, mid_sources_init and mid_log_open was done. */
 static void discard(mid_daemon *d)
 {
-    if (d->http != NULL)
+    bool gone = mid_loop_base_gone(d);
+    if (gone)
+        d->base = d->sources.base = event_base_new(); /* takes the events in that are to be freed */
+    if (d->http != NULL && gone)
+        mid_http_abandon(d->http);
+    else if (d->http != NULL)
         mid_http_close(d->http);
     mid_control_discard(d->control);
     mid_member_free(d->member);
     mid_sources_close(&d->sources);
     mid_sources_free(&d->sources);
-    if (d->due != NULL)
-        event_free(d->due);
-    if (d->kicked != NULL)
-        event_free(d->kicked);
-    if (d->own_thread && d->base != NULL)
+    mid_event_free(d->base, d->due);
+    mid_event_free(d->base, d->kicked);
+    if ((d->own_thread || gone) && d->base != NULL)
         event_base_free(d->base);
     if (d->eventfd >= 0)
         close(d->eventfd);

@@ -53,6 +53,7 @@ void mid_loop_set_growth(mid_daemon *d);     /* the pacer says when mutators are
 void mid_loop_on_eventfd(evutil_socket_t fd, short what, void *daemon);
 void mid_loop_on_timer(evutil_socket_t fd, short what, void *daemon);
 void *mid_loop_thread(void *daemon);
+bool mid_loop_base_gone(const mid_daemon *d); /* the program has freed it */
 
 /* --- start.c */
 void mid_daemon_restart(mid_daemon *d); /* in the child of a fork: without what is the parent's */

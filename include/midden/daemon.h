@@ -83,7 +83,8 @@ MID_API mid_status mid_daemon_start(mid_heap *heap, mid_daemon **out);
 /* The same on an event_base of the program's own, whose loop the program runs. If that loop runs on a thread that is attached to
  * the heap, pass that mid_thread: the daemon's callbacks are then safepoints of it (unless it is inside a blocked region, or has
  * detached). Otherwise pass null; the base must then have been made after evthread_use_pthreads(). The base must outlive the
- * daemon. */
+ * daemon. If the program frees it all the same, the daemon does nothing any more, the heap goes on as without one, and what would have been
+ * done in the loop is MID_ESYSTEM; mid_daemon_stop frees the daemon then as ever, but for what evhttp had of it (midden/http.h). */
 MID_API mid_status mid_daemon_attach(mid_heap *heap, struct event_base *base, mid_thread *loop_thread,
                                      mid_daemon **out);
 

@@ -3,14 +3,14 @@
  * Served by the daemon's loop, read-only, to whoever can reach the address: a Unix socket of mode 0600, or a port of the loopback
  * interface, which any user of the machine can reach. GET and HEAD of:
  *
- *   /            a page: map of the heap, footprint, stops, decisions; it asks nothing of other places
- *   /heap.json   figures, classes, stops, footprint over time, the process's memory, and what each pool holds
+ *   /            a page: map of the heap, footprint, pressure, stops, decisions; it asks nothing of other places
+ *   /heap.json   figures, classes, stops, pressure, footprint and pressure over time, the process's memory, and what each pool holds
  *   /log.json    the daemon's decisions
  *   /trace.json  the same as trace events, for Perfetto or chrome://tracing
  *   /metrics     figures for Prometheus
  *
  * Addresses and thread names are in them, contents of objects are not. A request must name localhost, 127.0.0.1 or [::1] as its
- * host. At most 16 connections are served at a time, each for 10 s after its last request. docs/design/watching.md. */
+ * host. The loop is held for a piece of an answer, 16 KiB, and not for the whole. At most 16 connections are served at a time, each for 10 s after its last request. docs/design/watching.md. */
 #ifndef MIDDEN_HTTP_H
 #define MIDDEN_HTTP_H
 

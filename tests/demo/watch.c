@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "midden/http.h"
+#include "midden/pressure.h"
 #include "tests/demo/program.h"
 
 #define OBJECTS 120000u
@@ -65,7 +66,9 @@ int main(int argc, char **argv)
     time_t end = time(NULL) + seconds;
     while (seconds == 0 || time(NULL) < end) {
         fill(all);
+        must(mid_pressure(heap, MID_PRESSURE_TRIM), "mid_pressure"); /* it says that it is at its largest */
         rest(400000);
+        must(mid_pressure(heap, MID_PRESSURE_CALM), "mid_pressure");
         thin_out(all, STEPS);
         rest(1500000);
     }

@@ -53,12 +53,22 @@ static void on_question(evutil_socket_t signal, short what, void *context)
     fprintf(stderr, "midden: balance: %zu heaps, %" PRIu64 " bytes given\n", heaps, given);
 }
 
+/* Here a status has one meaning of those that it may have. */
+static const char *why(mid_status status)
+{
+    return status == MID_EBUSY   ? "somebody listens there" :
+           status == MID_ESIZE   ? "longer than a socket's path can be" :
+           status == MID_EINVAL  ? "what is there is no socket" :
+           status == MID_ESYSTEM ? strerror(errno) :
+                                   mid_status_text(status);
+}
+
 static int serve(struct event_base *base, const char *path, uint64_t budget)
 {
     mid_steward *steward;
     mid_status status = mid_steward_open(base, path, budget, &steward);
     if (status != MID_OK)
-        return lab_error("balance: %s: %s", path, status == MID_ESYSTEM ? strerror(errno) : mid_status_text(status));
+        return lab_error("balance: %s: %s", path, why(status));
     struct event *ends[] = {evsignal_new(base, SIGINT, on_end, base), evsignal_new(base, SIGTERM, on_end, base),
                             evsignal_new(base, SIGUSR1, on_question, steward)};
     for (size_t i = 0; i < sizeof ends / sizeof *ends; i++)

@@ -121,6 +121,9 @@ def test_life(page):
     check(page.eventually(f"+document.getElementById('map').dataset.used < {(high or 0) // 2}"), "tiles do not empty on the map")
     check(page.eventually("flashes.size > 0"), "what has just emptied is never marked")
     check(page.eventually("+document.getElementById('map').dataset.used > 300"), "the map does not go on")
+    check(page.eventually("document.querySelectorAll('#past rect.band').length > 0"), "pressure over time is not drawn")
+    check(page.eventually("document.getElementById('pressure').textContent === 'Pressure: trim, by program'"), "who presses is not said")
+    check(page.eventually("document.getElementById('pressure').dataset.level === 'calm'"), "that it is over is not said")
 
 
 def pixels(page):

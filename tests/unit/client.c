@@ -85,6 +85,26 @@ int status_of(const char *answer)
     return sscanf(answer, "HTTP/1.%*d %d", &status) == 1 ? status : 0;
 }
 
+bool dechunk(char *body)
+{
+    char *into = body, *end;
+    for (;;) {
+        unsigned long length = strtoul(body, &end, 16);
+        if (end == body || strncmp(end, "\r\n", 2) != 0 || strlen(end + 2) < length)
+            return false;
+        memmove(into, end + 2, length);
+        into += length;
+        body = end + 2 + length;
+        if (length == 0)
+            break;
+        if (strncmp(body, "\r\n", 2) != 0)
+            return false;
+        body += 2;
+    }
+    *into = 0;
+    return true;
+}
+
 int status_for(uint16_t port, const char *request)
 {
     char *answer = ask_raw(port, request);
@@ -101,6 +121,9 @@ char *get(uint16_t port, const char *path)
     assert_int_equal(status_of(answer), 200);
     char *body = strstr(answer, "\r\n\r\n");
     assert_non_null(body);
+    *body = 0;
+    if (strstr(answer, "Transfer-Encoding: chunked") != NULL)
+        assert_true(dechunk(body + 4));
     memmove(answer, body + 4, strlen(body + 4) + 1);
     return answer;
 }

@@ -26,6 +26,7 @@ bool say(int fd, const char *text); /* false: the other side has closed */
 char *hear(int fd);                 /* all that comes until the end, to be freed; closes. A reset is an end */
 
 int status_of(const char *answer);
+bool dechunk(char *body); /* in place; false: it is cut short */
 char *ask_raw(uint16_t port, const char *request);
 int status_for(uint16_t port, const char *request);
 char *get(uint16_t port, const char *path); /* the body of a GET that goes well, to be freed */

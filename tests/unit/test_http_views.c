@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "daemon/history.h"
+#include "midden/pressure.h"
 
 /* --- what is said -------------------------------------------------------------------------------------------------- */
 
@@ -321,20 +322,65 @@ TEST(log_and_trace)
     serve_end(&s);
 }
 
+static bool pressed(const json_t *root)
+{
+    const json_t *now = json_object_get(root, "pressure"), *history = json_object_get(root, "history");
+    const char *level = json_string_value(json_object_get(now, "level")), *why = json_string_value(json_object_get(now, "why"));
+    const json_t *newest = json_array_get(history, json_array_size(history) - 1);
+    assert_int_equal(json_array_size(newest), 6);
+    return strcmp(level, "compact") == 0 && strcmp(why, "program") == 0 && json_integer_value(json_array_get(newest, 5)) == MID_PRESSURE_COMPACT;
+}
+
+/* How short memory is: now, over time, as a metric and on the timeline. */
+TEST(pressure_is_shown)
+{
+    struct served s;
+    json_t *entry;
+    size_t i, counters = 0;
+    serve(&s, "pressure=off");
+    char *text = get(s.port, "/metrics");
+    assert_true(metric(text, "midden_pressure_level") == 0);
+    free(text);
+    ok(mid_pressure(s.u.heap, MID_PRESSURE_COMPACT));
+    for (bool seen = false; !seen;) {
+        json_t *root = get_json(s.port, "/heap.json");
+        seen = pressed(root);
+        json_decref(root);
+    }
+    text = get(s.port, "/metrics");
+    assert_true(metric(text, "midden_pressure_level") == MID_PRESSURE_COMPACT);
+    assert_true(check_metrics(text) > 40);
+    free(text);
+    json_t *trace = get_json(s.port, "/trace.json");
+    json_array_foreach(json_object_get(trace, "traceEvents"), i, entry)
+        counters += strcmp(json_string_value(json_object_get(entry, "name")), "pressure") == 0 &&
+                    number(json_object_get(entry, "args"), "level") == MID_PRESSURE_COMPACT;
+    assert_true(counters > 0);
+    json_decref(trace);
+    serve_end(&s);
+}
+
 TEST(samples_cover_all_time)
 {
     static mid_history history;
     mid_snapshot now = {0};
     for (uint64_t at = 1000000; at < 4000000000u; at += 7000) {
         now.committed_bytes = at;
-        mid_history_add(&history, &now, at);
+        mid_history_add(&history, &now, at == 71000000 ? MID_PRESSURE_COMPACT : MID_PRESSURE_CALM, at);
     }
     assert_true(history.count > MID_HISTORY / 2 - 1 && history.count <= MID_HISTORY);
     assert_int_equal(history.samples[0].at, 1000000);
     assert_true(history.samples[history.count - 1].committed > 4000000000u - 7001);
     for (unsigned i = 1; i < history.count; i++)
         assert_true(history.samples[i].at > history.samples[i - 1].at);
-    mid_history_add(&history, &now, 5); /* a clock that goes back */
+    unsigned pressed = 0; /* a moment's, kept although most samples of that time have gone */
+    for (unsigned i = 0; i < history.count; i++) {
+        pressed += history.samples[i].level == MID_PRESSURE_COMPACT;
+        assert_true(mid_history_after(&history, history.samples[i].at - 1) == &history.samples[i]);
+    }
+    assert_int_equal(pressed, 1);
+    assert_null(mid_history_after(&history, 4000000000u));
+    mid_history_add(&history, &now, MID_PRESSURE_CALM, 5); /* a clock that goes back */
     assert_true(history.samples[history.count - 1].at > 5);
 }
 
@@ -345,6 +391,7 @@ int main(void)
         cmocka_unit_test(the_map_adds_up),
         cmocka_unit_test(the_frame),
         cmocka_unit_test(log_and_trace),
+        cmocka_unit_test(pressure_is_shown),
         cmocka_unit_test(samples_cover_all_time),
     };
     unsetenv("MIDDEN_OPTIONS");

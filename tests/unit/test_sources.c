@@ -538,6 +538,104 @@ TEST(cgroup_that_is_not_there)
     place_close(&e.place);
 }
 
+/* What there was and is not any more is said once, and presses no longer; it may come back. */
+TEST(cgroup_that_goes)
+{
+    struct ears e;
+    char folder[160], other[160];
+    for (int v1 = 0; v1 < 2; v1++) {
+        place_open(&e.place);
+        strcpy(folder, place_path(&e.place, "group"));
+        strcpy(other, place_path(&e.place, "renamed"));
+        mkdir(folder, 0755);
+        place_file(&e.place, v1 ? "group/memory.limit_in_bytes" : "group/memory.max", "1000000\n");
+        place_file(&e.place, v1 ? "group/memory.usage_in_bytes" : "group/memory.current", "960000\n");
+        ears_open(&e, "", (mid_daemon_paths){.cgroup = folder});
+        level_is(&e, MID_PRESSURE_EVERYTHING, MID_WHY_CGROUP);
+        assert_int_equal(rename(folder, other), 0);
+        for (int i = 0; i < 3; i++)
+            level_is(&e, MID_PRESSURE_CALM, MID_WHY_NOTHING);
+        assert_int_equal(said(&e.log, "usage and limit cannot be read (No such file or directory)"), 1);
+        assert_int_equal(rename(other, folder), 0);
+        level_is(&e, MID_PRESSURE_EVERYTHING, MID_WHY_CGROUP);
+        ears_close(&e);
+        /* A limit without usage is no less of a loss. */
+        assert_int_equal(unlink(place_path(&e.place, v1 ? "group/memory.usage_in_bytes" : "group/memory.current")), 0);
+        if (v1 == 0) {
+            ears_open(&e, "", (mid_daemon_paths){.cgroup = folder});
+            level_is(&e, MID_PRESSURE_CALM, MID_WHY_NOTHING);
+            assert_int_equal(said(&e.log, "usage and limit cannot be read"), 1);
+            ears_close(&e);
+        }
+        place_close(&e.place);
+    }
+}
+
+static void write_in(const char *folder, const char *name, const char *text)
+{
+    char path[1000];
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    int fd = open(path, O_WRONLY | O_CLOEXEC);
+    assert_true(fd >= 0);
+    assert_int_equal(write(fd, text, strlen(text)), strlen(text));
+    close(fd);
+}
+
+/* Where v1 has this process; empty: nowhere. */
+static void own_folder(char into[600])
+{
+    char line[500];
+    FILE *file = fopen("/proc/self/cgroup", "re");
+    into[0] = 0;
+    while (file != NULL && fgets(line, sizeof line, file) != NULL) {
+        const char *path = strstr(line, ":memory:");
+        if (path != NULL)
+            snprintf(into, 600, "/sys/fs/cgroup/memory%.*s", (int)strcspn(path + 8, "\n"), path + 8);
+    }
+    if (file != NULL)
+        fclose(file);
+}
+
+/* A process may be put into another cgroup while it runs, and its own may be renamed: where it is, /proc says. Only who may make
+ * cgroups of v1 can see it here. */
+TEST(cgroup_of_its_own_that_is_another_one)
+{
+    struct ears e;
+    char was[600], pid[20], names[2][80];
+    own_folder(was);
+    for (int i = 0; i < 2; i++)
+        snprintf(names[i], sizeof names[i], "/sys/fs/cgroup/memory/midden-%d-%d", getpid(), i);
+    if (was[0] == 0 || access("/sys/fs/cgroup/memory/cgroup.procs", W_OK) != 0 || mkdir(names[0], 0755) != 0)
+        skip();
+    assert_int_equal(mkdir(names[1], 0755), 0);
+    snprintf(pid, sizeof pid, "%d", getpid());
+    write_in(names[0], "memory.limit_in_bytes", "536870912");
+    write_in(names[1], "memory.limit_in_bytes", "1073741824");
+    write_in(names[0], "cgroup.procs", pid);
+    place_open(&e.place);
+    ears_open(&e, "", (mid_daemon_paths){0});
+    mid_sources_close(&e.s);
+    free((void *)e.s.paths.cgroup);
+    e.s.paths.cgroup = NULL; /* found */
+    mid_sources_open(&e.s, e.base, count_wake, &e.woken);
+    look(&e);
+    uint64_t first = e.s.heard.limit;
+    write_in(names[1], "cgroup.procs", pid);
+    look(&e);
+    look(&e);
+    uint64_t second = e.s.heard.limit;
+    char note[200];
+    snprintf(note, sizeof note, "cgroup, moved to %s", names[1]);
+    size_t times = said(&e.log, note);
+    write_in(was, "cgroup.procs", pid);
+    assert_int_equal(rmdir(names[0]) | rmdir(names[1]), 0);
+    assert_int_equal(first, 536870912);
+    assert_int_equal(second, 1073741824);
+    assert_int_equal(times, 1);
+    ears_close(&e);
+    place_close(&e.place);
+}
+
 TEST(found_by_itself_on_this_machine)
 {
     struct unit u;
@@ -615,6 +713,30 @@ TEST(signals_reach_all_that_listen)
     level_is(&other, MID_PRESSURE_EVERYTHING, MID_WHY_SIGNAL);
     ears_close(&other);
     place_close(&one.place);
+}
+
+/* Options that contradict each other are told, with the one that counts; those that do not are not. */
+TEST(contradictions_are_said)
+{
+    static const struct {
+        const char *options, *note;
+    } rows[] = {
+        {"soft-limit=1G,heap-limit=500M", "limit, soft-limit is above 15/16 of heap-limit"},
+        {"soft-share=90,hard-share=50", "limit, soft-share is above hard-share"},
+        {"soft-share=50,pressure=off", "limit, soft-share and hard-share are of no effect"},
+        {"soft-limit=400M,heap-limit=500M,soft-share=50,hard-share=90", NULL},
+        {"soft-limit=1G,soft-share=90", NULL},
+        {"heap-limit=500M", NULL},
+    };
+    struct ears e;
+    place_open(&e.place);
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        ears_open(&e, rows[i].options, (mid_daemon_paths){0});
+        assert_int_equal(said(&e.log, "note: limit"), rows[i].note != NULL);
+        assert_true(rows[i].note == NULL || said(&e.log, rows[i].note) == 1);
+        ears_close(&e);
+    }
+    place_close(&e.place);
 }
 
 TEST(program_says_a_level)
@@ -762,9 +884,12 @@ int main(void)
         cmocka_unit_test(events_of_the_cgroup_come_by_themselves),
         cmocka_unit_test(cgroups_of_v1_have_usage_and_limit),
         cmocka_unit_test(cgroup_that_is_not_there),
+        cmocka_unit_test(cgroup_that_goes),
+        cmocka_unit_test(cgroup_of_its_own_that_is_another_one),
         cmocka_unit_test(found_by_itself_on_this_machine),
         cmocka_unit_test(user_signals_if_they_are_asked_for),
         cmocka_unit_test(signals_reach_all_that_listen),
+        cmocka_unit_test(contradictions_are_said),
         cmocka_unit_test(program_says_a_level),
         cmocka_unit_test(fifo_signal_makes_a_blocked_program_give_back),
         cmocka_unit_test(own_word_reaches_a_running_program),
