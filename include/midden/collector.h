@@ -73,7 +73,8 @@ MID_API mid_status mid_collect_enable(mid_heap *heap);
 MID_API int mid_collect_is_enabled(mid_heap *heap);
 
 /* Collect by one or more kinds, each to its end. SUSPECTS: the cheapest, its cost is that of what suspects lead to; it has them
- * logged from the first time on, so that the first finds but the latest. FULL is mid_collect. `result` (may be null) is the
+ * logged from the first time on, so that the first finds but the latest. So do SWEEP, whose small sets go the same way, and mid_step: from
+ * then on up to 2^20 suspects wait for the next SUSPECTS, mid_step or FULL, 4 bytes each, until a daemon that came later ends. FULL is mid_collect. `result` (may be null) is the
  * sum. A safepoint; other threads are stopped for proofs only, but for FULL. Unbudgeted. Finalizers run at this and later
  * safepoints, and what they leave is freed then. MID_EINVAL: no kind, or one that is none. MID_EPOSTPONED: another thread did not
  * come; MID_EBUSY: from a callback or a finalizer, or the daemon is at it; MID_ENULL, MID_ETHREAD, MID_ENOMEM, MID_ELIMIT. */

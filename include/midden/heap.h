@@ -190,7 +190,7 @@ MID_API const char *mid_left_name(mid_left_reason reason);
 /* A safepoint that does the most useful work that fits into `budget_micros`: frees what waits, proposes and proves garbage cycles
  * (from suspects, and by sweeps of the heap as it grows by `growth`), compacts where `frag-start` says so, gives memory back. What a
  * daemon does in the background, for programs that have none, and call this when they have time; beside a daemon it shares the
- * work. Stops other threads only for proofs and compaction. The budget is kept to within a piece of work, some ten microseconds;
+ * work. Suspects are logged from the first call on, as by mid_collect_kinds (collector.h). Stops other threads only for proofs and compaction. The budget is kept to within a piece of work, some ten microseconds;
  * finalizers take what they take. MID_OK: nothing is left to do; MID_MORE; MID_EPOSTPONED: another thread did not come; MID_ENULL,
  * MID_ETHREAD, MID_EBUSY (also: the daemon is at it), MID_ENOMEM, MID_ELIMIT (no room for its side arrays). */
 MID_API mid_status mid_step(mid_thread *thread, uint64_t budget_micros);

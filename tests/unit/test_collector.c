@@ -484,9 +484,47 @@ TEST(bad_calls_are_told)
     unit_close(&u);
 }
 
+static uint64_t found_after(unsigned way)
+{
+    struct unit u;
+    mid_collect_result result;
+    unit_open(&u, "");
+    if (way == 1)
+        ok(mid_collect_kinds(u.thread, MID_COLLECT_SUSPECTS, NULL));
+    if (way == 2)
+        ok(mid_collect_kinds(u.thread, MID_COLLECT_SWEEP, NULL));
+    if (way == 3)
+        ok(mid_step(u.thread, 1000000));
+    if (way == 4) {
+        ok(mid_collect_kinds(u.thread, MID_COLLECT_SWEEP, NULL));
+        mid_daemon *daemon;
+        ok(mid_daemon_start(u.heap, &daemon));
+        ok(mid_daemon_stop(daemon));
+    }
+    rings(&u, 20000);
+    ok(mid_collect_kinds(u.thread, MID_COLLECT_SUSPECTS, &result));
+    unit_drain(&u);
+    unit_check(&u);
+    uint64_t left = unit_live(&u);
+    ok(mid_collect(u.thread, NULL));
+    unit_close(&u);
+    return 40000 - left;
+}
+
+/* SUSPECTS, SWEEP and mid_step have them logged from then on; nothing else does, and a daemon that ends takes it back. */
+TEST(who_has_suspects_logged)
+{
+    assert_true(found_after(0) < 40000 / 2);
+    assert_int_equal(found_after(1), 40000);
+    assert_int_equal(found_after(2), 40000);
+    assert_int_equal(found_after(3), 40000);
+    assert_true(found_after(4) < 40000 / 2);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(who_has_suspects_logged),
         cmocka_unit_test(each_kind_collects_and_says_so),
         cmocka_unit_test(a_sweep_frees_a_large_set),
         cmocka_unit_test(a_recount_tells_of_who_came_back),
