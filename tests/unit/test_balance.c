@@ -392,7 +392,7 @@ TEST(a_client_that_floods_and_never_reads)
     talk *good = talk_open(path), *bad = talk_open(path);
     char line[100];
     for (int i = 0; i < 20000; i++) {
-        int length = snprintf(line, sizeof line, "need 100000000 100000000 %d 1000000000\n", i % 2 * 900000000 + 1);
+        int length = snprintf(line, sizeof line, "need 100000000 100000000 %d 1000000000\n", (i % 2 + 1) * 450000000);
         if (send(bad->fd, line, (size_t)length, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
             break; /* it is not read any faster than it may */
     }
