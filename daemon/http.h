@@ -13,7 +13,8 @@
 typedef struct mid_http mid_http;
 
 void mid_http_close(mid_http *http);
-/* The base has been freed. Its socket and connections are closed; evhttp's part stays, since it cannot be freed without the base. */
+/* The base has been freed, or the thread that ran it is not there (in the child of a fork). Its socket and connections are closed here;
+ * evhttp's part stays: it cannot be freed without the base, nor half changed. */
 void mid_http_abandon(mid_http *http);
 /* The daemon has taken a snapshot, and knows how short memory is. */
 void mid_http_look(mid_http *http, const mid_snapshot *now, mid_pressure_level level, uint64_t clock);

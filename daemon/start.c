@@ -87,9 +87,6 @@ static mid_status open_events(mid_daemon *d)
 static void let_go_of_parents(mid_daemon *d)
 {
     event_reinit(d->base);
-    if (d->http != NULL)
-        mid_http_close(d->http);
-    d->http = NULL;
     mid_control_discard(d->control);
     d->control = NULL;
     mid_member_close(d->member);
@@ -98,6 +95,9 @@ static void let_go_of_parents(mid_daemon *d)
     event_free(d->due);
     event_free(d->kicked);
     event_base_free(d->base);
+    if (d->http != NULL)
+        mid_http_abandon(d->http); /* its thread, which is not here, may have been in the midst of anything */
+    d->http = NULL;
     close(d->eventfd);
     d->due = d->kicked = NULL;
     d->base = NULL;

@@ -62,11 +62,60 @@ TEST(a_child_that_stops_its_daemon)
     fork_keeps_the_parents(NULL);
 }
 
+/* Whoever forks does so in the midst of answers: what the loop's thread was at in the parent is nobody's to free in the child. Not with
+ * a sanitizer's malloc, whose locks that thread may have held. */
+struct asker {
+    unsigned short port;
+    int stop; /* atomic */
+};
+
+static void *ask_on(void *context)
+{
+    struct asker *asker = context;
+    while (!__atomic_load_n(&asker->stop, __ATOMIC_ACQUIRE))
+        if (status_for(asker->port, GET("/heap.json")) != 200)
+            return asker;
+    return NULL;
+}
+
+TEST(children_in_the_midst_of_answers)
+{
+    struct served s;
+    struct asker asker = {0};
+    pthread_t thread;
+    void *failed;
+    if (UNIT_SANITIZED)
+        skip();
+    serve(&s, "");
+    for (int i = 0; i < 20000; i++)
+        mid_release(s.u.thread, unit_array(&s.u, s.u.bytes, (uint32_t)(16 + i % 3000)));
+    asker.port = s.port;
+    assert_int_equal(pthread_create(&thread, NULL, ask_on, &asker), 0);
+    for (int i = 0; i < 60; i++) {
+        pid_t child = fork();
+        assert_true(child >= 0);
+        if (child == 0) {
+            alarm(RUNNING_ON_VALGRIND ? 200 : 60);
+            if (i % 2 == 0)
+                idle_child(&s);
+            int wrong = mid_daemon_kick(s.daemon) != MID_OK || mid_http_listen(s.daemon, "localhost:0", &s.port) != MID_OK ||
+                        status_for(s.port, GET("/metrics")) != 200 || mid_daemon_stop(s.daemon) != MID_OK;
+            _exit(wrong);
+        }
+        child_ends(child);
+    }
+    __atomic_store_n(&asker.stop, 1, __ATOMIC_RELEASE);
+    assert_int_equal(pthread_join(thread, &failed), 0);
+    assert_null(failed);
+    serve_end(&s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_child_that_serves),
         cmocka_unit_test(a_child_that_stops_its_daemon),
+        cmocka_unit_test(children_in_the_midst_of_answers),
     };
     unsetenv("MIDDEN_OPTIONS");
     return UNIT_RUN(tests);
