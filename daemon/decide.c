@@ -39,7 +39,7 @@ static void measure(mid_pacer *p, const mid_snapshot *s, const mid_options *o)
     p->objects = s->live_objects;
     p->bytes = s->live_slot_bytes;
     uint64_t stop = near_its_limit(p) ? most(o->collect_stop, STOP_PRESSED) : o->collect_stop;
-    p->large = kept > stop / 2 / part || now > scaled(stop, 4, part);
+    p->large = kept > stop / 2 / part || now > scaled(stop, LARGE_STOPS, part);
 }
 
 static void rate(mid_pacer *p, const mid_snapshot *s)

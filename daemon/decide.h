@@ -117,6 +117,8 @@ uint64_t mid_decide_done(mid_pacer *pacer, const mid_work_plan *plan, const mid_
 
 /* Whether suspects are to be logged. */
 bool mid_proposes(const mid_pacer *pacer);
+/* Live bytes at which the heap is large, as far as can be said before. */
+uint64_t mid_large_from(const mid_pacer *pacer, const mid_options *options);
 /* How many proposals may wait before mutators are to help. */
 uint32_t mid_help_at(const mid_pacer *pacer);
 

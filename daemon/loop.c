@@ -4,7 +4,7 @@
  * base of an own thread needs no locks, and evthread_use_pthreads is left to programs that share a base of theirs.
  *
  * EARS. A program may kick at every blocked region it enters, many thousand times a second. A look that a kick called for
- * is therefore followed by a rest, of 1 ms, or up to 8 if look after look finds nothing to do:
+ * is therefore followed by a rest, of 1 ms, or up to 16 if look after look finds nothing to do and the heap does not grow:
  *
  *     LISTENING --kick: write the eventfd--> KICKED
  *     KICKED ----the turn begins-----------> RESTING     (kicks only note that they came: -> KICKED, no write)
@@ -12,7 +12,8 @@
  *     KICKED ----rest over-----------------> RESTING, and another look
  *
  * No kick is lost, and the loop looks at most once a millisecond because of them; a program that only allocates and frees, at rest as
- * a whole, has it look sixteen times less often, or eight times with less than 256 MiB below a limit. Under pressure no rest is longer than 1 ms. While the heap owes it a stop it does not rest: the mutator kicks when it arrives and does not wait long.
+ * a whole, has it look sixteen times less often, or eight times with less than 256 MiB below a limit. Under pressure no rest is longer
+ * than 1 ms. While the heap owes it a stop it does not rest: the mutator kicks when it arrives and does not wait long.
  *
  * ONE SLICE A TURN. A turn is one callback. It does at most one slice, so that an attached base stays responsive. */
 #include <errno.h>
@@ -26,6 +27,7 @@
 #define REST_LEAST 1000u
 #define QUIET_MOST 4u /* it doubles so often */
 #define QUIET_TIGHT 3u /* and so often where a limit is near */
+#define GREW_PART 64u  /* of what lived at the look before */
 
 /* --- kicks: any thread --------------------------------------------------------------------------------------------- */
 
@@ -70,7 +72,7 @@ void mid_loop_set_growth(mid_daemon *d)
 {
     mid_growth growth = mid_collect_growth(&d->pacer, d->options);
     mid_service_set_growth(d->heap, growth.least, growth.percent);
-    mid_service_log(d->heap, mid_proposes(&d->pacer), mid_help_at(&d->pacer));
+    mid_service_log(d->heap, mid_proposes(&d->pacer), mid_help_at(&d->pacer), mid_large_from(&d->pacer, d->options));
 }
 
 /* A running mutator collects by itself when it has grown so much; the rule and the log are kept here all the same. */
@@ -163,6 +165,14 @@ static void take_thresholds(mid_daemon *d)
     d->own.collect_stop = t.collect_stop;
 }
 
+/* A heap that grows may soon be another sort of heap, and want more looks. */
+static bool grew(mid_daemon *d, const mid_snapshot *now)
+{
+    uint64_t was = d->live_seen, part = was / GREW_PART > d->options->credit ? was / GREW_PART : d->options->credit;
+    d->live_seen = now->live_slot_bytes + now->large_bytes + now->foreign_bytes;
+    return d->live_seen > was && d->live_seen - was >= part;
+}
+
 /* One look, and one slice if something is to be done. Returns when to look again. */
 static uint64_t look(mid_daemon *d)
 {
@@ -181,7 +191,7 @@ static uint64_t look(mid_daemon *d)
         return 0;
     mid_loop_set_growth(d);
     mid_thread *self = now.mutator == MID_MUTATOR_RUNNING ? d->loop_thread : NULL;
-    bool quiet = plan.action == MID_ACT_NONE && strain.level == MID_PRESSURE_CALM;
+    bool quiet = plan.action == MID_ACT_NONE && strain.level == MID_PRESSURE_CALM && !grew(d, &now);
     unsigned most = mid_sources_roomy(&d->sources) ? QUIET_MOST : QUIET_TIGHT;
     d->quiet = !quiet ? 0 : d->quiet < most ? d->quiet + 1 : most;
     if (plan.action == MID_ACT_NONE) {

@@ -5,6 +5,7 @@
 #include "daemon/decide.h"
 
 #define WHOLE 100000u           /* one processor, in thousandths of a percent */
+#define LARGE_STOPS 4u          /* a heap is large, whatever it left, if to collect it whole takes so many times `collect-stop` */
 #define COLLECT_NANOS 12u       /* a whole collection, for each object: see docs/design/proposals.md */
 
 static inline uint64_t least(uint64_t a, uint64_t b)

@@ -67,12 +67,17 @@ uint64_t mid_growth_wanted(const mid_pacer *p, uint64_t live_at_collection, cons
     return most(scaled(growth_enough(p, live_at_collection, o), p->backoff, 1), 1);
 }
 
+static uint64_t object_bytes(const mid_pacer *p)
+{
+    return p->objects == 0 ? OBJECT_BYTES : most(p->bytes / p->objects, OBJECT_BYTES);
+}
+
 mid_growth mid_collect_growth(const mid_pacer *p, const mid_options *o)
 {
     if (p->large)
         return (mid_growth){UINT64_MAX, 0};
     uint64_t room = scaled(o->collect_stop, 1000, 2 * COLLECT_NANOS); /* half of what a stop has time for: garbage, mostly */
-    uint64_t size = p->objects == 0 ? OBJECT_BYTES : most(p->bytes / p->objects, OBJECT_BYTES);
+    uint64_t size = object_bytes(p);
     uint64_t most_of_all = o->growth_min == UINT64_MAX ? UINT64_MAX : most(scaled(room, size, 1), GROWTH_LEAST);
     if (mid_steered(p, o)) {
         uint64_t enough = growth_enough(p, p->left, o);
@@ -111,6 +116,11 @@ bool mid_wants_collect(const mid_pacer *p, const mid_snapshot *s, const mid_opti
 bool mid_proposes(const mid_pacer *p)
 {
     return p->large;
+}
+
+uint64_t mid_large_from(const mid_pacer *p, const mid_options *o)
+{
+    return scaled(scaled(o->collect_stop, LARGE_STOPS * 1000, COLLECT_NANOS), object_bytes(p), 1);
 }
 
 uint32_t mid_help_at(const mid_pacer *p)

@@ -32,6 +32,7 @@ struct mid_daemon {
     pid_t in_turn; /* atomic; the thread that is in a turn, or 0 */
     bool owed;     /* the heap owes a stop: it was asked for one and has not come yet */
     unsigned quiet; /* looks in a row that found nothing to do, as far as they count */
+    uint64_t live_seen; /* bytes, at the last look */
     bool rests;    /* the timer was set for the end of a rest, ... */
     uint64_t left; /* ... and so long after it a look is due */
     mid_pacer pacer;

@@ -268,6 +268,7 @@ struct mid_heap {
 
     /* suspect.c, propose.c */
     bool logging;            /* atomic: somebody looks at what is logged */
+    uint64_t log_from;       /* atomic: live bytes from which on somebody will, 0: none */
     uint64_t suspected;      /* atomic: suspects logged since the last collection, about, ... */
     uint32_t candidates_left; /* possibly cyclic objects that the last collection left alive */
     uint32_t suspect_factor; /* ... and how reluctantly that calls for one */

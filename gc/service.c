@@ -20,7 +20,7 @@ mid_status mid_service_bind(mid_heap *heap, void (*kick)(void *), void *context)
 void mid_service_unbind(mid_heap *heap)
 {
     mid_service_set_growth(heap, UINT64_MAX, 0);
-    mid_service_log(heap, false, 0);
+    mid_service_log(heap, false, 0, 0);
     pthread_mutex_lock(&heap->lock);
     if (!heap->stopping) /* a request that stands is nobody's now */
         __atomic_store_n(&heap->stop_wanted, 0, __ATOMIC_SEQ_CST);
@@ -136,10 +136,11 @@ mid_status mid_service_compact(mid_heap *heap, uint64_t budget_micros, mid_compa
     return mid_compact_run(heap->actor, budget_micros, result);
 }
 
-void mid_service_log(mid_heap *heap, bool on, uint32_t help_at)
+void mid_service_log(mid_heap *heap, bool on, uint32_t help_at, uint64_t from)
 {
+    __atomic_store_n(&heap->help_at, help_at, __ATOMIC_RELAXED);
+    __atomic_store_n(&heap->log_from, from, __ATOMIC_RELAXED);
     mid_suspects_log(heap, on);
-    __atomic_store_n(&heap->help_at, on ? help_at : 0, __ATOMIC_RELAXED);
 }
 
 /* It stops nobody, but whoever turns the service on his own thread does nothing else meanwhile. */

@@ -101,9 +101,10 @@ MID_API mid_status mid_service_drain(mid_heap *heap, uint64_t budget_micros, uin
 MID_API mid_status mid_service_collect(mid_heap *heap, mid_collect_result *result);
 /* As mid_compact, without the trim at its end. */
 MID_API mid_status mid_service_compact(mid_heap *heap, uint64_t budget_micros, mid_compact_result *result);
-/* Log suspects, for mid_service_propose. A thread that finds `help_at` objects proposed and not proved, a suspect counting
- * for eight, when its credit is used up does a slice of this service's work at its next safepoint. Any time. */
-MID_API void mid_service_log(mid_heap *heap, bool on, uint32_t help_at);
+/* Log suspects, for mid_service_propose, or not, but from `from` live bytes on: who logs them sees first that the heap is so large
+ * (0: not by itself). A thread that finds `help_at` objects proposed and not proved, a suspect counting for eight, when its credit is
+ * used up does a slice of this service's work at its next safepoint (0: never). Any time. */
+MID_API void mid_service_log(mid_heap *heap, bool on, uint32_t help_at, uint64_t from);
 /* Look for garbage cycles among what suspects reach, while the program runs; any time, not stopped. MID_OK: no suspect is left;
  * MID_MORE; MID_EBUSY: a mutator is at it; MID_ENOMEM, MID_ELIMIT. */
 MID_API mid_status mid_service_propose(mid_heap *heap, uint64_t budget_micros, uint64_t *walked, uint64_t *proposed);

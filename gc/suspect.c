@@ -74,6 +74,8 @@ void mid_suspects_give(mid_impl *me)
     MID_WRITE_(me->suspect_count, 0);
     if (n == 0)
         return;
+    if (!MID_READ_(heap->logging) && MID_READ_(heap->log_from) != 0 && mid_live_bytes(heap) >= MID_READ_(heap->log_from))
+        mid_suspects_log(heap, true);
     if (!MID_READ_(heap->logging)) {
         uint64_t all = __atomic_add_fetch(&heap->suspected, n, __ATOMIC_RELAXED);
         if (MID_READ_(heap->growth_least) != UINT64_MAX && all >= mid_suspects_most(heap))

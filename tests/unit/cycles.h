@@ -20,7 +20,7 @@ static inline void cycles_open(struct unit *u, const char *options)
 {
     unit_open(u, options);
     ok(mid_service_bind(u->heap, cycles_kick, NULL));
-    mid_service_log(u->heap, true, 0);
+    mid_service_log(u->heap, true, 0, 0);
 }
 
 static inline void cycles_close(struct unit *u)

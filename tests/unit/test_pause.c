@@ -182,7 +182,7 @@ TEST(a_step_is_a_pause_and_so_is_help)
         stopped += pauses_of(u.heap, MID_PAUSE_STEP).count - before;
     }
     assert_int_equal(stopped, 400); /* each proved a ring to be garbage, in a stop, however short */
-    mid_service_log(u.heap, true, 8);
+    mid_service_log(u.heap, true, 8, 0);
     for (int i = 0; i < 100000 && pauses_of(u.heap, MID_PAUSE_HELP).count == 0; i++) {
         mid_release(u.thread, unit_ring(&u, u.node, 100));
         ok(mid_safepoint(u.thread));
@@ -199,7 +199,7 @@ TEST(looking_for_cycles_on_the_own_thread_is_a_pause)
     struct unit u;
     uint64_t walked, proposed;
     unit_open(&u, "");
-    mid_service_log(u.heap, true, 0);
+    mid_service_log(u.heap, true, 0, 0);
     unit_drop_rings(&u, u.node, unit_scale(20000), 10);
     ok(mid_service_propose(u.heap, 1000000000, &walked, &proposed));
     assert_true(walked != 0 && proposed != 0);

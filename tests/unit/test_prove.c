@@ -180,7 +180,7 @@ static size_t scenario(size_t n, bool for_good, bool destroy)
     memset(&seen, 0, sizeof seen);
     fault_open(u, &run->fault, "max-objects=1M");
     ok(mid_service_bind(u->heap, cycles_kick, NULL));
-    mid_service_log(u->heap, true, 0);
+    mid_service_log(u->heap, true, 0, 0);
     mid_type final = unit_node_type(u->heap, (mid_type_desc){.finalize = note});
     make_garbage(run, final);
     run->fault.fail_at = n == 0 ? 0 : run->fault.calls + n;

@@ -151,16 +151,35 @@ TEST(what_was_not_logged_is_collected)
 {
     struct unit u;
     cycles_open(&u, "");
-    mid_service_log(u.heap, false, 0);
+    mid_service_log(u.heap, false, 0, 0);
     unit_drop_rings(&u, u.node, 1000, 3);
     cycles_prove(&u, AMPLE);
     assert_int_equal(logged(&u), 0);
     assert_int_equal(cycles_shown(&u).unresolved, 0);
-    mid_service_log(u.heap, true, 0);
+    mid_service_log(u.heap, true, 0, 0);
     assert_int_equal(cycles_shown(&u).unresolved, 1000);
-    mid_service_log(u.heap, true, 0);
+    mid_service_log(u.heap, true, 0, 0);
     assert_int_equal(cycles_shown(&u).unresolved, 1000);
     assert_int_equal(cycles_find(&u), 0);
+    ok(mid_collect(u.thread, NULL));
+    assert_int_equal(unit_live(&u), 0);
+    cycles_close(&u);
+}
+
+/* A heap may grow large before the service looks: whoever has a log full of suspects sees it. */
+TEST(a_heap_that_is_large_logs_by_itself)
+{
+    struct unit u;
+    cycles_open(&u, "");
+    mid_service_log(u.heap, false, 0, UINT64_C(1) << 40);
+    for (unsigned i = 0; i < 2 * MID_SUSPECTS; i++)
+        mid_release(u.thread, unit_ring(&u, u.node, 3));
+    assert_int_equal(cycles_shown(&u).suspects, cycles_shown(&u).suspects_held);
+    mid_service_log(u.heap, false, 0, 1);
+    for (unsigned i = 0; i < 2 * MID_SUSPECTS; i++)
+        mid_release(u.thread, unit_ring(&u, u.node, 3));
+    assert_true(cycles_shown(&u).suspects > cycles_shown(&u).suspects_held);
+    assert_true(cycles_find(&u) >= 3 * MID_SUSPECTS);
     ok(mid_collect(u.thread, NULL));
     assert_int_equal(unit_live(&u), 0);
     cycles_close(&u);
@@ -174,7 +193,7 @@ TEST(doubts_are_no_arrears)
     struct unit u;
     uint64_t walked, proposed, all = 0;
     cycles_open(&u, "");
-    mid_service_log(u.heap, true, 8 * MOST);
+    mid_service_log(u.heap, true, 8 * MOST, 0);
     for (int i = 0; i < MANY; i++) {
         nodes[i] = unit_new(&u, u.node);
         for (int more = 0; more < 4; more++)
@@ -273,6 +292,7 @@ int main(void)
         cmocka_unit_test(an_object_that_its_owner_gives_up_is_logged),
         cmocka_unit_test(a_full_log_goes_to_the_heap),
         cmocka_unit_test(what_was_not_logged_is_collected),
+        cmocka_unit_test(a_heap_that_is_large_logs_by_itself),
         cmocka_unit_test(doubts_are_no_arrears),
         cmocka_unit_test(what_is_found_alive_again_and_again_is_left_to_sweeps),
         cmocka_unit_test(a_suspect_that_has_changed_is_looked_at_again),

@@ -345,7 +345,7 @@ TEST(without_memory_for_the_dropped_it_is_given_up)
     mid_weak weak;
     fault_open(u, &fault, "max-objects=1M");
     ok(mid_service_bind(u->heap, cycles_kick, NULL));
-    mid_service_log(u->heap, true, 0);
+    mid_service_log(u->heap, true, 0, 0);
     mid_handle ring = unit_ring(u, u->node, LARGE);
     ok(mid_weak_new(u->thread, ring, &weak));
     mid_release(u->thread, ring);

@@ -133,7 +133,7 @@ TEST(a_set_waits_for_the_finalizers_of_another)
     mid_type type = final_open(&u, "", 0);
     mid_service_unbind(u.heap);
     ok(mid_service_bind(u.heap, kick, NULL));
-    mid_service_log(u.heap, true, 0);
+    mid_service_log(u.heap, true, 0, 0);
     condemn_small(&u, type);
     unit_drop_rings(&u, type, RINGS, SIZE);
     cycles_begin(&u);
