@@ -32,7 +32,7 @@ until_said "$dir/balance.said" $balance
 check "balance says where" same "$(cat "$dir/balance.said")" "$dir/balance"
 check "its socket is its user's alone" same "$(stat -c %a "$dir/balance")" 600
 check "a second one at the same path: status 1" status 1 "$midden" balance --budget 256M --socket "$dir/balance"
-balance_says() { "$midden" balance --budget 256M --socket "$1" 2>&1 | grep -q "$2"; }
+balance_says() { ! "$midden" balance --budget 256M --socket "$1" 2>"$dir/balance.no" && grep -q "$2" "$dir/balance.no"; }
 check "... and that somebody is there" balance_says "$dir/balance" "somebody listens there"
 check "a path that is too long is said to be" balance_says "$dir/$(printf %0120d 0)" "longer than a socket's path can be"
 check "so is what is no socket" balance_says "$dir/joins.c" "what is there is no socket"
