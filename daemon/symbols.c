@@ -60,13 +60,36 @@ static Dwarf_Word number(Dwarf_Die *die, unsigned name)
     return dwarf_attr(die, name, &attribute) != NULL && dwarf_formudata(&attribute, &value) == 0 ? value : 0;
 }
 
-/* Calls of ours that were compiled into the program (midden/inline.h) are not what is asked for: the line of the outermost such call. */
-static void leave_inlines(Dwfl_Module *module, Dwarf_Addr at, mid_symbol *symbol)
+/* What was compiled from one file, with this address; null: unknown. Clang leaves out the table that this is looked up in
+ * (.debug_aranges): then one after another is asked. */
+static Dwarf_Die *unit_with(Dwfl_Module *module, Dwarf_Addr at, Dwarf_Addr *bias)
 {
-    Dwarf_Addr bias = 0;
-    Dwarf_Die *unit = dwfl_module_addrdie(module, at, &bias), *scopes = NULL;
+    Dwarf_Die *unit = dwfl_module_addrdie(module, at, bias), *next = NULL;
+    Dwarf *dwarf = unit == NULL ? dwfl_module_getdwarf(module, bias) : NULL;
+    Dwarf_Aranges *ranges = NULL;
+    size_t count = 0;
+    if (dwarf == NULL || (dwarf_getaranges(dwarf, &ranges, &count) == 0 && count != 0))
+        return unit;
+    while ((next = dwfl_module_nextcu(module, next, bias)) != NULL)
+        if (dwarf_haspc(next, at - *bias) > 0)
+            return next;
+    return NULL;
+}
+
+static void find_line(Dwarf_Die *unit, Dwarf_Addr at, mid_symbol *symbol)
+{
+    Dwarf_Line *line = dwarf_getsrc_die(unit, at);
+    symbol->file = line == NULL ? NULL : dwarf_linesrc(line, NULL, NULL);
+    if (symbol->file == NULL || dwarf_lineno(line, &symbol->line) != 0)
+        symbol->line = 0;
+}
+
+/* Calls of ours that were compiled into the program (midden/inline.h) are not what is asked for: the line of the outermost such call. */
+static void leave_inlines(Dwarf_Die *unit, Dwarf_Addr at, mid_symbol *symbol)
+{
+    Dwarf_Die *scopes = NULL;
     Dwarf_Files *files = NULL;
-    int count = unit == NULL ? 0 : dwarf_getscopes(unit, at - bias, &scopes);
+    int count = dwarf_getscopes(unit, at, &scopes);
     if (count > 0 && dwarf_getsrcfiles(unit, &files, NULL) == 0)
         for (int i = 0; i < count; i++) {
             if (dwarf_tag(&scopes[i]) != DW_TAG_inlined_subroutine)
@@ -96,9 +119,10 @@ mid_status mid_symbols_find(mid_symbols *symbols, const void *address, mid_symbo
     const char *path = NULL;
     const char *name = dwfl_module_info(module, NULL, NULL, NULL, NULL, NULL, &path, NULL);
     symbol->module = path != NULL ? path : name;
-    Dwfl_Line *line = dwfl_module_getsrc(module, at);
-    if (line != NULL)
-        symbol->file = dwfl_lineinfo(line, NULL, &symbol->line, NULL, NULL, NULL);
-    leave_inlines(module, at, symbol);
+    Dwarf_Die *unit = unit_with(module, at, &bias);
+    if (unit != NULL) {
+        find_line(unit, at - bias, symbol);
+        leave_inlines(unit, at - bias, symbol);
+    }
     return MID_OK;
 }
