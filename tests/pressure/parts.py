@@ -152,15 +152,13 @@ def press(build):
     for entry in within[:8]:
         say(entry[2])
     returned = sum(entry[1] for entry in within)
-    # The program goes on, and takes memory meanwhile: what counts is the deepest fall.
-    seen, before, after = 0, 0, 0
-    for used in (used for at, used in resident if heard[0] - 40000 <= at <= heard[0] + 1000000):
-        seen = max(seen, used)
-        if seen - used > before - after:
-            before, after = seen, used
-    say(f"returned by the log {returned / MIB:.1f} MiB; resident of the heap's ranges, by the kernel: {before / MIB:.1f} -> {after / MIB:.1f} MiB in that second")
+    # The program goes on, and takes memory meanwhile, which is returned again: what counts is each fall from one reading to the next.
+    seen = [used for at, used in resident if heard[0] - 40000 <= at <= heard[0] + 1000000]
+    fallen = sum(max(was - used, 0) for was, used in zip(seen, seen[1:]))
+    say(f"returned by the log {returned / MIB:.1f} MiB; resident of the heap's ranges, by the kernel: {max(seen, default=0) / MIB:.1f} MiB at most, "
+        f"{min(seen, default=0) / MIB:.1f} at least, {fallen / MIB:.1f} less in all, from reading to reading, in that second")
     yield returned > 0 and any("pressure (stalls)" in entry[2] for entry in within), "signal, action and bytes returned within a second"
-    yield before - after >= returned // 2, "the kernel's figures agree: at least half of those bytes are not used any more"
+    yield fallen >= returned // 2, "the kernel's figures agree: at least half of those bytes are not used any more"
 
 
 # --- idle
